@@ -1,0 +1,79 @@
+//! The daemon's end of the control socket.
+
+use std::{
+    fs, io,
+    os::unix::{fs::PermissionsExt as _, net::UnixStream},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, bail};
+use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
+use tokio::{
+    net::UnixListener,
+    sync::{mpsc, oneshot},
+};
+
+use crate::report::status::Status;
+
+/// A question for the daemon's state.
+pub(crate) type Question = oneshot::Sender<Status>;
+
+/// How many questions may wait; more clients than that are told to come back.
+const BACKLOG: usize = 16;
+
+/// The socket; removed when dropped.
+#[derive(Debug)]
+pub(crate) struct ControlSocket(PathBuf);
+
+impl Drop for ControlSocket {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_file(&self.0) {
+            tracing::debug!(%error, socket = %self.0.display(), "cannot remove the control socket");
+        }
+    }
+}
+
+/// Serves the control socket at `path`; questions come out of the receiver.
+///
+/// # Errors
+/// If a daemon answers on the socket already, or it cannot be made.
+pub(crate) fn serve(path: &Path) -> Result<(ControlSocket, mpsc::Receiver<Question>)> {
+    let listener = bind(path)?;
+    let socket = ControlSocket(path.to_owned());
+    let (questions, receiver) = mpsc::channel(BACKLOG);
+    let router = Router::new().route("/v1/status", get(status)).with_state(questions);
+    tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, router).await {
+            tracing::error!(%error, "the control socket stopped answering");
+        }
+    });
+    Ok((socket, receiver))
+}
+
+async fn status(State(questions): State<mpsc::Sender<Question>>) -> Result<Json<Status>, StatusCode> {
+    let (question, answer) = oneshot::channel();
+    questions.try_send(question).map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+    answer.await.map(Json).map_err(|_| StatusCode::SERVICE_UNAVAILABLE)
+}
+
+/// Makes the socket, in place of one that a killed daemon left.
+fn bind(path: &Path) -> Result<UnixListener> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)
+            .with_context(|| format!("cannot create {} for the control socket", parent.display()))?;
+    }
+    match UnixStream::connect(path) {
+        Ok(_) => bail!("a daemon already answers on {}; pass another --api-socket", path.display()),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            fs::remove_file(path)
+                .with_context(|| format!("cannot replace the stale control socket {}", path.display()))?;
+        }
+        Err(_) => {}
+    }
+    let make = || -> io::Result<UnixListener> {
+        let listener = UnixListener::bind(path)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+        Ok(listener)
+    };
+    make().with_context(|| format!("cannot make the control socket {}", path.display()))
+}

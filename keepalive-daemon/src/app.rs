@@ -1,0 +1,200 @@
+//! The daemon: what starts in which order, the one loop that everything that happens goes through, and how it
+//! ends.
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::{Context as _, Result};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+    time::{MissedTickBehavior, interval_at},
+};
+use tracing::{error, info, warn};
+
+use crate::{
+    api::server::{self, Question},
+    governor::Governor,
+    kernel::{self, Kernel},
+    policy::{Limits, PolicySet, directory},
+    policy_files::PolicyFiles,
+    readiness::{Readiness, Task},
+    report::status,
+    workloads::{CgroupTree, cgroup2_root},
+};
+
+/// How often the tree and the pins are read from scratch: a backstop for what gives no event (a foreign
+/// program detached from a cgroup that refused us, a link detached by hand) and costs some milliseconds a
+/// thousand cgroups.
+const RESYNC: Duration = Duration::from_secs(60);
+
+/// What the daemon is told at its start.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The directory of policy documents.
+    pub policies: PathBuf,
+    /// The directory that cgroup paths are relative to; found if absent.
+    pub cgroup_root: Option<PathBuf>,
+    /// Where the bpffs is mounted.
+    pub bpffs: PathBuf,
+    /// The control socket.
+    pub api_socket: PathBuf,
+    /// Bounds on what policies may ask for.
+    pub limits: Limits,
+    /// Whether the program writes a log line a connection.
+    pub log_bpf: bool,
+    /// Whether to detach from all cgroups at the end rather than leave the policies in force.
+    pub detach_on_exit: bool,
+}
+
+/// Runs the daemon until it is told to stop.
+///
+/// # Errors
+/// If it cannot start, or can no longer follow what it governs; what is in force stays so.
+pub async fn run(config: Config) -> Result<()> {
+    let Config { policies, cgroup_root, bpffs, api_socket, limits, log_bpf, detach_on_exit } = config;
+    let root = cgroup2_root(cgroup_root.as_deref())?;
+    let kernel = Kernel::open(&bpffs, log_bpf)?;
+    let (_socket, mut questions) = server::serve(&api_socket)?;
+    let files = PolicyFiles::open(&policies)?;
+    let tree = CgroupTree::open(&root)?;
+    info!(cgroup_root = %root.display(), bpffs = %bpffs.display(), policies = %policies.display(), "started");
+    let governor = Governor::new(kernel, root, tree.paths())?;
+    let mut daemon = Daemon {
+        directory: policies,
+        limits,
+        policies: None,
+        policy_error: None,
+        files,
+        tree,
+        governor,
+        readiness: Readiness::new(),
+    };
+    daemon.follow(&mut questions).await?;
+    if !detach_on_exit {
+        info!("leaving the policies in force; `keepalive-daemon cleanup` ends them");
+        return Ok(());
+    }
+    // Lets go of the lock on the pins.
+    drop(daemon);
+    kernel::remove_all(&bpffs, |what, path| {
+        info!(path = %path.display(), why = "asked to detach on exit", "removed the {what}");
+    })
+}
+
+struct Daemon {
+    directory: PathBuf,
+    limits: Limits,
+    /// The policies in force; absent until they could be read once. Until then nothing that an earlier run
+    /// left attached is touched.
+    policies: Option<PolicySet>,
+    policy_error: Option<String>,
+    files: PolicyFiles,
+    tree: CgroupTree,
+    governor: Governor,
+    readiness: Readiness,
+}
+
+impl Daemon {
+    /// Follows everything that can change what should be, until a signal says to stop.
+    async fn follow(&mut self, questions: &mut mpsc::Receiver<Question>) -> Result<()> {
+        let mut terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
+        let mut interrupt = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
+        let mut hangup = signal(SignalKind::hangup()).context("cannot handle SIGHUP")?;
+        let mut resync = interval_at(tokio::time::Instant::now() + RESYNC, RESYNC);
+        resync.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.reload();
+        self.reconcile("the daemon started");
+        loop {
+            tokio::select! {
+                changed = self.tree.changed() => {
+                    changed?;
+                    self.reconcile("the cgroup appeared, or one vanished");
+                }
+                changed = self.files.changed() => {
+                    changed?;
+                    self.reload();
+                    self.reconcile("the policies changed");
+                }
+                _ = hangup.recv() => {
+                    self.reload();
+                    self.reconcile("the policies were read again at SIGHUP");
+                }
+                _ = resync.tick() => self.resync()?,
+                Some(question) = questions.recv() => {
+                    // The client may have gone away meanwhile; there is nobody to tell then.
+                    let _ = question.send(self.status());
+                }
+                _ = terminate.recv() => return Ok(()),
+                _ = interrupt.recv() => return Ok(()),
+            }
+        }
+    }
+
+    /// Reads the policies; keeps those in force if the new ones cannot be used.
+    fn reload(&mut self) {
+        match directory::load(&self.directory, &self.limits) {
+            Ok(policies) => {
+                info!(policies = policies.len(), directory = %self.directory.display(), "read the policies");
+                for unmatched in policies.unmatched(self.tree.paths().keys().map(String::as_str)) {
+                    warn!(
+                        policy = unmatched.policy, glob = unmatched.glob, at = %unmatched.source,
+                        "no cgroup matches; the policy takes effect as soon as one does"
+                    );
+                }
+                self.policies = Some(policies);
+                self.policy_error = None;
+                self.readiness.done(Task::ReadPolicies);
+            }
+            Err(error) => {
+                let kept =
+                    if self.policies.is_some() { "the last good ones stay" } else { "what is pinned stays" };
+                error!("cannot use the policies, {kept} in force:\n{error}");
+                self.policy_error = Some(error.to_string());
+            }
+        }
+    }
+
+    fn reconcile(&mut self, why: &str) {
+        let Some(policies) = &self.policies else { return };
+        if self.governor.reconcile(policies, self.tree.paths(), why) {
+            if !self.readiness.is_ready() {
+                self.governor.retire_other_layouts();
+            }
+            self.readiness.done(Task::GovernCgroups);
+        }
+    }
+
+    fn resync(&mut self) -> Result<()> {
+        self.tree.scan()?;
+        match self.governor.refresh(self.tree.paths()) {
+            Ok(()) => self.reconcile("the books did not match the kernel"),
+            Err(error) => error!("cannot read back what is attached: {error:#}"),
+        }
+        self.governor.warn_if_blind();
+        Ok(())
+    }
+
+    fn status(&self) -> status::Status {
+        let (cgroups, refused) = self.governor.report();
+        let none = PolicySet::empty();
+        let policies = self.policies.as_ref().unwrap_or(&none);
+        let unmatched = policies.unmatched(self.tree.paths().keys().map(String::as_str));
+        let summaries = policies.iter().map(|policy| status::PolicySummary {
+            name: policy.name.clone(),
+            file: policy.source.file.clone(),
+            line: policy.source.line,
+            cgroups: cgroups.iter().filter(|cgroup| cgroup.policy == policy.name).count(),
+            unmatched: unmatched.iter().filter(|u| u.policy == policy.name).map(|u| u.glob.clone()).collect(),
+        });
+        let daemon = status::Daemon {
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            ready: self.readiness.is_ready(),
+            unfinished: self.readiness.unfinished().into_iter().map(str::to_owned).collect(),
+            cgroup_root: self.tree.root().display().to_string(),
+            policies: summaries.collect(),
+            policy_error: self.policy_error.clone(),
+        };
+        status::Status { daemon: Some(daemon), cgroups, refused }
+    }
+}

@@ -1,0 +1,106 @@
+//! The command line.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{
+    commands::{self, failure},
+    logging,
+    report::Output,
+};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    it worked
+  1    it failed, and the message says why
+  2    the command line is wrong
+  125  `exec` failed before it could run the command; 126, 127: the command cannot be run, or is not found;
+       otherwise `exec` ends as the command does";
+
+/// Arms TCP keep-alive in the kernel for the cgroups that policies select.
+///
+/// Connections that die in silence behind a NAT or a load balancer stay alive, whatever program and language
+/// they belong to, without a change to the program.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, after_long_help = EXIT_CODES)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(commands::run::Options),
+    Exec(commands::exec::Options),
+    Status(commands::status::Options),
+    #[command(subcommand)]
+    Policy(commands::policy::Verb),
+    Probe(commands::probe::Options),
+    Cleanup(commands::cleanup::Options),
+}
+
+/// Where the pins are.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct BpffsArg {
+    /// Where the bpffs is mounted; everything is pinned in its directory `keepalive`.
+    #[arg(long, value_name = "DIR", env = "KEEPALIVE_BPFFS", default_value = "/sys/fs/bpf")]
+    pub(crate) bpffs: PathBuf,
+}
+
+/// Where the cgroups are.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct CgroupRootArg {
+    /// The directory that the cgroup paths of policies are relative to [default: where cgroup2 is mounted].
+    #[arg(long, value_name = "DIR", env = "KEEPALIVE_CGROUP_ROOT")]
+    pub(crate) cgroup_root: Option<PathBuf>,
+}
+
+/// Where the daemon answers.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct SocketArg {
+    /// The daemon's control socket.
+    #[arg(
+        long,
+        value_name = "PATH",
+        env = "KEEPALIVE_API_SOCKET",
+        default_value = "/run/keepalive/keepalive.sock"
+    )]
+    pub(crate) api_socket: PathBuf,
+}
+
+/// How a listing is printed.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct OutputArg {
+    /// How to print it.
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value = "table")]
+    pub(crate) output: Output,
+}
+
+impl Cli {
+    /// Runs the command; reports a failure once, with its causes.
+    #[must_use]
+    pub fn run(self) -> ExitCode {
+        match self.command {
+            Command::Run(options) => {
+                logging::init(options.log_format, options.log_bpf);
+                failure::report_logged(commands::run::run(options))
+            }
+            Command::Exec(options) => commands::exec::run(options),
+            Command::Status(options) => failure::report(commands::status::run(&options)),
+            Command::Policy(verb) => failure::report(commands::policy::run(verb)),
+            Command::Probe(options) => failure::report(commands::probe::run(&options)),
+            Command::Cleanup(options) => failure::report(commands::cleanup::run(&options)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,9 @@
+//! One module a verb, each with its `Options` and a `run`.
+
+pub(crate) mod cleanup;
+pub(crate) mod exec;
+pub(crate) mod failure;
+pub(crate) mod policy;
+pub(crate) mod probe;
+pub(crate) mod run;
+pub(crate) mod status;

@@ -1,0 +1,85 @@
+//! `cleanup`: leave nothing behind.
+
+use std::{fs, path::Path};
+
+use anyhow::Result;
+use clap::Args;
+use serde::Serialize;
+use walkdir::WalkDir;
+
+use super::failure::Verdict;
+use crate::{
+    cli::{BpffsArg, CgroupRootArg, OutputArg},
+    kernel,
+    report::{self, ForPeople, Table},
+    workloads::{TRANSIENT_PREFIX, cgroup2_root},
+};
+
+/// Detach from all cgroups and remove all pins, of every version.
+///
+/// New connections are left alone from then on; connections that were armed stay so until they close. Refuses
+/// while a daemon runs. Also removes the cgroups that an `exec` left which was killed.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    bpffs: BpffsArg,
+    #[command(flatten)]
+    cgroup_root: CgroupRootArg,
+    #[command(flatten)]
+    output: OutputArg,
+}
+
+/// What was removed.
+#[derive(Debug, Default, Serialize)]
+struct Removed {
+    removed: Vec<Item>,
+}
+
+#[derive(Debug, Serialize)]
+struct Item {
+    what: String,
+    path: String,
+}
+
+impl Removed {
+    fn add(&mut self, what: &str, path: &Path) {
+        self.removed.push(Item { what: what.to_owned(), path: path.display().to_string() });
+    }
+}
+
+impl ForPeople for Removed {
+    fn for_people(&self) -> String {
+        if self.removed.is_empty() {
+            return "nothing to remove".to_owned();
+        }
+        let mut table = Table::new(["REMOVED", "PATH"]);
+        for Item { what, path } in &self.removed {
+            table.row([what.clone(), path.clone()]);
+        }
+        table.to_string()
+    }
+}
+
+/// Removes everything and prints each thing.
+pub(crate) fn run(options: &Options) -> Result<Verdict> {
+    let Options { bpffs, cgroup_root, output } = options;
+    let mut removed = Removed::default();
+    let pins = kernel::remove_all(&bpffs.bpffs, |what, path| removed.add(what, path));
+    let cgroups = remove_left_by_exec(cgroup_root.cgroup_root.as_deref(), &mut removed);
+    report::print(&removed, output.output)?;
+    pins.and(cgroups).map(|()| Verdict::Good)
+}
+
+/// Removes the cgroups of killed `exec`s. One with a process in it is in use: the kernel refuses to remove it.
+fn remove_left_by_exec(root: Option<&Path>, removed: &mut Removed) -> Result<()> {
+    let root = cgroup2_root(root)?;
+    // What vanishes while it is walked is gone, which is as good.
+    for entry in WalkDir::new(&root).contents_first(true).into_iter().flatten() {
+        let left =
+            entry.file_type().is_dir() && entry.file_name().to_string_lossy().starts_with(TRANSIENT_PREFIX);
+        if left && fs::remove_dir(entry.path()).is_ok() {
+            removed.add("cgroup", entry.path());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,74 @@
+//! What stays behind for the time the command runs: a small process that holds the link and removes the cgroup
+//! when the last process in it has ended, however it ended.
+//!
+//! It is no parent of the command, which has taken the place of this process and keeps its own children to
+//! itself, and it is in neither its cgroup nor its session, so that no signal meant for the command ends it.
+
+use std::{
+    fs::{self, File},
+    io::{Read as _, Seek as _},
+    os::fd::{AsFd as _, OwnedFd},
+    path::Path,
+};
+
+use anyhow::{Context as _, Result};
+use nix::{
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::wait::waitpid,
+    unistd::{ForkResult, dup2_stderr, dup2_stdin, dup2_stdout, fork, pipe2, setsid},
+};
+
+use crate::{kernel::PrivateLink, workloads::Transient};
+
+/// Forks the janitor. It begins its watch when this process has become the command, or has ended.
+pub(super) fn leave_behind(cgroup: &Transient, link: PrivateLink) -> Result<()> {
+    // Closed on exec: its end is the sign that the command runs.
+    let (started, starting) = pipe2(nix::fcntl::OFlag::O_CLOEXEC).context("cannot make a pipe")?;
+    let path = cgroup.path().to_owned();
+    // SAFETY: this process has one thread, so the child inherits no lock that nobody will release.
+    match unsafe { fork() }.context("cannot fork the process that cleans up")? {
+        ForkResult::Parent { child } => {
+            waitpid(child, None).context("cannot wait for the process that cleans up")?;
+            // Stays open until exec or exit.
+            std::mem::forget(starting);
+            Ok(())
+        }
+        ForkResult::Child => {
+            drop(starting);
+            // Forked twice: the janitor's parent is gone, so the command inherits no child.
+            // SAFETY: as above.
+            if let Ok(ForkResult::Child) = unsafe { fork() } {
+                let _ = clean_up_after(&path, started);
+                drop(link);
+            }
+            std::process::exit(0);
+        }
+    }
+}
+
+/// Waits until the cgroup is empty and removes it.
+fn clean_up_after(cgroup: &Path, started: OwnedFd) -> Result<()> {
+    setsid()?;
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    dup2_stdin(&null)?;
+    dup2_stdout(&null)?;
+    dup2_stderr(&null)?;
+    std::env::set_current_dir("/")?;
+    // Nothing is ever written: this is the end of the pipe.
+    File::from(started).read_to_end(&mut Vec::new())?;
+    let mut events = File::open(cgroup.join("cgroup.events"))?;
+    while is_populated(&mut events)? {
+        let mut changed = [PollFd::new(events.as_fd(), PollFlags::POLLPRI)];
+        poll(&mut changed, PollTimeout::NONE)?;
+    }
+    fs::remove_dir(cgroup)?;
+    Ok(())
+}
+
+/// Reads `cgroup.events`; what is read is what `poll` then reports a change of.
+fn is_populated(events: &mut File) -> Result<bool> {
+    let mut text = String::new();
+    events.rewind()?;
+    events.read_to_string(&mut text)?;
+    Ok(text.lines().any(|line| line == "populated 1"))
+}

@@ -1,0 +1,42 @@
+//! How a failed command ends.
+#![expect(clippy::print_stderr, reason = "the one place where commands report their failure")]
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+/// What a command found, as its exit code says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Good,
+    /// The command did its work, and what it looked at is not well; it printed that itself.
+    Bad,
+}
+
+/// The exit code of a command; an error is printed, with its causes.
+pub(crate) fn report(result: Result<Verdict>) -> ExitCode {
+    match result {
+        Ok(Verdict::Good) => ExitCode::SUCCESS,
+        Ok(Verdict::Bad) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("keepalive-daemon: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// As [`report`], for the daemon: its errors belong in its log.
+pub(crate) fn report_logged(result: Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints an error with its causes, for a command whose exit codes are its own.
+pub(crate) fn print(error: &anyhow::Error) {
+    eprintln!("keepalive-daemon: {error:#}");
+}

@@ -1,0 +1,80 @@
+//! `policy …`: what can be said of policies without a kernel.
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::failure::Verdict;
+use crate::{
+    cli::OutputArg,
+    policy::{
+        Limits,
+        directory::{self, FileReport},
+        parse_duration,
+    },
+    report::{self, ForPeople},
+};
+
+/// Work with policy documents.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Verb {
+    Validate(Validate),
+}
+
+/// Check policy files as the daemon would; needs neither root nor a kernel.
+///
+/// Exits with 1 if anything is wrong.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Validate {
+    /// Files, or directories of policy files; together they are checked as one directory.
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// The smallest `idle` a policy may ask for, as given to `run`.
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "KEEPALIVE_MIN_IDLE",
+        default_value = "5s",
+        value_parser = |text: &str| parse_duration(text)
+    )]
+    min_idle: Duration,
+    #[command(flatten)]
+    output: OutputArg,
+}
+
+#[derive(Debug, Serialize)]
+struct Validation {
+    valid: bool,
+    files: Vec<FileReport>,
+}
+
+impl ForPeople for Validation {
+    fn for_people(&self) -> String {
+        let lines = self.files.iter().map(|report| {
+            let FileReport { file, policies, problems } = report;
+            if problems.is_empty() {
+                let names = if policies.is_empty() { "no policies".to_owned() } else { policies.join(", ") };
+                return format!("{file}: ok: {names}");
+            }
+            problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// Runs a verb.
+pub(crate) fn run(verb: Verb) -> Result<Verdict> {
+    match verb {
+        Verb::Validate(options) => validate(&options),
+    }
+}
+
+fn validate(options: &Validate) -> Result<Verdict> {
+    let Validate { files, min_idle, output } = options;
+    let files = directory::check(files, &Limits { min_idle: *min_idle });
+    let valid = files.iter().all(|report| report.problems.is_empty());
+    report::print(&Validation { valid, files }, output.output)?;
+    Ok(if valid { Verdict::Good } else { Verdict::Bad })
+}

@@ -1,0 +1,68 @@
+//! `run`: the daemon.
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+
+use crate::{
+    app::{self, Config},
+    cli::{BpffsArg, CgroupRootArg, SocketArg},
+    logging,
+    policy::{Limits, parse_duration},
+};
+
+/// Run the daemon: follow policies and cgroups, and attach.
+///
+/// It reads the policies again when a file of the directory changes, and at SIGHUP. A mistake in any of them
+/// leaves the last good ones in force. SIGTERM and SIGINT end it; what it attached stays in force then, and
+/// also if it is killed.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Options {
+    /// The directory of policy documents (*.yaml, *.yml).
+    #[arg(long, value_name = "DIR", env = "KEEPALIVE_POLICIES", default_value = "/etc/keepalive/policies.d")]
+    policies: PathBuf,
+    #[command(flatten)]
+    cgroup_root: CgroupRootArg,
+    #[command(flatten)]
+    bpffs: BpffsArg,
+    #[command(flatten)]
+    socket: SocketArg,
+    /// The smallest `idle` a policy may ask for: how often, at most, an idle connection is probed.
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "KEEPALIVE_MIN_IDLE",
+        default_value = "5s",
+        value_parser = |text: &str| parse_duration(text)
+    )]
+    min_idle: Duration,
+    /// Detach from all cgroups and remove all pins at the end, rather than leave the policies in force.
+    #[arg(long, env = "KEEPALIVE_DETACH_ON_EXIT")]
+    detach_on_exit: bool,
+    /// Log a line for each connection, written by the eBPF program; for debugging.
+    #[arg(long, env = "KEEPALIVE_LOG_BPF")]
+    pub(crate) log_bpf: bool,
+    /// How log lines look.
+    #[arg(long, value_enum, value_name = "FORMAT", env = "KEEPALIVE_LOG_FORMAT", default_value = "text")]
+    pub(crate) log_format: logging::Format,
+}
+
+/// Runs the daemon until a signal ends it.
+pub(crate) fn run(options: Options) -> Result<()> {
+    let Options { policies, cgroup_root, bpffs, socket, min_idle, detach_on_exit, log_bpf, log_format: _ } =
+        options;
+    let config = Config {
+        policies,
+        cgroup_root: cgroup_root.cgroup_root,
+        bpffs: bpffs.bpffs,
+        api_socket: socket.api_socket,
+        limits: Limits { min_idle },
+        log_bpf,
+        detach_on_exit,
+    };
+    // One thread does it all: what there is to do takes microseconds, and waits for the kernel.
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start tokio")?;
+    runtime.block_on(app::run(config))
+}

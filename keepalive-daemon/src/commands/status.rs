@@ -1,0 +1,52 @@
+//! `status`: what is attached and what came of it.
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+
+use super::failure::Verdict;
+use crate::{
+    api::client,
+    cli::{BpffsArg, OutputArg, SocketArg},
+    kernel::{self, Stored},
+    report::{self, status},
+};
+
+/// Show the governed cgroups, their policy and their counters.
+///
+/// Asks the daemon; if none answers, reads what is pinned, which is what is in force. Exits with 1 if the daemon
+/// is not ready, or could not govern a cgroup that a policy selects.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    socket: SocketArg,
+    #[command(flatten)]
+    bpffs: BpffsArg,
+    #[command(flatten)]
+    output: OutputArg,
+}
+
+/// Prints the status.
+pub(crate) fn run(options: &Options) -> Result<Verdict> {
+    let Options { socket, bpffs, output } = options;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start tokio")?;
+    let status = match runtime.block_on(client::status(&socket.api_socket))? {
+        Some(status) => status,
+        None => pinned(&bpffs.bpffs)?,
+    };
+    report::print(&status, output.output)?;
+    let well = status.refused.is_empty() && status.daemon.as_ref().is_none_or(|daemon| daemon.ready);
+    Ok(if well { Verdict::Good } else { Verdict::Bad })
+}
+
+fn pinned(bpffs: &std::path::Path) -> Result<status::Status> {
+    let attachments = kernel::inspect(bpffs)?;
+    let cgroups = attachments.into_iter().map(|(attachment, counters)| {
+        let policy = match attachment.stored {
+            Stored::Policy(policy) => Some(policy),
+            Stored::Unreadable | Stored::Missing => None,
+        };
+        status::Cgroup::new(&attachment.path, attachment.cgroup_id, &attachment.policy_name, policy, counters)
+    });
+    Ok(status::Status { daemon: None, cgroups: cgroups.collect(), refused: Vec::new() })
+}

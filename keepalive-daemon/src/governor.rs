@@ -1,0 +1,180 @@
+//! Makes the kernel match the policies: runs the actions that [`reconcile`](crate::reconcile) names and keeps
+//! the books of what is attached and what was refused.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use anyhow::Result;
+use tracing::{debug, error, info, warn};
+
+use crate::{
+    kernel::{AttachError, Cgroup, Kernel, Stored},
+    policy::PolicySet,
+    reconcile::{self, Action, Actual, Desired},
+    report::status,
+    workloads::Paths,
+};
+
+/// The books on one kernel.
+pub(crate) struct Governor {
+    kernel: Kernel,
+    root: PathBuf,
+    actual: BTreeMap<u64, Actual>,
+    /// Why a cgroup that should be governed is not, with its path, by its id.
+    refused: BTreeMap<u64, (String, String)>,
+    told_blind: bool,
+}
+
+impl Governor {
+    /// Opens the books with what an earlier run left attached.
+    pub(crate) fn new(kernel: Kernel, root: PathBuf, cgroups: &Paths) -> Result<Self> {
+        let mut governor =
+            Self { kernel, root, actual: BTreeMap::new(), refused: BTreeMap::new(), told_blind: false };
+        governor.refresh(cgroups)?;
+        if !governor.actual.is_empty() {
+            info!(cgroups = governor.actual.len(), "adopted what an earlier run left attached");
+        }
+        Ok(governor)
+    }
+
+    /// Reads again what is attached, for changes made behind the daemon's back.
+    pub(crate) fn refresh(&mut self, cgroups: &Paths) -> Result<()> {
+        let paths: BTreeMap<u64, &String> = cgroups.iter().map(|(path, id)| (*id, path)).collect();
+        let attachments = self
+            .kernel
+            .attachments(|path| info!(cgroup = path, "removed pins whose cgroup or link is gone"))?;
+        self.actual.clear();
+        for attachment in attachments {
+            let policy = match attachment.stored {
+                Stored::Policy(policy) => Some(policy),
+                Stored::Unreadable | Stored::Missing => None,
+            };
+            let current = self.kernel.is_current(&attachment);
+            let path = paths.get(&attachment.cgroup_id).map_or(attachment.path, |path| (*path).clone());
+            let actual = Actual { path, policy_name: attachment.policy_name, policy, current };
+            self.actual.insert(attachment.cgroup_id, actual);
+        }
+        Ok(())
+    }
+
+    /// Makes the kernel match; whether it does afterwards.
+    pub(crate) fn reconcile(&mut self, policies: &PolicySet, cgroups: &Paths, why: &str) -> bool {
+        let desired = reconcile::desired(policies, cgroups);
+        self.refused.retain(|id, _| desired.contains_key(id));
+        for (id, action) in reconcile::actions(&desired, &self.actual) {
+            self.act(id, action, why);
+        }
+        self.refused.is_empty()
+    }
+
+    /// Removes what versions with another layout of the maps left attached.
+    pub(crate) fn retire_other_layouts(&self) {
+        match self.kernel.retire_other_layouts() {
+            Ok(layouts) => {
+                for layout in layouts {
+                    info!(layout = %layout.display(), "removed the pins of another version, its work is taken over");
+                }
+            }
+            Err(error) => warn!("cannot remove the pins of another version: {error:#}"),
+        }
+    }
+
+    /// What `status` shows of the cgroups: the governed ones, and those that could not be.
+    pub(crate) fn report(&self) -> (Vec<status::Cgroup>, Vec<status::Refusal>) {
+        let cgroups = self.actual.iter().map(|(id, actual)| {
+            let counters = self.kernel.counters(*id).unwrap_or_else(|error| {
+                warn!("{error:#}");
+                None
+            });
+            let counters = counters.unwrap_or_default();
+            status::Cgroup::new(&actual.path, *id, &actual.policy_name, actual.policy, counters)
+        });
+        let refused = self.refused.values();
+        let refused = refused.map(|(path, reason)| status::Refusal::new(path, reason));
+        (cgroups.collect(), refused.collect())
+    }
+
+    /// Warns, once, if this kernel cannot tell a program what an application asked for: the modes that respect
+    /// it then cannot.
+    pub(crate) fn warn_if_blind(&mut self) {
+        let blind = |id: &u64| self.kernel.counters(*id).ok().flatten().is_some_and(|c| c.armed_blind > 0);
+        if !self.told_blind && self.actual.keys().any(blind) {
+            self.told_blind = true;
+            warn!(
+                "this kernel (before 6.1) does not let a sock_ops program read socket options: FillMissing and \
+                 Tighten set the policy's values also where an application had asked for keep-alive before the \
+                 connection was established"
+            );
+        }
+    }
+
+    fn act(&mut self, id: u64, action: Action, why: &str) {
+        let done = match &action {
+            Action::Attach(want) => {
+                let Desired { path, policy_name, policy } = want;
+                self.kernel.attach(Cgroup { root: &self.root, path, id }, policy_name, policy)
+            }
+            Action::Write(want) => {
+                let Desired { path, policy_name, policy } = want;
+                self.kernel.set_policy(Cgroup { root: &self.root, path, id }, policy_name, policy)
+            }
+            Action::Replace(want) => self.kernel.replace(Cgroup { root: &self.root, path: &want.path, id }),
+            Action::Detach(_) => {
+                self.kernel.detach(id).map_err(|error| AttachError::Refused(format!("{error:#}")))
+            }
+        };
+        match done {
+            Ok(()) => self.book(id, action, why),
+            Err(AttachError::Gone) => {
+                debug!(cgroup = path_of(&action), "gone before it could be governed");
+                self.actual.remove(&id);
+                self.refused.remove(&id);
+            }
+            Err(AttachError::Refused(reason)) => self.refuse(id, &action, reason),
+        }
+    }
+
+    fn book(&mut self, id: u64, action: Action, why: &str) {
+        self.refused.remove(&id);
+        match action {
+            Action::Attach(want) => {
+                info!(cgroup = want.path, policy = want.policy_name, why, "attached");
+                let Desired { path, policy_name, policy } = want;
+                let actual = Actual { path, policy_name, policy: Some(policy), current: true };
+                self.actual.insert(id, actual);
+            }
+            Action::Write(want) => {
+                info!(cgroup = want.path, policy = want.policy_name, why, "changed the policy");
+                if let Some(actual) = self.actual.get_mut(&id) {
+                    actual.policy = Some(want.policy);
+                    actual.policy_name = want.policy_name;
+                }
+            }
+            Action::Replace(want) => {
+                info!(cgroup = want.path, why = "this version's program differs", "replaced the program");
+                if let Some(actual) = self.actual.get_mut(&id) {
+                    actual.current = true;
+                }
+            }
+            Action::Detach(have) => {
+                info!(cgroup = have.path, policy = have.policy_name, why, "detached");
+                self.actual.remove(&id);
+            }
+        }
+    }
+
+    fn refuse(&mut self, id: u64, action: &Action, reason: String) {
+        let path = path_of(action);
+        let known = self.refused.get(&id).is_some_and(|(_, known)| *known == reason);
+        if !known {
+            error!(cgroup = path, "cannot govern the cgroup: {reason}");
+        }
+        self.refused.insert(id, (path.to_owned(), reason));
+    }
+}
+
+fn path_of(action: &Action) -> &str {
+    match action {
+        Action::Attach(want) | Action::Write(want) | Action::Replace(want) => &want.path,
+        Action::Detach(have) => &have.path,
+    }
+}

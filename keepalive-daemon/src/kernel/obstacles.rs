@@ -1,0 +1,135 @@
+//! Other programs on the way to the root: where attaching would fail, or silence them.
+//!
+//! A cgroup's first attachment decides how it may be shared. The kernel's rules, the same from 5.10 to 7.2
+//! (`kernel/bpf/cgroup.c`: `hierarchical_allow_attach`, `compute_effective_progs`):
+//!
+//! - without flags: no other program on that cgroup or below it;
+//! - `BPF_F_ALLOW_OVERRIDE`: a program below takes its place for that subtree; on the cgroup itself a link is
+//!   refused;
+//! - `BPF_F_ALLOW_MULTI` (every link): all run.
+
+use std::{
+    fs::File,
+    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
+};
+
+use anyhow::{Context as _, Result};
+use nix::{
+    fcntl::{OFlag, openat},
+    sys::{
+        stat::Mode,
+        statfs::{CGROUP2_SUPER_MAGIC, fstatfs},
+    },
+};
+
+use super::sys::{self, Attached};
+
+const ALLOW_OVERRIDE: u32 = 1;
+const ALLOW_MULTI: u32 = 2;
+
+/// Why a cgroup cannot be attached to without harm to another tool's program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Obstacle {
+    /// 0 for the cgroup itself, 1 for its parent, and so on.
+    levels_up: usize,
+    programs: Vec<u32>,
+    exclusive: bool,
+}
+
+impl std::fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let place = match self.levels_up {
+            0 => "this cgroup".to_owned(),
+            1 => "its parent".to_owned(),
+            n => format!("its ancestor {n} levels up"),
+        };
+        let programs: Vec<String> = self.programs.iter().map(ToString::to_string).collect();
+        let programs = programs.join(", ");
+        if self.exclusive || self.levels_up == 0 {
+            write!(f, "the sock_ops program {programs} on {place} was attached to be alone there")?;
+        } else {
+            write!(
+                f,
+                "the sock_ops program {programs} on {place} was attached with BPF_F_ALLOW_OVERRIDE: \
+                 attaching here would silence it for this cgroup"
+            )?;
+        }
+        f.write_str(
+            "; attach that one with a link or BPF_F_ALLOW_MULTI instead (`bpftool cgroup tree` shows it)",
+        )
+    }
+}
+
+/// Looks for an obstacle from a cgroup up to the root, or as far up as this cgroup namespace shows.
+pub(crate) fn find(cgroup: &File) -> Result<Option<Obstacle>> {
+    let mut levels = Vec::new();
+    let mut directory: OwnedFd =
+        cgroup.as_fd().try_clone_to_owned().context("cannot duplicate a descriptor")?;
+    while is_cgroup2(directory.as_fd()) {
+        let attached = sys::attached(directory.as_fd())
+            .context("cannot ask which sock_ops programs others attached (needs CAP_NET_ADMIN)")?;
+        levels.push(attached);
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        directory =
+            openat(&directory, "..", flags, Mode::empty()).context("cannot open the parent cgroup")?;
+    }
+    Ok(judge(&levels))
+}
+
+fn is_cgroup2(directory: BorrowedFd<'_>) -> bool {
+    fstatfs(directory).is_ok_and(|stat| stat.filesystem_type() == CGROUP2_SUPER_MAGIC)
+}
+
+/// `levels` is what is attached to the cgroup, its parent, and so on.
+fn judge(levels: &[Attached]) -> Option<Obstacle> {
+    for (levels_up, Attached { program_ids, flags }) in levels.iter().enumerate() {
+        if flags & ALLOW_MULTI != 0 {
+            return None;
+        }
+        if !program_ids.is_empty() {
+            let exclusive = flags & ALLOW_OVERRIDE == 0;
+            return Some(Obstacle { levels_up, programs: program_ids.clone(), exclusive });
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn level(programs: &[u32], flags: u32) -> Attached {
+        Attached { program_ids: programs.to_vec(), flags }
+    }
+
+    const FREE: u32 = 0;
+
+    #[test]
+    fn nothing_attached_is_no_obstacle() {
+        assert_eq!(judge(&[level(&[], FREE), level(&[], FREE)]), None);
+    }
+
+    #[test]
+    fn a_program_attached_to_be_alone_is_one_wherever_it_is() {
+        for up in 0..3 {
+            let mut levels = vec![level(&[], FREE); up];
+            levels.push(level(&[7], FREE));
+            let obstacle = judge(&levels).unwrap_or_else(|| panic!("{up} levels up"));
+            assert_eq!((obstacle.levels_up, obstacle.exclusive), (up, true));
+        }
+    }
+
+    #[test]
+    fn an_overridable_program_is_one_because_attaching_would_silence_it() {
+        let above = judge(&[level(&[], FREE), level(&[7], ALLOW_OVERRIDE)]);
+        assert!(above.is_some_and(|o| o.to_string().contains("would silence it")));
+        let here = judge(&[level(&[7], ALLOW_OVERRIDE)]);
+        assert!(here.is_some_and(|o| o.to_string().contains("7 on this cgroup")));
+    }
+
+    #[test]
+    fn shared_attachments_are_none_and_hide_what_is_above_them() {
+        assert_eq!(judge(&[level(&[1, 2], ALLOW_MULTI)]), None);
+        assert_eq!(judge(&[level(&[], ALLOW_MULTI), level(&[7], ALLOW_OVERRIDE)]), None);
+    }
+}

@@ -1,0 +1,109 @@
+//! The policy language: YAML documents in, validated [`Policy`] values out, and the question which of them
+//! governs a cgroup.
+//!
+//! ```text
+//! text ── document ──► nodes with positions ── validate ──► Policy ──► PolicySet ── select(path) ──► Policy
+//! ```
+//!
+//! All of it is pure; [`directory`] is the one part that touches the file system. Whoever writes a policy
+//! learns of every mistake at once, each with its place, its field and its cure ([`Diagnostic`]); a mistake
+//! anywhere yields no [`PolicySet`], so that a caller keeps the last good one.
+//!
+//! A policy selects cgroups by globs on their path below the cgroup2 root. Selecting a cgroup covers all its
+//! descendants, because the kernel runs the programs of every ancestor; which policy wins where selected
+//! cgroups nest is decided by the caller, who knows the tree.
+
+mod diagnostic;
+pub mod directory;
+mod document;
+mod duration;
+mod fields;
+mod glob;
+mod set;
+mod timers;
+mod validate;
+
+use std::fmt;
+
+use keepalive_ebpf::{Direction, Mode, Timers};
+use serde::Serialize;
+
+pub use diagnostic::{Diagnostic, Fault};
+pub use duration::parse_duration;
+pub use glob::CgroupGlob;
+pub use set::{PolicySet, Unmatched};
+pub use timers::{
+    DEFAULT_IDLE, DEFAULT_INTERVAL, DEFAULT_PROBES, Limits, OutOfRange, TimerField, TimerSpec, UserTimeout,
+};
+
+/// The one `apiVersion` that is understood.
+pub const API_VERSION: &str = "keepalive.dev/v1alpha1";
+
+/// The modes by the names policies use, from the mildest on.
+pub const MODES: [(&str, Mode); 3] =
+    [("Monitor", Mode::Monitor), ("FillMissing", Mode::FillMissing), ("Tighten", Mode::Tighten)];
+
+/// The mode of a policy that names none: arms what nobody armed and never weakens what an application chose.
+pub const DEFAULT_MODE: Mode = Mode::Tighten;
+
+/// The directions by the names policies use.
+pub const DIRECTIONS: [(&str, Direction); 3] =
+    [("Outbound", Direction::Outbound), ("Inbound", Direction::Inbound), ("Both", Direction::Both)];
+
+/// The direction of a policy that names none: either end alone keeps a middlebox from forgetting the flow,
+/// and each end learns of the other's death only by its own probes.
+pub const DEFAULT_DIRECTION: Direction = Direction::Both;
+
+/// One validated policy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    /// `metadata.name`, a DNS subdomain; unique within a [`PolicySet`].
+    pub name: String,
+    /// Where `metadata.name` is written.
+    pub source: Source,
+    /// Higher wins where several policies select the same cgroup.
+    pub priority: i32,
+    /// What may be done to a socket; never [`Mode::Nothing`].
+    pub mode: Mode,
+    /// Which ends of a connection it is for.
+    pub direction: Direction,
+    /// The values to set, within the kernel's limits and those of [`Limits`].
+    pub timers: Timers,
+    /// Which cgroups it selects; at least one.
+    pub cgroups: Vec<CgroupGlob>,
+}
+
+/// A place in a file.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Source {
+    /// The file, as its reader named it.
+    pub file: String,
+    /// The line, from 1; 0 when the whole file is meant.
+    pub line: u64,
+    /// The column in characters, from 1; 0 when the whole file is meant.
+    pub column: u64,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.line, self.column) {
+            (0, _) => write!(f, "{}", self.file),
+            (line, column) => write!(f, "{}:{line}:{column}", self.file),
+        }
+    }
+}
+
+/// Reads the policies of one file. `file` is its name in messages; documents without content are skipped.
+/// Whether names are unique is for [`PolicySet::new`] to say, which sees all files.
+///
+/// # Errors
+///
+/// All mistakes of all documents in the order of the text (the first hundred of them), or the one that keeps
+/// the text from being read as YAML.
+pub fn parse(file: &str, text: &str, limits: &Limits) -> Result<Vec<Policy>, Vec<Diagnostic>> {
+    let documents = document::read(file, text).map_err(|diagnostic| vec![diagnostic])?;
+    validate::policies(file, &documents, limits)
+}
+
+#[cfg(test)]
+mod tests;

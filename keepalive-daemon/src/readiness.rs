@@ -1,0 +1,55 @@
+//! What has to happen before the daemon does its job: a set of named tasks, so that "not ready" always says
+//! why.
+
+use std::collections::BTreeSet;
+
+use tracing::info;
+
+/// Something the daemon has to do once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Task {
+    /// Read the policies without an error.
+    ReadPolicies,
+    /// Put them in force in every cgroup they select.
+    GovernCgroups,
+}
+
+impl Task {
+    const fn describe(self) -> &'static str {
+        match self {
+            Self::ReadPolicies => "read the policies",
+            Self::GovernCgroups => "put the policies in force in every cgroup they select",
+        }
+    }
+}
+
+/// The tasks that are not done.
+#[derive(Debug)]
+pub(crate) struct Readiness {
+    unfinished: BTreeSet<Task>,
+}
+
+impl Readiness {
+    pub(crate) fn new() -> Self {
+        Self { unfinished: BTreeSet::from([Task::ReadPolicies, Task::GovernCgroups]) }
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        self.unfinished.is_empty()
+    }
+
+    /// What is not done, as a person would say it.
+    pub(crate) fn unfinished(&self) -> Vec<&'static str> {
+        self.unfinished.iter().map(|task| task.describe()).collect()
+    }
+
+    /// Ticks off a task; with the last one the daemon is ready, and systemd is told.
+    pub(crate) fn done(&mut self, task: Task) {
+        if self.unfinished.remove(&task) && self.is_ready() {
+            info!("ready: all policies are in force");
+            if let Err(error) = sd_notify::notify(false, &[sd_notify::NotifyState::Ready]) {
+                tracing::warn!(%error, "cannot tell systemd that the daemon is ready");
+            }
+        }
+    }
+}

@@ -1,0 +1,160 @@
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
+use keepalive_ebpf::Mode;
+
+use super::*;
+use crate::policy::{Limits, parse};
+
+const LIMITS: Limits = Limits { min_idle: std::time::Duration::from_secs(1) };
+
+/// Policies of these names and globs, idle 60 s each.
+fn policies(named: &[(&str, &str)]) -> PolicySet {
+    let documents = named.iter().map(|(name, glob)| {
+        format!(
+            "apiVersion: keepalive.dev/v1alpha1\nkind: ClusterKeepalivePolicy\nmetadata: {{name: {name}}}\n\
+             spec: {{cgroups: [\"{glob}\"]}}\n---\n"
+        )
+    });
+    PolicySet::new(parse("test.yaml", &documents.collect::<String>(), &LIMITS).unwrap()).unwrap()
+}
+
+fn cgroups(paths: &[(&str, u64)]) -> Paths {
+    paths.iter().map(|(path, id)| ((*path).to_owned(), *id)).collect()
+}
+
+/// What is there once `desired` was brought about.
+fn in_force(desired: &BTreeMap<u64, Desired>) -> BTreeMap<u64, Actual> {
+    let actual = |want: &Desired| Actual {
+        path: want.path.clone(),
+        policy_name: want.policy_name.clone(),
+        policy: Some(want.policy),
+        current: true,
+    };
+    desired.iter().map(|(id, want)| (*id, actual(want))).collect()
+}
+
+/// The actions as `verb id`, in order.
+fn plan(desired: &BTreeMap<u64, Desired>, actual: &BTreeMap<u64, Actual>) -> Vec<String> {
+    let verb = |action: &Action| match action {
+        Action::Attach(_) => "attach",
+        Action::Write(_) => "write",
+        Action::Replace(_) => "replace",
+        Action::Detach(_) => "detach",
+    };
+    actions(desired, actual).iter().map(|(id, action)| format!("{} {id}", verb(action))).collect()
+}
+
+#[test]
+fn a_selected_cgroup_is_attached_and_no_other() {
+    let policies = policies(&[("web", "web/*")]);
+    let cgroups = cgroups(&[("", 1), ("web", 2), ("web/a", 3), ("web/a/deep", 4), ("db", 5)]);
+
+    let desired = desired(&policies, &cgroups);
+
+    assert_eq!(plan(&desired, &BTreeMap::new()), ["attach 3"]);
+    assert_eq!(desired[&3].policy_name, "web");
+    assert_eq!(desired[&3].policy.mode(), Mode::Tighten);
+}
+
+#[test]
+fn a_cgroup_inside_a_selected_one_claims_its_connections() {
+    let policies = policies(&[("outer", "a"), ("inner", "a/b/c"), ("root", "/")]);
+    let cgroups = cgroups(&[("", 1), ("a", 2), ("a/b", 3), ("a/b/c", 4), ("ab", 5)]);
+
+    let desired = desired(&policies, &cgroups);
+
+    let claims: Vec<(u64, bool)> = desired.iter().map(|(id, want)| (*id, want.policy.claims())).collect();
+    assert_eq!(claims, [(1, false), (2, true), (4, true)]);
+}
+
+#[test]
+fn a_name_that_begins_like_another_is_not_inside_it() {
+    let policies = policies(&[("one", "a"), ("two", "ab")]);
+    let desired = desired(&policies, &cgroups(&[("", 1), ("a", 2), ("ab", 3)]));
+    assert!(desired.values().all(|want| !want.policy.claims()));
+}
+
+#[test]
+fn what_is_in_force_needs_no_action() {
+    let desired = desired(&policies(&[("p", "a*")]), &cgroups(&[("a1", 2), ("a2", 3)]));
+    assert_eq!(plan(&desired, &in_force(&desired)), [""; 0]);
+}
+
+#[test]
+fn the_deepest_is_attached_first() {
+    let policies = policies(&[("p", "**"), ("root", "/")]);
+    let desired = desired(&policies, &cgroups(&[("", 9), ("a", 1), ("a/b", 2), ("a/b/c", 3)]));
+    assert_eq!(plan(&desired, &BTreeMap::new()), ["attach 3", "attach 2", "attach 1", "attach 9"]);
+}
+
+#[test]
+fn a_cgroup_claims_before_its_ancestor_is_attached() {
+    let tree = cgroups(&[("a", 1), ("a/b", 2)]);
+    let before = in_force(&desired(&policies(&[("inner", "a/b")]), &tree));
+    let after = desired(&policies(&[("inner", "a/b"), ("outer", "a")]), &tree);
+    assert_eq!(plan(&after, &before), ["write 2", "attach 1"]);
+}
+
+#[test]
+fn a_cgroup_claims_until_its_ancestor_is_detached() {
+    let tree = cgroups(&[("a", 1), ("a/b", 2)]);
+    let before = in_force(&desired(&policies(&[("inner", "a/b"), ("outer", "a")]), &tree));
+    let after = desired(&policies(&[("inner", "a/b")]), &tree);
+    assert_eq!(plan(&after, &before), ["detach 1", "write 2"]);
+}
+
+#[test]
+fn a_cgroup_made_anew_under_the_same_path_is_another() {
+    let policies = policies(&[("p", "a")]);
+    let before = in_force(&desired(&policies, &cgroups(&[("a", 1)])));
+    let after = desired(&policies, &cgroups(&[("a", 2)]));
+    assert_eq!(plan(&after, &before), ["attach 2", "detach 1"]);
+}
+
+#[test]
+fn what_another_daemon_left_is_written_and_replaced_where_it_differs() {
+    let desired = desired(&policies(&[("p", "*")]), &cgroups(&[("a", 1), ("b", 2), ("c", 3)]));
+    let mut actual = in_force(&desired);
+    actual.get_mut(&1).unwrap().policy = None;
+    actual.get_mut(&2).unwrap().current = false;
+    actual.get_mut(&3).unwrap().policy_name = "renamed".to_owned();
+    assert_eq!(plan(&desired, &actual), ["write 1", "replace 2", "write 3"]);
+}
+
+#[test]
+fn without_policies_everything_is_detached() {
+    let tree = cgroups(&[("a", 1), ("b", 2)]);
+    let before = in_force(&desired(&policies(&[("p", "*")]), &tree));
+    assert_eq!(plan(&desired(&PolicySet::empty(), &tree), &before), ["detach 1", "detach 2"]);
+}
+
+/// A walk through many states: applying the plan to the books always ends in what is desired.
+#[test]
+fn the_plan_always_ends_in_what_is_desired() {
+    let sets = [
+        policies(&[]),
+        policies(&[("p", "**")]),
+        policies(&[("p", "a"), ("q", "a/*")]),
+        policies(&[("q", "*/b"), ("root", "/")]),
+    ];
+    let trees = [
+        cgroups(&[("", 1)]),
+        cgroups(&[("", 1), ("a", 2), ("a/b", 3)]),
+        cgroups(&[("", 1), ("a", 4), ("a/b", 5), ("c", 6), ("c/b", 7)]),
+    ];
+    let mut actual = BTreeMap::new();
+    for step in 0..sets.len() * trees.len() * 2 {
+        let desired = desired(&sets[step % sets.len()], &trees[(step * 2 + step / 5) % trees.len()]);
+        for (id, action) in actions(&desired, &actual) {
+            match action {
+                Action::Attach(want) | Action::Write(want) | Action::Replace(want) => {
+                    actual.extend(in_force(&BTreeMap::from([(id, want)])));
+                }
+                Action::Detach(_) => {
+                    actual.remove(&id);
+                }
+            }
+        }
+        assert_eq!(actual, in_force(&desired), "step {step}");
+    }
+}

@@ -1,0 +1,44 @@
+//! What the command line prints: a table for people, JSON or YAML for programs. The only module that writes to
+//! standard output.
+#![expect(clippy::print_stdout, reason = "this is the module whose output is the product")]
+
+pub(crate) mod counters;
+pub(crate) mod status;
+mod table;
+
+use anyhow::{Context as _, Result};
+use clap::ValueEnum;
+use serde::Serialize;
+
+pub(crate) use table::Table;
+
+/// How a listing is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people.
+    Table,
+    /// For programs; one JSON document.
+    Json,
+    /// For programs and people; one YAML document.
+    Yaml,
+}
+
+/// Something with a form for people.
+pub(crate) trait ForPeople {
+    fn for_people(&self) -> String;
+}
+
+/// Prints a listing.
+pub(crate) fn print<T: Serialize + ForPeople>(listing: &T, output: Output) -> Result<()> {
+    match output {
+        Output::Table => print_text(listing.for_people().trim_end()),
+        Output::Json => print_text(&serde_json::to_string_pretty(listing)?),
+        Output::Yaml => print_text(serde_saphyr::to_string(listing).context("cannot write YAML")?.trim_end()),
+    }
+    Ok(())
+}
+
+/// Prints a line, or several.
+pub(crate) fn print_text(text: &str) {
+    println!("{text}");
+}

@@ -1,0 +1,219 @@
+//! `status`: what is attached, under which policy, and what came of it.
+
+use std::fmt::Write as _;
+
+use keepalive_ebpf::{Counters, Mode, Policy};
+use serde::{Deserialize, Serialize};
+
+use super::{ForPeople, Table, counters::CounterReport};
+
+/// The state of the whole.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Status {
+    /// The running daemon; absent if none answers, and what follows was read from the pins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) daemon: Option<Daemon>,
+    /// The cgroups that are attached to.
+    pub(crate) cgroups: Vec<Cgroup>,
+    /// The cgroups that a policy selects and that could not be attached to.
+    pub(crate) refused: Vec<Refusal>,
+}
+
+/// The running daemon.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Daemon {
+    pub(crate) pid: u32,
+    pub(crate) version: String,
+    pub(crate) ready: bool,
+    /// What is not done yet, if it is not ready.
+    pub(crate) unfinished: Vec<String>,
+    pub(crate) cgroup_root: String,
+    pub(crate) policies: Vec<PolicySummary>,
+    /// Why the policies as they lie in the directory are not the ones in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) policy_error: Option<String>,
+}
+
+/// A policy in force.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PolicySummary {
+    pub(crate) name: String,
+    pub(crate) file: String,
+    pub(crate) line: u64,
+    /// How many cgroups it governs.
+    pub(crate) cgroups: usize,
+    /// Globs of it that match no cgroup.
+    pub(crate) unmatched: Vec<String>,
+}
+
+/// A cgroup that is attached to.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Cgroup {
+    /// Relative to the cgroup root; `/` for the root itself.
+    pub(crate) path: String,
+    pub(crate) id: u64,
+    pub(crate) policy: String,
+    /// What is in force; absent if the bytes in the kernel are not a policy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) in_force: Option<InForce>,
+    pub(crate) counters: CounterReport,
+}
+
+/// A policy as it lies in the kernel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct InForce {
+    pub(crate) mode: String,
+    pub(crate) direction: String,
+    pub(crate) idle_seconds: u32,
+    pub(crate) interval_seconds: u32,
+    pub(crate) probes: u32,
+    /// Absent if the policy leaves the socket's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) user_timeout_milliseconds: Option<u32>,
+    /// Whether an ancestor is governed too and yields to this.
+    pub(crate) nested: bool,
+}
+
+/// A cgroup that could not be attached to.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Refusal {
+    pub(crate) path: String,
+    pub(crate) reason: String,
+}
+
+impl Cgroup {
+    pub(crate) fn new(
+        path: &str,
+        id: u64,
+        policy_name: &str,
+        policy: Option<Policy>,
+        counters: Counters,
+    ) -> Self {
+        Self {
+            path: shown(path),
+            id,
+            policy: policy_name.to_owned(),
+            in_force: policy.filter(|policy| policy.mode() != Mode::Nothing).map(|p| InForce::new(&p)),
+            counters: CounterReport::new(&counters),
+        }
+    }
+}
+
+impl InForce {
+    fn new(policy: &Policy) -> Self {
+        let timers = policy.timers();
+        Self {
+            mode: format!("{:?}", policy.mode()),
+            direction: format!("{:?}", policy.direction()),
+            idle_seconds: timers.idle_s,
+            interval_seconds: timers.interval_s,
+            probes: timers.probes,
+            user_timeout_milliseconds: (timers.user_timeout_ms > 0).then_some(timers.user_timeout_ms),
+            nested: policy.claims(),
+        }
+    }
+
+    /// The values as a person reads them: idle, interval and probes, and the user timeout if any.
+    fn values(&self) -> String {
+        let mut values = format!("{}s/{}s/{}", self.idle_seconds, self.interval_seconds, self.probes);
+        if let Some(milliseconds) = self.user_timeout_milliseconds {
+            let timeout = std::time::Duration::from_millis(milliseconds.into());
+            values.push_str(&format!(" ut {}", humantime::format_duration(timeout)));
+        }
+        values
+    }
+}
+
+impl Refusal {
+    pub(crate) fn new(path: &str, reason: &str) -> Self {
+        Self { path: shown(path), reason: reason.to_owned() }
+    }
+}
+
+impl ForPeople for Status {
+    fn for_people(&self) -> String {
+        let mut text = self.daemon.as_ref().map_or_else(
+            || "no daemon answers; this is what is pinned, and in force\n".to_owned(),
+            ForPeople::for_people,
+        );
+        if self.cgroups.is_empty() {
+            text.push_str("\nno cgroup is governed\n");
+        } else {
+            let _ = write!(text, "\n{}", cgroup_table(&self.cgroups));
+        }
+        for refusal in &self.refused {
+            let _ = write!(text, "\nnot governed: {}: {}\n", refusal.path, refusal.reason);
+        }
+        text
+    }
+}
+
+impl ForPeople for Daemon {
+    fn for_people(&self) -> String {
+        let state = if self.ready {
+            "ready".to_owned()
+        } else {
+            format!("not ready, has yet to: {}", self.unfinished.join("; "))
+        };
+        let mut text = format!("daemon {} (pid {}): {state}\n", self.version, self.pid);
+        for policy in &self.policies {
+            let PolicySummary { name, file, line, cgroups, unmatched } = policy;
+            let _ = writeln!(text, "policy {name} ({file}:{line}): governs {cgroups} cgroups");
+            for glob in unmatched {
+                let _ = writeln!(text, "  no cgroup matches {glob:?}");
+            }
+        }
+        if let Some(error) = &self.policy_error {
+            let _ = write!(
+                text,
+                "\nthe policies in the directory are not in force, the last good ones are:\n{error}\n"
+            );
+        }
+        text
+    }
+}
+
+fn cgroup_table(cgroups: &[Cgroup]) -> Table {
+    let mut table = Table::new([
+        "CGROUP",
+        "POLICY",
+        "MODE",
+        "DIRECTION",
+        "IDLE/INTERVAL/PROBES",
+        "CONNECTIONS",
+        "ARMED",
+        "TIGHTENED",
+        "LEFT ALONE",
+        "REFUSED",
+    ]);
+    for cgroup in cgroups {
+        let Cgroup { path, id: _, policy, in_force, counters } = cgroup;
+        let [mode, direction, values] = in_force.as_ref().map_or_else(
+            || ["nothing", "-", "-"].map(str::to_owned),
+            |in_force| [in_force.mode.clone(), in_force.direction.clone(), in_force.values()],
+        );
+        table.row([
+            path.clone(),
+            policy.clone(),
+            mode,
+            direction,
+            values,
+            counters.established().to_string(),
+            counters.armed().to_string(),
+            counters.get("tightened").to_string(),
+            counters.left_alone(),
+            counters.refused(),
+        ]);
+    }
+    table
+}
+
+fn shown(path: &str) -> String {
+    if path.is_empty() { "/".to_owned() } else { path.to_owned() }
+}

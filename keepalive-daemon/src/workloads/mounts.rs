@@ -1,0 +1,117 @@
+//! Where the cgroup2 hierarchy is mounted, and where in it this process is.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, bail};
+use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
+
+/// The root of the cgroup2 hierarchy: `given`, or what the mount table shows. On hybrid hosts that is beside
+/// the version 1 hierarchies.
+///
+/// # Errors
+/// If `given` is not a directory of cgroup2, or none is mounted.
+pub(crate) fn cgroup2_root(given: Option<&Path>) -> Result<PathBuf> {
+    if let Some(given) = given {
+        let kind = statfs(given)
+            .with_context(|| format!("cannot read the cgroup root {}", given.display()))?
+            .filesystem_type();
+        if kind != CGROUP2_SUPER_MAGIC {
+            bail!(
+                "{} is not in a cgroup2 hierarchy: eBPF programs attach to no other; leave out --cgroup-root \
+                 to use the one that is mounted",
+                given.display()
+            );
+        }
+        return Ok(given.to_owned());
+    }
+    mounted()?.map(|mount| mount.mount_point).context(
+        "no cgroup2 hierarchy is mounted (cgroup version 1 only), and eBPF programs attach to no other; mount \
+         it beside the others with `mkdir -p /sys/fs/cgroup/unified && mount -t cgroup2 none \
+         /sys/fs/cgroup/unified`, or boot with systemd.unified_cgroup_hierarchy=1",
+    )
+}
+
+/// The directory of the cgroup this process is in.
+///
+/// # Errors
+/// If no cgroup2 hierarchy is mounted, or the mount does not reach the cgroup.
+pub(crate) fn own_cgroup() -> Result<PathBuf> {
+    let mount =
+        mounted()?.context("no cgroup2 hierarchy is mounted, and eBPF programs attach to no other")?;
+    let membership = fs::read_to_string("/proc/self/cgroup").context("cannot read /proc/self/cgroup")?;
+    let path = membership
+        .lines()
+        .find_map(|line| line.strip_prefix("0::"))
+        .context("/proc/self/cgroup shows no cgroup2 membership")?;
+    let below = Path::new(path).strip_prefix(&mount.root).with_context(|| {
+        format!(
+            "this process is in cgroup {path}, outside of what is mounted at {}",
+            mount.mount_point.display()
+        )
+    })?;
+    Ok(mount.mount_point.join(below))
+}
+
+struct Mount {
+    /// The part of the hierarchy that is mounted.
+    root: PathBuf,
+    mount_point: PathBuf,
+}
+
+fn mounted() -> Result<Option<Mount>> {
+    let table = fs::read_to_string("/proc/self/mountinfo").context("cannot read /proc/self/mountinfo")?;
+    Ok(find_cgroup2(&table))
+}
+
+/// Finds the cgroup2 mount that shows most of the hierarchy, the first of several (proc_pid_mountinfo(5)).
+fn find_cgroup2(table: &str) -> Option<Mount> {
+    let mounts = table.lines().filter_map(|line| {
+        let (fields, kind) = line.split_once(" - ")?;
+        (kind.split(' ').next() == Some("cgroup2")).then_some(())?;
+        let mut fields = fields.split(' ').skip(3);
+        let (root, mount_point) = (fields.next()?, fields.next()?);
+        Some(Mount { root: unescape(root), mount_point: unescape(mount_point) })
+    });
+    mounts.min_by_key(|mount| mount.root.components().count())
+}
+
+/// Undoes the table's octal escapes of space, tab, newline and backslash.
+fn unescape(field: &str) -> PathBuf {
+    let mut path = field.to_owned();
+    for (escape, character) in [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")] {
+        path = path.replace(escape, character);
+    }
+    path.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mount_point(table: &str) -> Option<PathBuf> {
+        find_cgroup2(table).map(|mount| mount.mount_point)
+    }
+
+    #[test]
+    fn a_hybrid_host_has_it_beside_the_others() {
+        let table = "31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755\n\
+                     32 31 0:29 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu\n\
+                     41 31 0:38 / /sys/fs/cgroup/unified rw,relatime shared:4 - cgroup2 cgroup2 rw\n";
+        assert_eq!(mount_point(table), Some("/sys/fs/cgroup/unified".into()));
+    }
+
+    #[test]
+    fn version_1_alone_has_none() {
+        assert_eq!(mount_point("32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n"), None);
+    }
+
+    #[test]
+    fn the_mount_of_the_whole_hierarchy_comes_before_that_of_a_part() {
+        let table = "40 31 0:38 /docker/c1 /mnt/part rw - cgroup2 cgroup2 rw\n\
+                     41 31 0:38 / /mnt/a\\040b rw - cgroup2 cgroup2 rw\n";
+        assert_eq!(mount_point(table), Some("/mnt/a b".into()));
+    }
+}

@@ -1,0 +1,81 @@
+//! A cgroup of our own, for a command to run in or for a trial.
+
+use std::{
+    fs,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result};
+
+use super::own_cgroup;
+
+/// How the names of these cgroups begin; what is left of them is found by it.
+pub(crate) const TRANSIENT_PREFIX: &str = "keepalive-transient-";
+
+/// A cgroup below the caller's own; removed when dropped, unless it is kept.
+pub(crate) struct Transient {
+    parent: PathBuf,
+    path: PathBuf,
+    id: u64,
+    kept: bool,
+}
+
+impl Transient {
+    /// Makes a cgroup below the one this process is in.
+    ///
+    /// # Errors
+    /// If there is no cgroup2, or no right to make a cgroup in it.
+    pub(crate) fn create() -> Result<Self> {
+        let parent = own_cgroup()?;
+        let path = parent.join(format!("{TRANSIENT_PREFIX}{}", std::process::id()));
+        // A killed process of the same id may have left one; in use it would not go.
+        let _ = fs::remove_dir(&path);
+        fs::create_dir(&path).with_context(|| {
+            format!(
+                "cannot create the cgroup {}; run as root, or where cgroups are delegated",
+                path.display()
+            )
+        })?;
+        let id =
+            fs::metadata(&path).with_context(|| format!("cannot read the cgroup {}", path.display()))?.ino();
+        Ok(Self { parent, path, id, kept: false })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) const fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Moves this process into it.
+    pub(crate) fn enter(&self) -> Result<()> {
+        move_into(&self.path)
+    }
+
+    /// Moves this process back to where it came from.
+    pub(crate) fn leave(&self) -> Result<()> {
+        move_into(&self.parent)
+    }
+
+    /// Leaves its removal to somebody else.
+    pub(crate) fn keep(mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for Transient {
+    fn drop(&mut self) {
+        if !self.kept {
+            // The kernel refuses it while a process is in it; `cleanup` finds what is left.
+            let _ = fs::remove_dir(&self.path);
+        }
+    }
+}
+
+fn move_into(cgroup: &Path) -> Result<()> {
+    fs::write(cgroup.join("cgroup.procs"), "0")
+        .with_context(|| format!("cannot move into the cgroup {}", cgroup.display()))
+}

@@ -1,0 +1,31 @@
+//! What the eBPF program and the daemon agree on: the value that holds a policy, the counters, the names by
+//! which the daemon finds programs and maps, and the decision both sides must make alike.
+//!
+//! Everything here lives in maps that outlast the daemon, under a pin directory named after [`ABI_VERSION`].
+//! Rules for the types: `repr(C)`, 4- or 8-byte words only and no padding (the kernel compares and copies
+//! bytes), and all zero bytes mean "nothing": the kernel zeroes the storage of a cgroup at the first attach
+//! and before the policy is written.
+#![cfg_attr(not(test), no_std)]
+
+mod counters;
+mod decide;
+mod policy;
+
+pub use counters::{COUNTER_NAMES, COUNTER_WORDS, Counters};
+pub use decide::{Changes, Decision, Outcome, Socket, SocketOption, decide};
+pub use policy::{Direction, Mode, POLICY_WORDS, Policy, Timers};
+
+/// The version of the layouts in this crate; part of the path they are pinned under. Any change of a type in
+/// a map raises it, because two layouts must never share a map.
+pub const ABI_VERSION: u32 = if cfg!(feature = "next-abi") { 2 } else { 1 };
+
+/// The program attached to cgroups.
+pub const PROGRAM: &str = "keepalive";
+/// The same program, which also writes a log line a connection.
+pub const PROGRAM_WITH_LOG: &str = "keepalive_log";
+/// `CGROUP_STORAGE`: the [`Policy`] of each governed cgroup.
+pub const POLICY_MAP: &str = "POLICY";
+/// `PERCPU_CGROUP_STORAGE`: the [`Counters`] of each governed cgroup.
+pub const COUNTERS_MAP: &str = "COUNTERS";
+/// `SK_STORAGE`: a mark on a connection that a deeper cgroup's policy already governs.
+pub const CLAIMS_MAP: &str = "CLAIMS";

@@ -1,0 +1,52 @@
+//! The eBPF object: entry points only. `lib.rs` says what it shares with the daemon.
+#![cfg_attr(target_arch = "bpf", no_std, no_main)]
+
+#[cfg(target_arch = "bpf")]
+mod established;
+#[cfg(target_arch = "bpf")]
+mod maps;
+#[cfg(target_arch = "bpf")]
+mod socket;
+
+#[cfg(target_arch = "bpf")]
+mod programs {
+    use aya_ebpf::{macros::sock_ops, programs::SockOpsContext};
+
+    use crate::established::{Quiet, Verbose, on_callback};
+
+    /// What a `sock_ops` program returns when it has nothing to say. Anything else, or a write to `reply`,
+    /// would answer the callback on behalf of every other program of the hierarchy.
+    const CONTINUE: u32 = 1;
+
+    /// Applies the cgroup's policy to each connection as it is established.
+    #[sock_ops]
+    pub(crate) fn keepalive(ctx: SockOpsContext) -> u32 {
+        on_callback::<Quiet>(&ctx);
+        CONTINUE
+    }
+
+    /// As [`keepalive`], with a log line a connection. A program of its own, so that the other neither holds
+    /// the ring buffer nor tests a flag.
+    #[sock_ops]
+    pub(crate) fn keepalive_log(ctx: SockOpsContext) -> u32 {
+        on_callback::<Verbose>(&ctx);
+        CONTINUE
+    }
+}
+
+#[cfg(target_arch = "bpf")]
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
+
+#[cfg(target_arch = "bpf")]
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
+#[cfg(not(target_arch = "bpf"))]
+fn main() {
+    // On the host this target exists so that `cargo build` and `cargo clippy` cover the whole workspace; the
+    // daemon's build script compiles the real one for BPF.
+}

@@ -1,0 +1,70 @@
+//! Kernel objects for tests and for the demo: control groups, network namespaces, a BPF file system, a NAT.
+//!
+//! Each is a guard: what it made is gone when it is dropped, also while a panic unwinds. Names start with
+//! [`TEST_PREFIX`] or [`DEMO_PREFIX`], so that `cargo xtask clean-host` finds what a killed process left.
+//!
+//! Everything here needs root. Nothing touches an object that it did not make.
+
+mod bpffs;
+pub mod capture;
+mod cgroup;
+mod mounts;
+mod nat;
+mod netns;
+mod process;
+mod sockets;
+pub mod story;
+mod tool;
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+pub use bpffs::Bpffs;
+pub use capture::Capture;
+pub use cgroup::{Cgroup, InCgroup, cgroup2_root};
+pub use nat::{Flow, Nat};
+pub use netns::{End, Netns, veth};
+pub use process::{Line, Observer, Output, Process, Stream};
+pub use sockets::{SocketRow, Timer, sockets};
+
+/// What the names of all kernel objects made by tests start with.
+pub const TEST_PREFIX: &str = "keepalive-test-";
+
+/// What the names of all kernel objects made by the demo start with.
+pub const DEMO_PREFIX: &str = "keepalive-demo-";
+
+/// A name made of `prefix`, `label`, this process and a counter, for which `taken` is false.
+///
+/// Parallel tests never get the same name, and what a dead process of the same id left is stepped over.
+fn unique(prefix: &str, label: &str, taken: impl Fn(&str) -> bool) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    loop {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{prefix}{label}-{}-{number}", std::process::id());
+        if !taken(&name) {
+            return name;
+        }
+    }
+}
+
+/// Tells on stderr that a guard could not remove `what`: `Drop` has no other way to say so.
+fn report_leftover(what: &str, error: &anyhow::Error) {
+    use std::io::Write;
+    let message = format!("could not remove {what}: {error:#}; `cargo xtask clean-host` removes it\n");
+    // Without stderr there is nobody left to tell.
+    let _ = std::io::stderr().write_all(message.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_differ_and_step_over_what_is_taken() {
+        let first = unique(TEST_PREFIX, "box", |_| false);
+
+        let second = unique(TEST_PREFIX, "box", |name| name == first);
+
+        assert_ne!(first, second);
+        assert!(first.starts_with("keepalive-test-box-"));
+    }
+}

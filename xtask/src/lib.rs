@@ -1,0 +1,15 @@
+//! The verbs of `cargo xtask`, one module each, with its `Options` and its `run`; and [`lab`], what the demo
+//! and the tests with root stand on.
+
+pub mod build;
+pub mod clean_host;
+pub mod console;
+pub mod demo;
+pub mod failures;
+pub mod lab;
+pub mod lint;
+pub mod process;
+pub mod run;
+pub mod setup;
+pub mod test;
+pub mod workspace;

@@ -1,0 +1,44 @@
+//! Parses the command line of `cargo xtask` and calls the verb.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use xtask::{build, clean_host, console, demo, lint, run, setup, test};
+
+/// The verbs of this project. Each installs what it needs of `setup` by itself.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Setup(setup::Options),
+    Build(build::Options),
+    Run(run::Options),
+    Demo(demo::Options),
+    Test(test::Options),
+    Lint(lint::Options),
+    CleanHost(clean_host::Options),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().verb {
+        Verb::Setup(options) => setup::run(options),
+        Verb::Build(options) => build::run(options),
+        Verb::Run(options) => run::run(options),
+        Verb::Demo(options) => demo::run(options),
+        Verb::Test(options) => test::run(options),
+        Verb::Lint(options) => lint::run(options),
+        Verb::CleanHost(options) => clean_host::run(options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            console::progress(format_args!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}

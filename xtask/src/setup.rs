@@ -1,0 +1,118 @@
+//! `cargo xtask setup`: makes a machine able to build and to test. The other verbs call the parts they need.
+
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+
+use crate::{console, failures::Failures, process, workspace};
+
+mod linker;
+mod linker_path;
+mod packages;
+mod pins;
+mod toolchain;
+
+use pins::Pins;
+use toolchain::Compiler;
+
+/// Installs what is missing to build and to test: the eBPF compiler and linker, and what tests call.
+#[derive(Clone, Debug, Args)]
+pub struct Options {}
+
+/// Installs what is missing and tells what there is.
+///
+/// # Errors
+///
+/// If something cannot be installed; the parts that can be are installed all the same.
+pub fn run(Options {}: Options) -> Result<()> {
+    let start = Instant::now();
+    let mut failures = Failures::new();
+    for (what, part) in [
+        ("eBPF compiler and linker", ebpf_toolchain as fn() -> Result<()>),
+        ("tools for tests and the demo", test_tools),
+        ("tools for lint", lint_tools),
+    ] {
+        if failures.check(what, part()).is_some() {
+            console::result(format_args!("ready: {what}"));
+        }
+    }
+    failures.finish()?;
+    console::result(format_args!("set up, in {:.1} s", start.elapsed().as_secs_f32()));
+    Ok(())
+}
+
+/// Makes sure that the eBPF program can be built. Silent if there is nothing to do.
+///
+/// # Errors
+///
+/// If the compiler or the linker is missing and cannot be installed.
+pub fn ebpf_toolchain() -> Result<()> {
+    let pins = Pins::read()?;
+    let compiler = ebpf_compiler(&pins)?;
+    if let Err(missing) = linker::find(&pins, &compiler) {
+        console::progress(format_args!(
+            "setting up the eBPF linker for rustc {} with LLVM {}: {missing}",
+            compiler.release, compiler.llvm
+        ));
+        linker::install(&pins, &compiler).context("cannot install the eBPF linker")?;
+    }
+    Ok(())
+}
+
+/// Makes sure that the eBPF compiler has clippy, and returns the compiler's rustup name. Silent if there is
+/// nothing to do.
+///
+/// # Errors
+///
+/// If the compiler or its clippy is missing and cannot be installed.
+pub fn ebpf_clippy() -> Result<String> {
+    let pins = Pins::read()?;
+    let compiler = ebpf_compiler(&pins)?;
+    if !compiler.has_clippy() {
+        toolchain::install_clippy(&pins, &compiler)?;
+    }
+    Ok(pins.toolchain)
+}
+
+/// Makes sure that the programs that tests and the demo call are there. Silent if there is nothing to do.
+///
+/// # Errors
+///
+/// If one is missing and cannot be installed.
+pub fn test_tools() -> Result<()> {
+    let Pins { test_tools, .. } = Pins::read()?;
+    let missing: Vec<_> = test_tools.iter().filter(|(tool, _)| process::find(tool).is_none()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let tools: Vec<_> = missing.iter().map(|(tool, _)| tool.as_str()).collect();
+    let mut packages: Vec<_> = missing.iter().map(|(_, package)| package.as_str()).collect();
+    packages.sort_unstable();
+    packages.dedup();
+    packages::install(&packages, &format!("what tests and the demo call ({})", tools.join(", ")))
+}
+
+/// Makes sure that there are `cargo fmt` and `cargo clippy`, for both sides. Silent if there is nothing to
+/// do.
+///
+/// # Errors
+///
+/// If one is missing and rustup cannot fetch it.
+pub fn lint_tools() -> Result<()> {
+    for (verb, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
+        if process::output(workspace::cargo().args([verb, "--version"])).is_err() {
+            let mut command = std::process::Command::new("rustup");
+            command.args(["component", "add", component]).current_dir(workspace::root());
+            process::run_with_progress(&format!("fetching {component}, for `cargo {verb}`"), &mut command)?;
+        }
+    }
+    ebpf_clippy().map(drop)
+}
+
+fn ebpf_compiler(pins: &Pins) -> Result<Compiler> {
+    toolchain::find(pins).or_else(|missing| {
+        console::progress(format_args!("setting up the eBPF compiler: {missing}"));
+        toolchain::install(pins)
+    })
+}

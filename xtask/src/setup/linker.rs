@@ -1,0 +1,122 @@
+//! bpf-linker, built against an LLVM that reads what the eBPF compiler writes.
+
+use std::{
+    env, fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::{linker_path, packages, pins::Pins, toolchain::Compiler};
+use crate::{console, process, workspace};
+
+/// The linker, if it is there and was made for `compiler`.
+///
+/// The error says what is missing.
+pub(super) fn find(pins: &Pins, compiler: &Compiler) -> Result<PathBuf> {
+    let data_dir = data_dir()?;
+    let link = linker_path::linker(&data_dir, &pins.bpf_linker);
+    let linker = fs::read_link(&link).with_context(|| format!("there is no {}", link.display()))?;
+    ensure!(
+        linker == program(&data_dir, &pins.bpf_linker, compiler.llvm),
+        "{} is not the one for LLVM {}",
+        link.display(),
+        compiler.llvm
+    );
+    try_out(&linker, &pins.bpf_linker)?;
+    Ok(link)
+}
+
+/// Installs the linker: built from source where the compiler's LLVM can be linked with, else the released
+/// binary.
+pub(super) fn install(pins: &Pins, compiler: &Compiler) -> Result<PathBuf> {
+    let data_dir = data_dir()?;
+    let linker = program(&data_dir, &pins.bpf_linker, compiler.llvm);
+    if try_out(&linker, &pins.bpf_linker).is_err() {
+        let root = root(&data_dir, &pins.bpf_linker, compiler.llvm);
+        let llvm = PathBuf::from(format!("/usr/lib/llvm-{}", compiler.llvm));
+        if llvm.join("include/llvm-c/Core.h").is_file() {
+            build(&pins.bpf_linker, compiler.llvm, &llvm, &root)?;
+        } else {
+            download(&pins.bpf_linker, &linker).with_context(|| {
+                format!("there is no LLVM {} in {} either", compiler.llvm, llvm.display())
+            })?;
+        }
+        try_out(&linker, &pins.bpf_linker)?;
+    }
+    point_to(&linker, &linker_path::linker(&data_dir, &pins.bpf_linker))?;
+    find(pins, compiler)
+}
+
+fn build(version: &str, llvm: u32, prefix: &Path, root: &Path) -> Result<()> {
+    let mut command = workspace::cargo();
+    command.args(["install", "--locked", "bpf-linker", "--version", version, "--force", "--root"]).arg(root);
+    command.args(["--no-default-features", "--features", &format!("llvm-{llvm}")]);
+    // The build script reads the one, the bindings read the other.
+    command.env("LLVM_PREFIX", prefix).env(format!("LLVM_SYS_{llvm}1_PREFIX"), prefix);
+    // What is meant for the build of this workspace is not meant for this one.
+    for name in ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"] {
+        command.env_remove(name);
+    }
+    process::run_with_progress(
+        &format!("building bpf-linker {version} for LLVM {llvm}, about a minute"),
+        &mut command,
+    )
+}
+
+/// Fetches the binary that the linker's project releases, which has its LLVM in it.
+fn download(version: &str, linker: &Path) -> Result<()> {
+    for tool in ["curl", "tar", "zstd"] {
+        if process::find(tool).is_none() {
+            packages::install(&[tool], "fetching the eBPF linker")?;
+        }
+    }
+    let folder = linker.parent().context("the linker has no folder")?;
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let archive = format!("bpf-linker-{}-unknown-linux-musl.tar.zst", env::consts::ARCH);
+    let url = format!("https://github.com/aya-rs/bpf-linker/releases/download/v{version}/{archive}");
+    let file = folder.join(&archive);
+    let mut command = Command::new("curl");
+    command.args(["--fail", "--location", "--show-error", "--silent", "--output"]).arg(&file).arg(&url);
+    process::run_with_progress(&format!("fetching {url}"), &mut command)?;
+    let mut command = Command::new("tar");
+    command.arg("--extract").arg("--zstd").arg("--file").arg(&file).arg("--directory").arg(folder);
+    process::output(&mut command)?;
+    fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))
+}
+
+/// Sees whether the linker runs and is the wanted version.
+fn try_out(linker: &Path, version: &str) -> Result<()> {
+    let said = process::output(Command::new(linker).arg("--version"))?;
+    ensure!(
+        said.split_whitespace().nth(1) == Some(version),
+        "{} is `{}`, not version {version}",
+        linker.display(),
+        said.trim()
+    );
+    Ok(())
+}
+
+/// Lets `link` point to `linker`, at no time to nothing.
+fn point_to(linker: &Path, link: &Path) -> Result<()> {
+    let temporary = link.with_extension(format!("{}.tmp", std::process::id()));
+    symlink(linker, &temporary).with_context(|| format!("cannot create {}", temporary.display()))?;
+    fs::rename(&temporary, link).with_context(|| format!("cannot create {}", link.display()))?;
+    console::progress(format_args!("{} is {}", link.display(), linker.display()));
+    Ok(())
+}
+
+fn data_dir() -> Result<PathBuf> {
+    linker_path::data_dir().context("neither XDG_DATA_HOME nor HOME says where to keep the eBPF linker")
+}
+
+/// A folder a version and LLVM, so that one never passes for another.
+fn root(data_dir: &Path, version: &str, llvm: u32) -> PathBuf {
+    data_dir.join(format!("bpf-linker-{version}-llvm{llvm}"))
+}
+
+fn program(data_dir: &Path, version: &str, llvm: u32) -> PathBuf {
+    root(data_dir, version, llvm).join("bin/bpf-linker")
+}

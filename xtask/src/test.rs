@@ -1,0 +1,96 @@
+//! `cargo xtask test`: the tests that need nothing, then those that need root and a kernel.
+
+use std::{path::PathBuf, process::Command, time::Instant};
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+
+use crate::{build, console, failures::Failures, lab, process, setup, workspace};
+
+mod summary;
+
+use summary::{Group, run_group};
+
+/// Runs the tests: those that need nothing, and those that need root and a kernel.
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// Only the tests that need neither root nor a kernel.
+    #[arg(long, conflicts_with = "kernel")]
+    unit: bool,
+    /// Only the tests that need root and a kernel.
+    #[arg(long)]
+    kernel: bool,
+    /// Only the tests whose names contain one of these.
+    #[arg(value_name = "FILTER")]
+    filters: Vec<String>,
+}
+
+/// Runs the tests and tells, at the end, all that failed.
+///
+/// # Errors
+///
+/// If a test fails, a prerequisite is missing, or the filter fits no test.
+pub fn run(Options { unit, kernel, filters }: Options) -> Result<()> {
+    let mut failures = Failures::new();
+    let mut groups = Vec::new();
+    setup::ebpf_toolchain()?;
+    if !kernel {
+        groups.extend(failures.check("unit tests", unit_tests(&filters)));
+    }
+    if !unit {
+        groups.extend(failures.check("kernel tests", kernel_tests(&filters)));
+    }
+    for group in &groups {
+        console::result(group);
+        if !group.succeeded() {
+            failures.add(&group.name, "not all tests passed");
+        }
+    }
+    if failures.is_empty() && groups.iter().all(Group::is_empty) {
+        failures.add("tests", if filters.is_empty() { "there are none" } else { "none has such a name" });
+    }
+    failures.finish()
+}
+
+fn unit_tests(filters: &[String]) -> Result<Group> {
+    let mut command = workspace::cargo();
+    command.args(["test", "--locked", "--workspace", "--no-fail-fast", "--"]).args(filters);
+    run_group("unit tests", &mut command)
+}
+
+fn kernel_tests(filters: &[String]) -> Result<Group> {
+    setup::test_tools()?;
+    check_kernel()?;
+    // In this order: both put their program in one place, and what is found there later is the daemon itself.
+    let next_daemon = build::next_daemon().context("cannot build the daemon of a later version")?;
+    build::daemon()?;
+    let tests = kernel_test_program()?;
+    let mut command = Command::new(tests);
+    command.arg("--ignored").args(filters);
+    command.env("KEEPALIVE_NEXT_DAEMON", next_daemon).current_dir(workspace::root().join("keepalive-daemon"));
+    run_group("kernel tests", &mut process::as_root(&command)?)
+}
+
+/// Built by this user and run by root, so that root owns nothing in the target folder.
+fn kernel_test_program() -> Result<PathBuf> {
+    let mut command = workspace::cargo();
+    command.args(["test", "--locked", "--package", "keepalive-daemon", "--test", "kernel", "--no-run"]);
+    build::executable(&mut command, "kernel")
+}
+
+/// Sees whether the kernel and this user can do what all those tests stand on, so that its lack is told once
+/// and not by each test.
+fn check_kernel() -> Result<()> {
+    let start = Instant::now();
+    lab::cgroup2_root()?;
+    let bpftool = process::find("bpftool").context("there is no bpftool: run `cargo xtask setup`")?;
+    let mut command = Command::new(bpftool);
+    command.args(["prog", "show"]);
+    if let Err(error) = process::output(&mut process::as_root(&command)?) {
+        bail!(
+            "root cannot use BPF here, which the kernel tests are about (CAP_BPF or CAP_SYS_ADMIN): {error:#}"
+        );
+    }
+    console::progress(format_args!("root, cgroup2 and BPF are there ({} ms)", start.elapsed().as_millis()));
+    Ok(())
+}
