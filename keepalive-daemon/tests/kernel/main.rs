@@ -1,0 +1,70 @@
+//! The tests that need root and a kernel; `cargo xtask test` runs them.
+//!
+//! Each makes a host of its own ([`support::Host`]): a cgroup subtree that the daemon takes for the whole
+//! hierarchy, a bpffs, a network namespace. What it asserts is read back from the kernel: options by
+//! `getsockopt`, timers by sock_diag (`ss`), links and programs by `bpftool`, probes by a capture.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot be set up, or fails, panics")]
+
+mod exec;
+mod foreign;
+mod lifecycle;
+mod modes;
+mod nesting;
+mod options;
+mod peer;
+mod reload;
+mod story;
+mod support;
+mod surroundings;
+mod tree;
+mod upgrade;
+mod verbs;
+
+use libtest_mimic::{Arguments, Trial};
+
+/// What makes this program a [`peer`] instead of the tests.
+const PEER: &str = "peer";
+
+fn main() {
+    if std::env::args().nth(1).as_deref() == Some(PEER) {
+        peer::serve();
+        return;
+    }
+    let arguments = Arguments::from_args();
+    let trials = [
+        exec::TESTS,
+        foreign::TESTS,
+        lifecycle::TESTS,
+        modes::TESTS,
+        nesting::TESTS,
+        options::TESTS,
+        reload::TESTS,
+        story::TESTS,
+        surroundings::TESTS,
+        tree::TESTS,
+        upgrade::TESTS,
+        verbs::TESTS,
+    ]
+    .concat();
+    let trials = trials.iter().map(|(name, test)| {
+        let test = *test;
+        let trial = Trial::test(*name, move || {
+            test();
+            Ok(())
+        });
+        trial.with_ignored_flag(true)
+    });
+    libtest_mimic::run(&arguments, trials.collect()).exit();
+}
+
+/// A test by its name.
+type Test = (&'static str, fn());
+
+/// Lists the tests of a module by the names of their functions.
+#[macro_export]
+macro_rules! tests {
+    ($($name:ident),* $(,)?) => {
+        pub(crate) const TESTS: &[$crate::Test] =
+            &[$((concat!(module_path!(), "::", stringify!($name)), $name)),*];
+    };
+}

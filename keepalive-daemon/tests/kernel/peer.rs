@@ -1,0 +1,150 @@
+//! A process whose sockets a test looks at: it does what it is told, a line of JSON each, and answers likewise.
+//! A process of its own, because a socket belongs to the cgroup of the process that made it.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, BufRead as _, Write as _},
+    net::SocketAddr,
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+
+/// The options this project is about; on setting, what is absent is left alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Options {
+    pub(crate) keepalive: Option<bool>,
+    pub(crate) idle_s: Option<u64>,
+    pub(crate) interval_s: Option<u64>,
+    pub(crate) probes: Option<u32>,
+    pub(crate) user_timeout_ms: Option<u64>,
+}
+
+/// What a peer can be told.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Request {
+    /// Make a socket for addresses like this one; answers with its number.
+    Open { like: SocketAddr, mptcp: bool },
+    /// Set options.
+    Set { socket: usize, options: Options },
+    /// Listen; answers with the address.
+    Listen { socket: usize, at: SocketAddr },
+    /// Connect.
+    Connect { socket: usize, to: SocketAddr },
+    /// Accept; answers with the new socket's number.
+    Accept { socket: usize },
+    /// Answers with the options, as getsockopt tells them.
+    Get { socket: usize },
+    /// Close.
+    Close { socket: usize },
+}
+
+/// What a peer answers.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Answer {
+    Done,
+    Socket(usize),
+    Address(SocketAddr),
+    Options(Options),
+    Failed(String),
+}
+
+/// Serves requests until standard input ends.
+pub(crate) fn serve() {
+    let mut sockets = Sockets::default();
+    for line in io::stdin().lock().lines() {
+        let request = serde_json::from_str(&line.unwrap()).unwrap();
+        let answer = sockets.serve(request).unwrap_or_else(|error| Answer::Failed(error.to_string()));
+        let mut stdout = io::stdout().lock();
+        writeln!(stdout, "{}", serde_json::to_string(&answer).unwrap()).unwrap();
+    }
+}
+
+#[derive(Default)]
+struct Sockets {
+    open: BTreeMap<usize, Socket>,
+    next: usize,
+}
+
+impl Sockets {
+    fn serve(&mut self, request: Request) -> io::Result<Answer> {
+        Ok(match request {
+            Request::Open { like, mptcp } => {
+                let protocol = if mptcp { Protocol::MPTCP } else { Protocol::TCP };
+                let socket = Socket::new(Domain::for_address(like), Type::STREAM, Some(protocol))?;
+                if like.is_ipv6() {
+                    socket.set_only_v6(false)?;
+                }
+                self.keep(socket)
+            }
+            Request::Set { socket, options } => {
+                set(&self.open[&socket], &options)?;
+                Answer::Done
+            }
+            Request::Listen { socket, at } => {
+                let socket = &self.open[&socket];
+                socket.bind(&at.into())?;
+                socket.listen(16)?;
+                let address = socket.local_addr()?.as_socket();
+                Answer::Address(address.ok_or_else(|| io::Error::other("not an IP address"))?)
+            }
+            Request::Connect { socket, to } => {
+                self.open[&socket].connect(&to.into())?;
+                Answer::Done
+            }
+            Request::Accept { socket } => {
+                let (accepted, _) = self.open[&socket].accept()?;
+                self.keep(accepted)
+            }
+            Request::Get { socket } => Answer::Options(get(&self.open[&socket])?),
+            Request::Close { socket } => {
+                self.open.remove(&socket);
+                Answer::Done
+            }
+        })
+    }
+
+    fn keep(&mut self, socket: Socket) -> Answer {
+        self.next += 1;
+        self.open.insert(self.next, socket);
+        Answer::Socket(self.next)
+    }
+}
+
+fn set(socket: &Socket, options: &Options) -> io::Result<()> {
+    let Options { keepalive, idle_s, interval_s, probes, user_timeout_ms } = *options;
+    let mut timers = TcpKeepalive::new();
+    if let Some(idle) = idle_s {
+        timers = timers.with_time(Duration::from_secs(idle));
+    }
+    if let Some(interval) = interval_s {
+        timers = timers.with_interval(Duration::from_secs(interval));
+    }
+    if let Some(probes) = probes {
+        timers = timers.with_retries(probes);
+    }
+    if idle_s.is_some() || interval_s.is_some() || probes.is_some() {
+        // This also turns keep-alive on; a test that wants only the values says `keepalive: false` too.
+        socket.set_tcp_keepalive(&timers)?;
+    }
+    if let Some(keepalive) = keepalive {
+        socket.set_keepalive(keepalive)?;
+    }
+    if let Some(timeout) = user_timeout_ms {
+        socket.set_tcp_user_timeout(Some(Duration::from_millis(timeout)))?;
+    }
+    Ok(())
+}
+
+fn get(socket: &Socket) -> io::Result<Options> {
+    let socket = SockRef::from(socket);
+    let user_timeout = socket.tcp_user_timeout()?.unwrap_or_default();
+    Ok(Options {
+        keepalive: Some(socket.keepalive()?),
+        idle_s: Some(socket.tcp_keepalive_time()?.as_secs()),
+        interval_s: Some(socket.tcp_keepalive_interval()?.as_secs()),
+        probes: Some(socket.tcp_keepalive_retries()?),
+        user_timeout_ms: Some(u64::try_from(user_timeout.as_millis()).unwrap()),
+    })
+}

@@ -1,0 +1,29 @@
+//! What the tests stand on.
+
+mod host;
+mod peer;
+
+pub(crate) use host::{Host, document};
+pub(crate) use peer::{Pair, Peer};
+
+use crate::peer::Options;
+
+/// What a socket has that nobody touched.
+pub(crate) const UNTOUCHED: Options = options(false, 7200, 75, 9, 0);
+
+/// A socket's options.
+pub(crate) const fn options(
+    keepalive: bool,
+    idle_s: u64,
+    interval_s: u64,
+    probes: u32,
+    user_timeout_ms: u64,
+) -> Options {
+    Options {
+        keepalive: Some(keepalive),
+        idle_s: Some(idle_s),
+        interval_s: Some(interval_s),
+        probes: Some(probes),
+        user_timeout_ms: Some(user_timeout_ms),
+    }
+}

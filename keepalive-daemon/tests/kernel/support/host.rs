@@ -1,0 +1,123 @@
+//! A host of its own for each test.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use tempfile::TempDir;
+use xtask::lab::{Bpffs, Cgroup, InCgroup as _, Netns, Process, TEST_PREFIX};
+
+use super::Peer;
+
+/// A cgroup subtree that the daemon takes for the whole hierarchy, a bpffs, a network namespace, a policy
+/// directory and a control socket; all of it is gone when it is dropped.
+pub(crate) struct Host {
+    pub(crate) root: Cgroup,
+    pub(crate) bpffs: Bpffs,
+    pub(crate) netns: Netns,
+    directory: TempDir,
+}
+
+impl Host {
+    pub(crate) fn new(label: &str) -> Self {
+        let directory = TempDir::with_prefix(TEST_PREFIX).unwrap();
+        fs::create_dir(directory.path().join("policies")).unwrap();
+        Self {
+            root: Cgroup::create(TEST_PREFIX, label).unwrap(),
+            bpffs: Bpffs::mount(TEST_PREFIX).unwrap(),
+            netns: Netns::create(TEST_PREFIX, label).unwrap(),
+            directory,
+        }
+    }
+
+    /// A scratch directory.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub(crate) fn policies(&self) -> PathBuf {
+        self.directory.path().join("policies")
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.directory.path().join("keepalive.sock")
+    }
+
+    /// A cgroup below the root.
+    pub(crate) fn cgroup(&self, path: &str) -> Cgroup {
+        self.root.child(path).unwrap()
+    }
+
+    /// Puts a policy file in place, in one step.
+    pub(crate) fn write_policies(&self, file: &str, text: &str) {
+        let hidden = self.policies().join(format!(".{file}.next"));
+        fs::write(&hidden, text).unwrap();
+        fs::rename(&hidden, self.policies().join(file)).unwrap();
+    }
+
+    /// The daemon's program with a verb and the flags that point it at this host.
+    pub(crate) fn command(&self, verb: &str) -> Command {
+        self.command_of(Path::new(env!("CARGO_BIN_EXE_keepalive-daemon")), verb)
+    }
+
+    /// As [`Self::command`], of another build of the program.
+    pub(crate) fn command_of(&self, program: &Path, verb: &str) -> Command {
+        let mut command = Command::new(program);
+        command.arg(verb).arg("--bpffs").arg(self.bpffs.path()).env_remove("RUST_LOG");
+        match verb {
+            "run" => {
+                command.arg("--policies").arg(self.policies()).args(["--min-idle", "1s"]);
+                command.arg("--cgroup-root").arg(self.root.path()).arg("--api-socket").arg(self.socket());
+            }
+            "status" => {
+                command.arg("--api-socket").arg(self.socket());
+            }
+            "cleanup" => {
+                command.arg("--cgroup-root").arg(self.root.path());
+            }
+            _ => {}
+        }
+        command
+    }
+
+    /// Starts the daemon and waits until everything is in force.
+    pub(crate) fn start(&self) -> Process {
+        let daemon = self.start_with(self.command("run"));
+        daemon.wait_line("ready").unwrap();
+        daemon
+    }
+
+    /// Starts the daemon by a command of the caller's.
+    pub(crate) fn start_with(&self, command: Command) -> Process {
+        Process::spawn("the daemon", command).unwrap()
+    }
+
+    /// Runs a verb to its end.
+    pub(crate) fn run(&self, verb: &str, arguments: &[&str]) -> Output {
+        self.command(verb).args(arguments).output().unwrap()
+    }
+
+    /// The status as JSON, from the daemon or, if none runs, from the pins.
+    pub(crate) fn status(&self) -> serde_json::Value {
+        let output = self.run("status", &["-o", "json"]);
+        serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)))
+    }
+
+    /// A process in a cgroup, in this host's network namespace.
+    pub(crate) fn peer(&self, cgroup: &Cgroup) -> Peer {
+        let mut command = self.netns.command(std::env::current_exe().unwrap());
+        command.arg(crate::PEER).in_cgroup(cgroup);
+        Peer::new(Process::spawn("a peer", command).unwrap())
+    }
+}
+
+/// A policy document: a name, a glob, and more fields of the spec as YAML flow (`mode: Monitor, priority: 1`).
+pub(crate) fn document(name: &str, glob: &str, spec: &str) -> String {
+    format!(
+        "apiVersion: keepalive.dev/v1alpha1\nkind: ClusterKeepalivePolicy\nmetadata: {{name: {name}}}\n\
+         spec: {{cgroups: [\"{glob}\"], {spec}}}\n---\n"
+    )
+}

@@ -1,0 +1,105 @@
+//! The test's end of a [peer](crate::peer).
+
+use std::net::SocketAddr;
+
+use xtask::lab::Process;
+
+use crate::peer::{Answer, Options, Request};
+
+/// A process that makes sockets for a test.
+pub(crate) struct Peer(Process);
+
+/// Both ends of a connection between two peers, or of one peer with itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pair {
+    /// The end that connected, a socket of the first peer.
+    pub(crate) client: usize,
+    /// The end that was accepted, a socket of the second.
+    pub(crate) server: usize,
+}
+
+impl Peer {
+    pub(crate) const fn new(process: Process) -> Self {
+        Self(process)
+    }
+
+    /// Makes a socket for addresses like this one.
+    pub(crate) fn open(&mut self, like: SocketAddr, mptcp: bool) -> usize {
+        self.socket(&Request::Open { like, mptcp })
+    }
+
+    pub(crate) fn set(&mut self, socket: usize, options: Options) {
+        self.done(&Request::Set { socket, options });
+    }
+
+    /// Listens on `at` with an open socket; returns the address to connect to.
+    pub(crate) fn listen_with(&mut self, socket: usize, at: SocketAddr) -> SocketAddr {
+        match self.ask(&Request::Listen { socket, at }) {
+            Answer::Address(address) => address,
+            answer => panic!("{answer:?}"),
+        }
+    }
+
+    /// Listens on any port of `at`; returns the socket and the address to connect to.
+    pub(crate) fn listen(&mut self, at: &str, mptcp: bool) -> (usize, SocketAddr) {
+        let at = at.parse().unwrap();
+        let socket = self.open(at, mptcp);
+        (socket, self.listen_with(socket, at))
+    }
+
+    pub(crate) fn connect_with(&mut self, socket: usize, to: SocketAddr) {
+        self.done(&Request::Connect { socket, to });
+    }
+
+    /// Connects with a fresh socket.
+    pub(crate) fn connect(&mut self, to: SocketAddr) -> usize {
+        let socket = self.open(to, false);
+        self.connect_with(socket, to);
+        socket
+    }
+
+    pub(crate) fn accept(&mut self, listener: usize) -> usize {
+        self.socket(&Request::Accept { socket: listener })
+    }
+
+    /// What getsockopt says of a socket.
+    pub(crate) fn options(&mut self, socket: usize) -> Options {
+        match self.ask(&Request::Get { socket }) {
+            Answer::Options(options) => options,
+            answer => panic!("{answer:?}"),
+        }
+    }
+
+    pub(crate) fn close(&mut self, socket: usize) {
+        self.done(&Request::Close { socket });
+    }
+
+    /// Connects this peer to itself over the IPv4 loopback.
+    pub(crate) fn pair(&mut self) -> Pair {
+        let (listener, address) = self.listen("127.0.0.1:0", false);
+        let client = self.connect(address);
+        let server = self.accept(listener);
+        self.close(listener);
+        Pair { client, server }
+    }
+
+    fn socket(&mut self, request: &Request) -> usize {
+        match self.ask(request) {
+            Answer::Socket(socket) => socket,
+            answer => panic!("{request:?}: {answer:?}"),
+        }
+    }
+
+    fn done(&mut self, request: &Request) {
+        match self.ask(request) {
+            Answer::Done => {}
+            answer => panic!("{request:?}: {answer:?}"),
+        }
+    }
+
+    fn ask(&mut self, request: &Request) -> Answer {
+        let mark = self.0.mark();
+        self.0.say(&serde_json::to_string(request).unwrap()).unwrap();
+        serde_json::from_str(&self.0.wait_line_from(mark, "").unwrap()).unwrap()
+    }
+}
