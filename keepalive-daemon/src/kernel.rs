@@ -80,7 +80,7 @@ impl Kernel {
         let lock = pins.lock()?;
         let memory_limit = MemoryLimit::raise();
         pins.create()?;
-        let mut object = Object::load_pinned(&pins, log)?;
+        let mut object = Object::load_pinned(&pins, log).inspect_err(|_| pins.discard_empty())?;
         if let Some(logger) = object.logger.take() {
             log::drain(logger)?;
         }
@@ -305,9 +305,8 @@ pub(crate) fn remove_all(bpffs: &Path, mut removed: impl FnMut(&str, &Path)) -> 
         pins::remove_tree(&layout)?;
         removed("pin directory", &layout);
     }
-    pins.remove_top()?;
+    pins.remove_top(lock)?;
     removed("pin directory", pins.top());
-    drop(lock);
     Ok(())
 }
 

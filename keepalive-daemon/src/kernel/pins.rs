@@ -44,7 +44,15 @@ pub(crate) struct Pins {
 /// Holds off other daemons until it is dropped, or the process ends however it ends.
 #[derive(Debug)]
 pub(crate) struct Lock {
+    holder: PathBuf,
     _top: Flock<fs::File>,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Still holding the lock, so it names this process; what cannot be removed is overwritten by the next.
+        let _ = fs::remove_file(&self.holder);
+    }
 }
 
 /// The pins of one cgroup.
@@ -94,6 +102,14 @@ impl Pins {
         Ok(())
     }
 
+    /// Takes back what [`Self::create`] made, as far as nothing was pinned in it.
+    pub(crate) fn discard_empty(&self) {
+        for directory in [&self.abi.join("maps"), &self.abi.join("cgroups"), &self.abi] {
+            // One that holds pins is not empty, and stays.
+            let _ = fs::remove_dir(directory);
+        }
+    }
+
     /// Takes the lock that makes this process the only one to change the pins.
     ///
     /// # Errors
@@ -119,7 +135,7 @@ impl Pins {
         let host = nix::unistd::gethostname().unwrap_or_default();
         let holder = format!("pid {} on {}", std::process::id(), host.display());
         put_text(&self.top, HOLDER, &holder)?;
-        Ok(Lock { _top: lock })
+        Ok(Lock { holder: self.top.join(HOLDER), _top: lock })
     }
 
     /// The pins of every cgroup of this layout.
@@ -144,9 +160,9 @@ impl Pins {
         &self.abi
     }
 
-    /// Removes what is left of the top directory once no layout is in it.
-    pub(crate) fn remove_top(&self) -> Result<()> {
-        remove_file(&self.top.join(HOLDER))?;
+    /// Removes the top directory, once no layout is in it.
+    pub(crate) fn remove_top(&self, lock: Lock) -> Result<()> {
+        drop(lock);
         remove_directory(&self.top)
     }
 }

@@ -164,7 +164,7 @@ impl ForPeople for Daemon {
         let mut text = format!("daemon {} (pid {}): {state}\n", self.version, self.pid);
         for policy in &self.policies {
             let PolicySummary { name, file, line, cgroups, unmatched } = policy;
-            let _ = writeln!(text, "policy {name} ({file}:{line}): governs {cgroups} cgroups");
+            let _ = writeln!(text, "policy {name} ({file}:{line}): governs {cgroups} {}", plural(*cgroups));
             for glob in unmatched {
                 let _ = writeln!(text, "  no cgroup matches {glob:?}");
             }
@@ -212,6 +212,10 @@ fn cgroup_table(cgroups: &[Cgroup]) -> Table {
         ]);
     }
     table
+}
+
+const fn plural(cgroups: usize) -> &'static str {
+    if cgroups == 1 { "cgroup" } else { "cgroups" }
 }
 
 fn shown(path: &str) -> String {

@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use futures_util::FutureExt as _;
 use inotify::{Event, EventMask, EventStream, Inotify, WatchDescriptor, WatchMask};
 use tokio_stream::StreamExt as _;
 use tracing::warn;
@@ -58,13 +59,21 @@ impl CgroupTree {
         &self.paths
     }
 
-    /// Waits until the tree may have changed, and follows one event.
+    /// Waits until the tree may have changed, and follows all that happened until then: a thousand cgroups
+    /// made at once are one change. Cancel safe.
     ///
     /// # Errors
     /// If the root vanished or inotify failed: nothing can be followed any more.
     pub(crate) async fn changed(&mut self) -> Result<()> {
-        let event = self.events.next().await.context("the kernel closed inotify")?;
-        self.follow(event.context("cannot read inotify events")?)
+        let mut event = self.events.next().await;
+        loop {
+            let happened = event.context("the kernel closed inotify")?;
+            self.follow(happened.context("cannot read inotify events")?)?;
+            match self.events.next().now_or_never() {
+                Some(next) => event = next,
+                None => return Ok(()),
+            }
+        }
     }
 
     /// Reads the whole tree again; for events that were lost.

@@ -1,1 +1,108 @@
-crate::tests!();
+//! `exec`: the sockets of the command, what the command finds around it, and what is left behind.
+
+mod ending;
+mod refusal;
+mod values;
+
+use std::{ffi::OsStr, path::PathBuf, process::Command};
+
+use xtask::lab::{Cgroup, InCgroup as _, Process, Stream};
+
+use self::{
+    ending::{
+        a_grandchild_is_armed_as_long_as_it_lives_and_the_cgroup_goes_with_it,
+        a_killed_command_leaves_nothing, an_interrupt_at_the_terminal_reaches_the_command_alone,
+        the_end_of_the_command_is_that_of_exec,
+    },
+    refusal::{
+        values_out_of_range_run_nothing, without_a_right_to_make_cgroups_nothing_runs,
+        without_capabilities_nothing_runs,
+    },
+    values::{
+        flags_and_variables_become_options, it_wins_over_the_policy_of_its_cgroup,
+        real_programs_of_every_kind_are_armed,
+    },
+};
+use crate::support::{Host, Peer};
+
+crate::tests!(
+    a_grandchild_is_armed_as_long_as_it_lives_and_the_cgroup_goes_with_it,
+    a_killed_command_leaves_nothing,
+    an_interrupt_at_the_terminal_reaches_the_command_alone,
+    flags_and_variables_become_options,
+    it_wins_over_the_policy_of_its_cgroup,
+    real_programs_of_every_kind_are_armed,
+    the_command_finds_everything_as_without_exec,
+    the_end_of_the_command_is_that_of_exec,
+    values_out_of_range_run_nothing,
+    without_a_right_to_make_cgroups_nothing_runs,
+    without_capabilities_nothing_runs,
+);
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_keepalive-daemon");
+
+/// What libkeepalive reads.
+const VARIABLES: [&str; 3] = ["KEEPIDLE", "KEEPINTVL", "KEEPCNT"];
+
+/// `exec` in a cgroup and in the host's network namespace, without a command yet.
+fn exec(host: &Host, cgroup: &Cgroup, flags: &[&str]) -> Command {
+    let mut command = host.netns.command(PROGRAM);
+    command.arg("exec").arg("--bpffs").arg(host.bpffs.path()).args(flags).arg("--").in_cgroup(cgroup);
+    for variable in VARIABLES {
+        command.env_remove(variable);
+    }
+    command
+}
+
+/// Starts `exec` with a shell script as its command.
+fn start_script(host: &Host, cgroup: &Cgroup, script: &str, arguments: &[&OsStr]) -> Process {
+    let mut command = exec(host, cgroup, &[]);
+    command.args(["sh", "-c", script]).args(arguments);
+    Process::spawn("a script under exec", command).unwrap()
+}
+
+/// Starts `exec` with a peer as its command.
+fn start_peer(mut exec: Command) -> Peer {
+    exec.arg(std::env::current_exe().unwrap()).arg(crate::PEER);
+    Peer::new(Process::spawn("a peer under exec", exec).unwrap())
+}
+
+/// The cgroups that `exec` made below one.
+fn transient(cgroup: &Cgroup) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(cgroup.path()).unwrap().map(Result::unwrap);
+    entries.filter(|entry| entry.file_type().unwrap().is_dir()).map(|entry| entry.path()).collect()
+}
+
+fn the_command_finds_everything_as_without_exec() {
+    let host = Host::new("around");
+    let cgroup = host.cgroup("app");
+    // Everything a process inherits, and its children, of which it must have none that it did not start.
+    const SCRIPT: &str = "
+        env | sort; cat /proc/$$/limits; umask; pwd; id; ls /proc/$$/fd; tr '\\0' ' ' < /proc/$$/cmdline
+        grep -E '^(SigBlk|SigIgn|SigCgt|Cap|NoNewPrivs)' /proc/$$/status
+        read -r own_id own_name own_state parent own_group own_session rest < /proc/$$/stat
+        echo group leader: $((own_group == $$)), same session: $((own_session == $1)), parent: $parent
+        read -r children < /proc/$$/task/$$/children
+        echo \"children: $children\"";
+    let session = nix::unistd::getsid(None).unwrap().to_string();
+    let run = |mut command: Command| {
+        command.args(["-c", SCRIPT, "sh", &session]).current_dir("/usr").env("KEEPALIVE_TEST", "a b\nc");
+        let process = Process::spawn("a shell", command).unwrap();
+        assert_eq!(process.wait_output().unwrap().code(), Some(0));
+        process.text(Stream::Stdout)
+    };
+    let mut plain = host.netns.command("sh");
+    plain.in_cgroup(&cgroup);
+    for variable in VARIABLES {
+        plain.env_remove(variable);
+    }
+
+    let plain = run(plain);
+    let mut under_exec = exec(&host, &cgroup, &[]);
+    under_exec.arg("sh");
+    let under_exec = run(under_exec);
+
+    assert!(plain.contains("KEEPALIVE_TEST=a b") && plain.contains("Max locked memory"), "{plain}");
+    assert!(plain.ends_with("\nchildren: "), "{plain}");
+    assert_eq!(under_exec, plain);
+}

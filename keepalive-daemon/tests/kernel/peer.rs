@@ -137,7 +137,7 @@ fn set(socket: &Socket, options: &Options) -> io::Result<()> {
     Ok(())
 }
 
-fn get(socket: &Socket) -> io::Result<Options> {
+pub(crate) fn get(socket: &Socket) -> io::Result<Options> {
     let socket = SockRef::from(socket);
     let user_timeout = socket.tcp_user_timeout()?.unwrap_or_default();
     Ok(Options {

@@ -1,8 +1,12 @@
 //! What the tests stand on.
 
+mod descriptors;
+mod eventually;
 mod host;
 mod peer;
 
+pub(crate) use descriptors::connections_of;
+pub(crate) use eventually::eventually;
 pub(crate) use host::{Host, document};
 pub(crate) use peer::{Pair, Peer};
 

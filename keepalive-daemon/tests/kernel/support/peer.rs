@@ -23,6 +23,10 @@ impl Peer {
         Self(process)
     }
 
+    pub(crate) const fn process(&self) -> &Process {
+        &self.0
+    }
+
     /// Makes a socket for addresses like this one.
     pub(crate) fn open(&mut self, like: SocketAddr, mptcp: bool) -> usize {
         self.socket(&Request::Open { like, mptcp })
