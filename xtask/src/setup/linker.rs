@@ -29,25 +29,42 @@ pub(super) fn find(pins: &Pins, compiler: &Compiler) -> Result<PathBuf> {
     Ok(link)
 }
 
-/// Installs the linker: built from source where the compiler's LLVM can be linked with, else the released
+/// Installs the linker: built from source where the compiler's LLVM can be had to link with, else the released
 /// binary.
 pub(super) fn install(pins: &Pins, compiler: &Compiler) -> Result<PathBuf> {
     let data_dir = data_dir()?;
     let linker = program(&data_dir, &pins.bpf_linker, compiler.llvm);
     if try_out(&linker, &pins.bpf_linker).is_err() {
         let root = root(&data_dir, &pins.bpf_linker, compiler.llvm);
-        let llvm = PathBuf::from(format!("/usr/lib/llvm-{}", compiler.llvm));
-        if llvm.join("include/llvm-c/Core.h").is_file() {
-            build(&pins.bpf_linker, compiler.llvm, &llvm, &root)?;
-        } else {
-            download(&pins.bpf_linker, &linker).with_context(|| {
-                format!("there is no LLVM {} in {} either", compiler.llvm, llvm.display())
-            })?;
+        match llvm(pins, compiler) {
+            Ok(llvm) => build(&pins.bpf_linker, compiler.llvm, &llvm, &root)?,
+            Err(missing) => {
+                console::progress(format_args!("cannot build it: {missing:#}"));
+                download(&pins.bpf_linker, &linker)?;
+            }
         }
         try_out(&linker, &pins.bpf_linker)?;
     }
     point_to(&linker, &linker_path::linker(&data_dir, &pins.bpf_linker))?;
     find(pins, compiler)
+}
+
+/// Where the compiler's LLVM lies with what it takes to link with it; installs it where Debian has it.
+fn llvm(pins: &Pins, compiler: &Compiler) -> Result<PathBuf> {
+    let llvm = PathBuf::from(format!("/usr/lib/llvm-{}", compiler.llvm));
+    ensure!(
+        compiler.llvm == pins.llvm,
+        "the compiler has LLVM {}, and the root manifest names packages of LLVM {} only",
+        compiler.llvm,
+        pins.llvm
+    );
+    let missing = packages::missing(&pins.debian_llvm);
+    if !missing.is_empty() {
+        packages::install(&missing, "the eBPF linker's LLVM")?;
+    }
+    let header = llvm.join("include/llvm-c/Core.h");
+    ensure!(header.is_file(), "there is no {}", header.display());
+    Ok(llvm)
 }
 
 fn build(version: &str, llvm: u32, prefix: &Path, root: &Path) -> Result<()> {

@@ -18,9 +18,11 @@ pub(crate) struct Pins {
     /// The version of bpf-linker.
     pub(crate) bpf_linker: String,
     /// Where rustup cannot: the packages of Debian's compiler.
-    pub(crate) debian_packages: Vec<String>,
-    /// The major version of LLVM in those packages.
-    pub(crate) debian_llvm: String,
+    pub(crate) debian_compiler: Vec<String>,
+    /// The major version of the LLVM in both compilers.
+    pub(crate) llvm: u32,
+    /// The packages that it takes to build bpf-linker with that LLVM.
+    pub(crate) debian_llvm: Vec<String>,
     /// Its clippy, for `cargo xtask lint`.
     pub(crate) debian_clippy: String,
     /// What tests and the demo call: command and the Debian package it is in.
@@ -49,7 +51,7 @@ mod tests {
     fn the_root_manifest_has_all_pins() {
         let pins = Pins::read().unwrap();
 
-        assert!(pins.debian_packages.iter().any(|package| package.contains(&pins.debian_llvm)));
+        assert!(pins.debian_llvm.iter().any(|package| package.contains(&pins.llvm.to_string())));
         assert!(pins.test_tools.contains_key("ip"));
     }
 

@@ -70,21 +70,14 @@ pub(super) fn install(pins: &Pins) -> Result<Compiler> {
         );
     }
     console::progress(format_args!("rustup cannot fetch the eBPF compiler ({said}): taking Debian's"));
-    let missing = packages::missing(&pins.debian_packages);
+    let missing = packages::missing(&pins.debian_compiler);
     if !missing.is_empty() {
-        packages::install(&missing, "the eBPF compiler and the LLVM that belongs to it")?;
+        packages::install(&missing, "the eBPF compiler")?;
     }
     link(&pins.toolchain, Path::new(DEBIAN_SYSROOT))?;
-    let compiler = find(pins).with_context(|| {
+    find(pins).with_context(|| {
         format!("Debian's compiler does not fit: {DEBIAN_SYSROOT}/bin/rustc must be that of rustc-web")
-    })?;
-    ensure!(
-        compiler.llvm.to_string() == pins.debian_llvm,
-        "Debian's compiler has LLVM {}, the root manifest pins {}: raise `debian-llvm` and its packages",
-        compiler.llvm,
-        pins.debian_llvm
-    );
-    Ok(compiler)
+    })
 }
 
 /// Installs the compiler's clippy, from where the compiler came.
