@@ -13,7 +13,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     api::server::{self, Question},
-    governor::Governor,
+    governor::{Cause, Governor},
     kernel::{self, Kernel},
     policy::{Limits, PolicySet, directory},
     policy_files::PolicyFiles,
@@ -53,10 +53,11 @@ pub struct Config {
 pub async fn run(config: Config) -> Result<()> {
     let Config { policies, cgroup_root, bpffs, api_socket, limits, log_bpf, detach_on_exit } = config;
     let root = cgroup2_root(cgroup_root.as_deref())?;
-    let kernel = Kernel::open(&bpffs, log_bpf)?;
-    let (_socket, mut questions) = server::serve(&api_socket)?;
+    // What leaves no trace comes first.
     let files = PolicyFiles::open(&policies)?;
     let tree = CgroupTree::open(&root)?;
+    let kernel = Kernel::open(&bpffs, log_bpf)?;
+    let (_socket, mut questions) = server::serve(&api_socket)?;
     info!(cgroup_root = %root.display(), bpffs = %bpffs.display(), policies = %policies.display(), "started");
     let governor = Governor::new(kernel, root, tree.paths())?;
     let mut daemon = Daemon {
@@ -103,21 +104,21 @@ impl Daemon {
         let mut resync = interval_at(tokio::time::Instant::now() + RESYNC, RESYNC);
         resync.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.reload();
-        self.reconcile("the daemon started");
+        self.reconcile(Cause::Start);
         loop {
             tokio::select! {
                 changed = self.tree.changed() => {
                     changed?;
-                    self.reconcile("the cgroup appeared, or one vanished");
+                    self.reconcile(Cause::Cgroups);
                 }
                 changed = self.files.changed() => {
                     changed?;
                     self.reload();
-                    self.reconcile("the policies changed");
+                    self.reconcile(Cause::Policies);
                 }
                 _ = hangup.recv() => {
                     self.reload();
-                    self.reconcile("the policies were read again at SIGHUP");
+                    self.resync()?;
                 }
                 _ = resync.tick() => self.resync()?,
                 Some(question) = questions.recv() => {
@@ -154,9 +155,9 @@ impl Daemon {
         }
     }
 
-    fn reconcile(&mut self, why: &str) {
+    fn reconcile(&mut self, cause: Cause) {
         let Some(policies) = &self.policies else { return };
-        if self.governor.reconcile(policies, self.tree.paths(), why) {
+        if self.governor.reconcile(policies, self.tree.paths(), cause) {
             if !self.readiness.is_ready() {
                 self.governor.retire_other_layouts();
             }
@@ -164,10 +165,11 @@ impl Daemon {
         }
     }
 
+    /// Reads the tree and the pins from scratch, whatever the events said.
     fn resync(&mut self) -> Result<()> {
         self.tree.scan()?;
         match self.governor.refresh(self.tree.paths()) {
-            Ok(()) => self.reconcile("the books did not match the kernel"),
+            Ok(()) => self.reconcile(Cause::Resync),
             Err(error) => error!("cannot read back what is attached: {error:#}"),
         }
         self.governor.warn_if_blind();

@@ -1,4 +1,4 @@
-//! Makes the kernel match the policies: runs the actions that [`reconcile`](crate::reconcile) names and keeps
+//! Makes the kernel match the policies: runs the actions that [`reconcile`] names and keeps
 //! the books of what is attached and what was refused.
 
 use std::{collections::BTreeMap, path::PathBuf};
@@ -13,6 +13,34 @@ use crate::{
     report::status,
     workloads::Paths,
 };
+
+/// What set a reconcile off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// The daemon started.
+    Start,
+    /// A cgroup was made or removed.
+    Cgroups,
+    /// The policies changed.
+    Policies,
+    /// Everything was read from scratch.
+    Resync,
+}
+
+impl Cause {
+    /// Why it led to an action, for the log.
+    const fn why(self, action: &Action) -> &'static str {
+        match (self, action) {
+            (_, Action::Replace(_)) => "it ran the program of another version",
+            (Self::Start, _) => "the daemon started",
+            (Self::Cgroups, Action::Attach(_)) => "the cgroup appeared",
+            (Self::Cgroups, Action::Detach(_)) => "the cgroup is gone",
+            (Self::Cgroups, Action::Write(_)) => "the cgroups above it changed",
+            (Self::Policies, _) => "the policies changed",
+            (Self::Resync, _) => "the kernel was found to differ from what should be",
+        }
+    }
+}
 
 /// The books on one kernel.
 pub(crate) struct Governor {
@@ -57,11 +85,11 @@ impl Governor {
     }
 
     /// Makes the kernel match; whether it does afterwards.
-    pub(crate) fn reconcile(&mut self, policies: &PolicySet, cgroups: &Paths, why: &str) -> bool {
+    pub(crate) fn reconcile(&mut self, policies: &PolicySet, cgroups: &Paths, cause: Cause) -> bool {
         let desired = reconcile::desired(policies, cgroups);
         self.refused.retain(|id, _| desired.contains_key(id));
         for (id, action) in reconcile::actions(&desired, &self.actual) {
-            self.act(id, action, why);
+            self.act(id, action, cause);
         }
         self.refused.is_empty()
     }
@@ -107,7 +135,7 @@ impl Governor {
         }
     }
 
-    fn act(&mut self, id: u64, action: Action, why: &str) {
+    fn act(&mut self, id: u64, action: Action, cause: Cause) {
         let done = match &action {
             Action::Attach(want) => {
                 let Desired { path, policy_name, policy } = want;
@@ -123,18 +151,19 @@ impl Governor {
             }
         };
         match done {
-            Ok(()) => self.book(id, action, why),
+            Ok(()) => self.book(id, action, cause),
             Err(AttachError::Gone) => {
+                // What is booked of it, and its pins, end with the event that tells of its end.
                 debug!(cgroup = path_of(&action), "gone before it could be governed");
-                self.actual.remove(&id);
                 self.refused.remove(&id);
             }
             Err(AttachError::Refused(reason)) => self.refuse(id, &action, reason),
         }
     }
 
-    fn book(&mut self, id: u64, action: Action, why: &str) {
+    fn book(&mut self, id: u64, action: Action, cause: Cause) {
         self.refused.remove(&id);
+        let why = cause.why(&action);
         match action {
             Action::Attach(want) => {
                 info!(cgroup = want.path, policy = want.policy_name, why, "attached");
@@ -150,7 +179,7 @@ impl Governor {
                 }
             }
             Action::Replace(want) => {
-                info!(cgroup = want.path, why = "this version's program differs", "replaced the program");
+                info!(cgroup = want.path, why, "replaced the program");
                 if let Some(actual) = self.actual.get_mut(&id) {
                     actual.current = true;
                 }

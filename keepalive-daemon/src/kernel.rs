@@ -93,7 +93,7 @@ impl Kernel {
         self.attached.clear();
         let mut attachments = Vec::new();
         for pins in self.pins.cgroups()? {
-            pins::remove_file(&pins.next_link())?;
+            pins.discard_unfinished()?;
             let path = pins.path().unwrap_or_default();
             match attachment(&pins, &self.object.storage)? {
                 Some(attachment) => {
@@ -144,17 +144,26 @@ impl Kernel {
     }
 
     /// Makes an attached cgroup run this daemon's program, without a moment in which none runs.
+    ///
+    /// For a moment both run. Meanwhile the policy claims its connections, whether it has to or not: otherwise
+    /// the first program would take back the claim of a deeper cgroup, and the second would set its own values.
     pub(crate) fn replace(&mut self, cgroup: Cgroup<'_>) -> Result<(), AttachError> {
         let pins = self.attached(cgroup)?;
-        let link = self.link(cgroup)?;
-        let next = pins.next_link();
-        pins::remove_file(&next)
-            .and_then(|()| pin(link, &next))
-            .and_then(|()| {
-                fs::rename(&next, pins.link())
-                    .with_context(|| format!("cannot put {} in place", pins.link().display()))
-            })
-            .map_err(|error| AttachError::Refused(format!("{error:#}")))
+        let unclaimed = match self.object.storage.policy(cgroup.id) {
+            Ok(Stored::Policy(policy)) if !policy.claims() => Some(policy),
+            _ => None,
+        };
+        if let Some(policy) = unclaimed {
+            let claiming = Policy::new(policy.mode(), policy.direction(), policy.timers(), true);
+            self.write(cgroup.id, &claiming)?;
+        }
+        let replaced = self.link(cgroup).and_then(|link| {
+            put_in_place(link, &pins).map_err(|error| AttachError::Refused(format!("{error:#}")))
+        });
+        if let Some(policy) = unclaimed {
+            self.write(cgroup.id, &policy)?;
+        }
+        replaced
     }
 
     /// Puts another policy in force in an attached cgroup.
@@ -200,7 +209,7 @@ impl Kernel {
             Ok(None) => self.object.attach(&directory),
             Ok(Some(obstacle)) => Err(AttachError::Refused(obstacle.to_string())),
             // A cgroup removed meanwhile answers ENODEV or ENOENT to the question.
-            Err(_) if fs::metadata(cgroup.root.join(cgroup.path)).is_err() => Err(AttachError::Gone),
+            Err(_) if matches!(open_cgroup(cgroup), Err(AttachError::Gone)) => Err(AttachError::Gone),
             Err(error) => Err(AttachError::Refused(format!("{error:#}"))),
         }
     }
@@ -283,7 +292,7 @@ pub(crate) fn inspect(bpffs: &Path) -> Result<Vec<(Attachment, Counters)>> {
 /// If a daemon holds the pins, or one cannot be removed.
 pub(crate) fn remove_all(bpffs: &Path, mut removed: impl FnMut(&str, &Path)) -> Result<()> {
     let pins = Pins::new(bpffs)?;
-    if !pins.exist() {
+    if !pins.exist()? {
         return Ok(());
     }
     let lock = pins.lock()?;
@@ -362,4 +371,14 @@ fn pin(link: FdLink, path: &Path) -> Result<()> {
     link.pin(path)
         .map(drop)
         .with_context(|| format!("cannot pin the link as {}; is the bpffs writable?", path.display()))
+}
+
+/// Pins a link in the place of another, which ends.
+fn put_in_place(link: FdLink, pins: &CgroupPins) -> Result<()> {
+    let [current, next] = [pins.link(), pins.next_link()];
+    pins.discard_unfinished()?;
+    let old = sys::open_pin(&current).with_context(|| format!("cannot open {}", current.display()))?;
+    pin(link, &next)?;
+    fs::rename(&next, &current).with_context(|| format!("cannot put {} in place", current.display()))?;
+    sys::detach_link(old.as_fd()).context("cannot detach the link of an earlier run")
 }

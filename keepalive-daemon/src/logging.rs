@@ -4,7 +4,7 @@
 //! to the system and why, DEBUG and TRACE the rest. Nothing about a single connection is above TRACE.
 
 use clap::ValueEnum;
-use keepalive_ebpf::PROGRAM;
+use keepalive_ebpf::LOG_TARGET;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 /// How log lines look.
@@ -20,7 +20,7 @@ pub(crate) enum Format {
 /// lines that the eBPF program writes.
 pub(crate) fn init(format: Format, kernel: bool) {
     let mut filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy();
-    if kernel && let Ok(directive) = format!("{PROGRAM}=trace").parse() {
+    if kernel && let Ok(directive) = format!("{LOG_TARGET}=trace").parse() {
         filter = filter.add_directive(directive);
     }
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);

@@ -11,7 +11,10 @@ use std::{
 
 use keepalive_ebpf::Policy;
 
-use crate::{policy::PolicySet, workloads::Paths};
+use crate::{
+    policy::PolicySet,
+    workloads::{Paths, is_transient},
+};
 
 /// An attachment that should exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,10 +49,12 @@ pub(crate) enum Action {
 }
 
 /// The attachments that should exist, by cgroup id: each cgroup that a policy selects by its own path. What
-/// lies below it inherits, as the kernel runs the programs of all ancestors.
+/// lies below it inherits, as the kernel runs the programs of all ancestors. The cgroup of an `exec` is left to
+/// it: whoever runs that asked for its values.
 pub(crate) fn desired(policies: &PolicySet, cgroups: &Paths) -> BTreeMap<u64, Desired> {
     let selected: BTreeMap<&str, _> = cgroups
         .keys()
+        .filter(|path| !is_transient(path))
         .filter_map(|path| policies.select(path).map(|policy| (path.as_str(), policy)))
         .collect();
     let mut desired = BTreeMap::new();
@@ -70,15 +75,26 @@ pub(crate) fn desired(policies: &PolicySet, cgroups: &Paths) -> BTreeMap<u64, De
 ///    is attached;
 /// 2. detach;
 /// 3. write what no longer claims: not before its ancestors are detached.
+///
+/// Until the last step, what is to end and what begins are there together, and claim against each other.
 pub(crate) fn actions(
     desired: &BTreeMap<u64, Desired>,
     actual: &BTreeMap<u64, Actual>,
 ) -> Vec<(u64, Action)> {
+    let paths = desired.values().map(|want| &want.path).chain(actual.values().map(|have| &have.path));
+    let present: BTreeSet<&str> = paths.map(String::as_str).collect();
+    let is_inside = |path| ancestors(path).any(|ancestor| present.contains(ancestor));
     let mut first = Vec::new();
+    let mut detached = Vec::new();
     let mut last = Vec::new();
     for (id, want) in desired {
         let Some(have) = actual.get(id) else {
-            first.push((*id, Action::Attach(want.clone())));
+            if is_inside(&want.path) && !want.policy.claims() {
+                first.push((*id, Action::Attach(claiming(want))));
+                last.push((*id, Action::Write(want.clone())));
+            } else {
+                first.push((*id, Action::Attach(want.clone())));
+            }
             continue;
         };
         if have.policy != Some(want.policy) || have.policy_name != want.policy_name {
@@ -90,13 +106,23 @@ pub(crate) fn actions(
             first.push((*id, Action::Replace(want.clone())));
         }
     }
+    for (id, have) in actual.iter().filter(|(id, _)| !desired.contains_key(id)) {
+        if let Some(policy) = have.policy.filter(|policy| is_inside(&have.path) && !policy.claims()) {
+            let (path, policy_name) = (have.path.clone(), have.policy_name.clone());
+            let until_detached = claiming(&Desired { path, policy_name, policy });
+            first.push((*id, Action::Write(until_detached)));
+        }
+        detached.push((*id, Action::Detach(have.clone())));
+    }
     first.sort_by_key(|(_, action)| Reverse(depth(action)));
-    let kept: BTreeSet<&u64> = desired.keys().collect();
-    let detached = actual
-        .iter()
-        .filter(|(id, _)| !kept.contains(id))
-        .map(|(id, have)| (*id, Action::Detach(have.clone())));
     first.into_iter().chain(detached).chain(last).collect()
+}
+
+/// The same, as a cgroup with a governed ancestor has it.
+fn claiming(want: &Desired) -> Desired {
+    let Desired { path, policy_name, policy } = want.clone();
+    let policy = Policy::new(policy.mode(), policy.direction(), policy.timers(), true);
+    Desired { path, policy_name, policy }
 }
 
 fn depth(action: &Action) -> usize {

@@ -23,6 +23,9 @@ pub const ABI_VERSION: u32 = if cfg!(feature = "next-abi") { 2 } else { 1 };
 pub const PROGRAM: &str = "keepalive";
 /// The same program, which also writes a log line a connection.
 pub const PROGRAM_WITH_LOG: &str = "keepalive_log";
+/// The target of the log lines that the program writes, by which they are filtered. Filters go by how a target
+/// begins, so it is none that the daemon's own targets begin with.
+pub const LOG_TARGET: &str = "sock_ops";
 /// `CGROUP_STORAGE`: the [`Policy`] of each governed cgroup.
 pub const POLICY_MAP: &str = "POLICY";
 /// `PERCPU_CGROUP_STORAGE`: the [`Counters`] of each governed cgroup.

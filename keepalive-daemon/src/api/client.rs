@@ -22,9 +22,12 @@ pub(crate) async fn status(socket: &Path) -> Result<Option<Status>> {
         Ok(stream) => stream,
         Err(error) if is_absent(&error) => return Ok(None),
         Err(error) => {
-            return Err(error).with_context(|| {
-                format!("cannot reach the daemon on {}; it answers to its owner only", socket.display())
-            });
+            let cure = match error.kind() {
+                io::ErrorKind::PermissionDenied => "; it answers to its owner only",
+                _ => "",
+            };
+            return Err(error)
+                .with_context(|| format!("cannot reach the daemon on {}{cure}", socket.display()));
         }
     };
     let about = || format!("asking the daemon on {}", socket.display());

@@ -2,7 +2,10 @@
 
 use std::{
     fs, io,
-    os::unix::{fs::PermissionsExt as _, net::UnixStream},
+    os::unix::{
+        fs::{FileTypeExt as _, PermissionsExt as _},
+        net::UnixStream,
+    },
     path::{Path, PathBuf},
 };
 
@@ -62,8 +65,12 @@ fn bind(path: &Path) -> Result<UnixListener> {
         fs::create_dir_all(parent)
             .with_context(|| format!("cannot create {} for the control socket", parent.display()))?;
     }
+    // Connecting fails alike on a socket that nobody serves and on a file that is none.
+    if fs::symlink_metadata(path).is_ok_and(|found| !found.file_type().is_socket()) {
+        bail!("{} is not a socket, and is left alone; pass another --api-socket", path.display());
+    }
     match UnixStream::connect(path) {
-        Ok(_) => bail!("a daemon already answers on {}; pass another --api-socket", path.display()),
+        Ok(_) => bail!("another process already answers on {}; pass another --api-socket", path.display()),
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             fs::remove_file(path)
                 .with_context(|| format!("cannot replace the stale control socket {}", path.display()))?;

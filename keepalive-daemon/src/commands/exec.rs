@@ -103,6 +103,8 @@ fn start(
         .with_context(|| format!("cannot attach to the cgroup {}", cgroup.path().display()))?;
     janitor::leave_behind(&cgroup, link)?;
     cgroup.enter()?;
+    // Puts the memory limit back, which the command inherits.
+    drop(kernel);
     Err(replace_process(command, cgroup))
 }
 

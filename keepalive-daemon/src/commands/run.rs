@@ -2,8 +2,9 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
+use nix::sys::resource::{Resource, getrlimit};
 
 use crate::{
     app::{self, Config},
@@ -14,8 +15,9 @@ use crate::{
 
 /// Run the daemon: follow policies and cgroups, and attach.
 ///
-/// It reads the policies again when a file of the directory changes, and at SIGHUP. A mistake in any of them
-/// leaves the last good ones in force. SIGTERM and SIGINT end it; what it attached stays in force then, and
+/// It reads the policies again when a file of the directory changes. At SIGHUP it also reads again what is
+/// attached, and puts right what was changed by hand. A mistake in any policy leaves the last good ones in force.
+/// SIGTERM and SIGINT end it; what it attached stays in force then, and
 /// also if it is killed.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Options {
@@ -61,8 +63,23 @@ pub(crate) fn run(options: Options) -> Result<()> {
         log_bpf,
         detach_on_exit,
     };
+    check_open_files()?;
     // One thread does it all: what there is to do takes microseconds, and waits for the kernel.
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start tokio")?;
     runtime.block_on(app::run(config))
+}
+
+/// Checks that the daemon may open as many files as it needs: two dozen, however many cgroups it governs, and
+/// one for each client of the control socket.
+fn check_open_files() -> Result<()> {
+    const ENOUGH: u64 = 64;
+
+    let (limit, _) = getrlimit(Resource::RLIMIT_NOFILE).context("cannot read RLIMIT_NOFILE")?;
+    if limit < ENOUGH {
+        bail!(
+            "RLIMIT_NOFILE allows {limit} open files, and the daemon needs {ENOUGH}; raise it (`ulimit -n`)"
+        );
+    }
+    Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::{fs::File, os::fd::AsFd as _, path::PathBuf};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, bail};
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Map, MapInfo},
@@ -51,14 +51,23 @@ impl Object {
         storage::check_pinned_maps(pins)?;
         let paths: Vec<(&str, PathBuf)> =
             [POLICY_MAP, COUNTERS_MAP, CLAIMS_MAP].map(|name| (name, pins.map(name))).into();
-        let mut object = Self::load(&paths, log)?;
+        let missing: Vec<&PathBuf> =
+            paths.iter().map(|(_, path)| path).filter(|path| !path.exists()).collect();
+        // Loading pins the maps before it comes to the program.
+        let mut object = Self::load(&paths, log).inspect_err(|_| {
+            for path in &missing {
+                let _ = remove_file(path);
+            }
+        })?;
+        // A daemon that was killed half-way may have left one.
+        let next = pins.layout().join("next_program");
+        remove_file(&next)?;
         // A program with a log is never adopted: its ring buffer went with the daemon that drained it.
         if !log && let Some(pinned) = object.pinned_equal(pins)? {
             object.program_id = sys::program_info(pinned.fd()?.as_fd())?.id;
             object.adopted = Some(pinned);
+            program_mut(&mut object.ebpf, object.name)?.unload()?;
         } else {
-            let next = pins.layout().join("next_program");
-            remove_file(&next)?;
             object.program()?.pin(&next).with_context(|| format!("cannot pin {}", next.display()))?;
             std::fs::rename(&next, pins.program())
                 .with_context(|| format!("cannot put {} in place", pins.program().display()))?;
@@ -79,6 +88,13 @@ impl Object {
     }
 
     fn load(pinned_maps: &[(&str, PathBuf)], log: bool) -> Result<Self> {
+        // Also keeps aya from attaching without a link, as it does before 5.7: that would shut others out.
+        if !sys::can_set_keepalive() {
+            bail!(
+                "this kernel does not let an eBPF program set keep-alive options (bpf_setsockopt with \
+                 SO_KEEPALIVE in sock_ops, and links to cgroups); Linux 5.9 is the first that does"
+            );
+        }
         let mut loader = EbpfLoader::new();
         for (name, path) in pinned_maps {
             loader.map_pin_path(name, path.as_path());
@@ -88,8 +104,8 @@ impl Object {
             loader.map_max_entries(LOG_MAP, page_size()?);
         }
         let mut ebpf = loader.load(OBJECT).context(
-            "cannot create the eBPF maps; `keepalive-daemon probe` shows what this kernel and these \
-             privileges lack",
+            "cannot create the eBPF maps (it needs CAP_BPF); `keepalive-daemon probe` shows what this kernel \
+             and these privileges lack",
         )?;
         let name = if log { PROGRAM_WITH_LOG } else { PROGRAM };
         let logger = if log {
@@ -100,10 +116,11 @@ impl Object {
             None
         };
         let program: &mut SockOps = program_mut(&mut ebpf, name)?;
-        program.load().with_context(|| {
+        program.load().map_err(|error| rejected(&error)).with_context(|| {
+            let needs_more = if log { ", and for its log CAP_PERFMON" } else { "" };
             format!(
                 "the kernel does not accept the program {name} (it needs Linux 5.9, CAP_BPF and \
-                 CAP_NET_ADMIN); `keepalive-daemon probe` shows what is missing"
+                 CAP_NET_ADMIN{needs_more}); `keepalive-daemon probe` shows what is missing"
             )
         })?;
         let program_id = sys::program_info(program.fd()?.as_fd())?.id;
@@ -150,6 +167,21 @@ impl Object {
             .map_err(|error| refused(&error))?;
         FdLink::try_from(link).map_err(|error| AttachError::Refused(error.to_string()))
     }
+}
+
+/// Why the kernel did not load the program. The verifier's log follows every step it took; the reason is at the
+/// end, before the statistics.
+fn rejected(error: &ProgramError) -> anyhow::Error {
+    const LAST_LINES: usize = 4;
+
+    let ProgramError::LoadError { io_error, verifier_log } = error else {
+        return anyhow!("{error}");
+    };
+    tracing::debug!("the verifier's log:\n{verifier_log}");
+    let log = verifier_log.to_string();
+    let lines: Vec<&str> = log.lines().filter(|line| !line.trim().is_empty()).collect();
+    let reason = lines[lines.len().saturating_sub(LAST_LINES)..].join("; ");
+    if reason.is_empty() { anyhow!("{io_error}") } else { anyhow!("{io_error}: {reason}") }
 }
 
 fn refused(error: &ProgramError) -> AttachError {

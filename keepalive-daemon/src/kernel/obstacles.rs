@@ -82,13 +82,19 @@ fn is_cgroup2(directory: BorrowedFd<'_>) -> bool {
 
 /// `levels` is what is attached to the cgroup, its parent, and so on.
 fn judge(levels: &[Attached]) -> Option<Obstacle> {
+    let mut shared = false;
     for (levels_up, Attached { program_ids, flags }) in levels.iter().enumerate() {
         if flags & ALLOW_MULTI != 0 {
-            return None;
-        }
-        if !program_ids.is_empty() {
+            if levels_up > 0 {
+                return None;
+            }
+            // Sharing began before what is above came; the kernel asks that one about each further program.
+            shared = true;
+        } else if !program_ids.is_empty() {
             let exclusive = flags & ALLOW_OVERRIDE == 0;
-            return Some(Obstacle { levels_up, programs: program_ids.clone(), exclusive });
+            // The programs that share the cgroup have taken its place here already.
+            let silent = shared && !exclusive;
+            return (!silent).then(|| Obstacle { levels_up, programs: program_ids.clone(), exclusive });
         }
     }
     None
@@ -130,6 +136,14 @@ mod tests {
     #[test]
     fn shared_attachments_are_none_and_hide_what_is_above_them() {
         assert_eq!(judge(&[level(&[1, 2], ALLOW_MULTI)]), None);
-        assert_eq!(judge(&[level(&[], ALLOW_MULTI), level(&[7], ALLOW_OVERRIDE)]), None);
+        assert_eq!(judge(&[level(&[1], ALLOW_MULTI), level(&[7], ALLOW_OVERRIDE)]), None);
+        assert_eq!(judge(&[level(&[], FREE), level(&[1], ALLOW_MULTI), level(&[7], FREE)]), None);
+    }
+
+    #[test]
+    fn one_that_came_above_a_shared_cgroup_to_be_alone_keeps_further_programs_out() {
+        let obstacle = judge(&[level(&[1], ALLOW_MULTI), level(&[], FREE), level(&[7], FREE)]);
+
+        assert_eq!(obstacle, Some(Obstacle { levels_up: 2, programs: vec![7], exclusive: true }));
     }
 }

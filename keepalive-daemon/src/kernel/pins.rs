@@ -17,7 +17,10 @@
 
 use std::{
     fs, io,
-    os::unix::fs::{DirBuilderExt as _, symlink},
+    os::{
+        fd::AsFd as _,
+        unix::fs::{DirBuilderExt as _, symlink},
+    },
     path::{Path, PathBuf},
 };
 
@@ -28,6 +31,8 @@ use nix::{
     fcntl::{Flock, FlockArg},
     sys::statfs::{BPF_FS_MAGIC, statfs},
 };
+
+use super::sys;
 
 const TOP: &str = "keepalive";
 const HOLDER: &str = "holder";
@@ -44,14 +49,16 @@ pub(crate) struct Pins {
 /// Holds off other daemons until it is dropped, or the process ends however it ends.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    holder: PathBuf,
+    top: PathBuf,
     _top: Flock<fs::File>,
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
         // Still holding the lock, so it names this process; what cannot be removed is overwritten by the next.
-        let _ = fs::remove_file(&self.holder);
+        let _ = fs::remove_file(self.top.join(HOLDER));
+        // Goes if nothing was pinned.
+        let _ = fs::remove_dir(&self.top);
     }
 }
 
@@ -79,8 +86,11 @@ impl Pins {
     }
 
     /// Whether anything was ever pinned here, in any layout.
-    pub(crate) fn exist(&self) -> bool {
-        self.top.exists()
+    ///
+    /// # Errors
+    /// If this process may not look.
+    pub(crate) fn exist(&self) -> Result<bool> {
+        exists(&self.top)
     }
 
     pub(crate) fn top(&self) -> &Path {
@@ -135,7 +145,7 @@ impl Pins {
         let host = nix::unistd::gethostname().unwrap_or_default();
         let holder = format!("pid {} on {}", std::process::id(), host.display());
         put_text(&self.top, HOLDER, &holder)?;
-        Ok(Lock { holder: self.top.join(HOLDER), _top: lock })
+        Ok(Lock { top: self.top.clone(), _top: lock })
     }
 
     /// The pins of every cgroup of this layout.
@@ -174,7 +184,7 @@ impl CgroupPins {
 
     /// Where the link of an upgrade waits to take the place of [`Self::link`].
     pub(crate) fn next_link(&self) -> PathBuf {
-        self.0.join("next_link")
+        self.0.join(next("link"))
     }
 
     pub(crate) fn create(&self, cgroup: &str) -> Result<()> {
@@ -197,10 +207,19 @@ impl CgroupPins {
         Some(if path == "/" { String::new() } else { path })
     }
 
-    /// Removes all pins of the cgroup, the link first: with it goes the last reference to the attachment.
+    /// Removes what a daemon left that was killed while it put something in another's place.
+    pub(crate) fn discard_unfinished(&self) -> Result<()> {
+        end_link(&self.next_link())?;
+        for name in ["cgroup", "policy"] {
+            remove_file(&self.0.join(next(name)))?;
+        }
+        Ok(())
+    }
+
+    /// Ends the attachment, and removes all pins of the cgroup.
     pub(crate) fn remove(&self) -> Result<()> {
-        for file in [self.link(), self.next_link()] {
-            remove_file(&file)?;
+        for link in [self.link(), self.next_link()] {
+            end_link(&link)?;
         }
         remove_tree(&self.0)
     }
@@ -225,16 +244,42 @@ fn directory_name(path: &str, id: u64) -> String {
     format!("{tail}-{id}")
 }
 
+/// Whether something is pinned at `path`.
+///
+/// # Errors
+/// If this process may not look.
+pub(crate) fn exists(path: &Path) -> Result<bool> {
+    path.try_exists()
+        .with_context(|| format!("cannot look for {}; run as the user the daemon runs as", path.display()))
+}
+
 fn make_directory(path: &Path) -> Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path).with_context(|| {
         format!("cannot create the pin directory {}; is the bpffs writable?", path.display())
     })
 }
 
+/// Detaches a pinned link and removes its pin. Removing the pin alone would detach it too, but some time later:
+/// the kernel leaves that to a worker.
+fn end_link(path: &Path) -> Result<()> {
+    if let Ok(pin) = sys::open_pin(path)
+        && sys::kind(pin.as_fd()).is_ok_and(|kind| kind == sys::Kind::Link)
+    {
+        sys::detach_link(pin.as_fd())
+            .with_context(|| format!("cannot detach the link {}", path.display()))?;
+    }
+    remove_file(path)
+}
+
+/// The name under which what takes the place of `name` waits.
+fn next(name: &str) -> String {
+    format!("next_{name}")
+}
+
 /// Writes `text` as the target of the link `name`, in one step for whoever reads it.
 fn put_text(directory: &Path, name: &str, text: &str) -> Result<()> {
     let target = directory.join(name);
-    let next = directory.join(format!("next_{name}"));
+    let next = directory.join(next(name));
     remove_file(&next)?;
     symlink(text, &next)
         .and_then(|()| fs::rename(&next, &target))

@@ -12,7 +12,10 @@ use aya::maps::{
 };
 use keepalive_ebpf::{CLAIMS_MAP, COUNTER_WORDS, COUNTERS_MAP, Counters, POLICY_MAP, POLICY_WORDS, Policy};
 
-use super::{pins::Pins, sys};
+use super::{
+    pins::{Pins, exists},
+    sys,
+};
 
 /// The two storage maps of a layout.
 pub(crate) struct Storage {
@@ -45,7 +48,7 @@ impl Storage {
     pub(crate) fn pinned(pins: &Pins) -> Result<Option<Self>> {
         check_pinned_maps(pins)?;
         let [policies, counters] = [pins.map(POLICY_MAP), pins.map(COUNTERS_MAP)];
-        if !policies.exists() || !counters.exists() {
+        if !exists(&policies)? || !exists(&counters)? {
             return Ok(None);
         }
         let open =
@@ -98,7 +101,7 @@ pub(crate) fn check_pinned_maps(pins: &Pins) -> Result<()> {
         (CLAIMS_MAP, MapType::SkStorage, size_of::<i32>(), size_of::<u32>()),
     ] {
         let path = pins.map(name);
-        if path.exists() {
+        if exists(&path)? {
             check_pinned_map(&path, kind, key_size, value_size).with_context(|| {
                 format!(
                     "{} is not the map this version pins there; remove what another program or version \

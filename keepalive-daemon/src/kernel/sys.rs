@@ -90,6 +90,13 @@ pub(crate) fn link_info(link: BorrowedFd<'_>) -> io::Result<LinkInfo> {
     Ok(LinkInfo { program_id: info.prog_id, cgroup_id: cgroup.cgroup_id, attach_type: cgroup.attach_type })
 }
 
+/// Ends the attachment of a link at once, whoever else holds the link.
+pub(crate) fn detach_link(link: BorrowedFd<'_>) -> io::Result<()> {
+    let mut attr = zeroed_attr();
+    attr.link_detach.link_fd = link.as_raw_fd().cast_unsigned();
+    bpf(bpf_cmd::BPF_LINK_DETACH, &mut attr).map(drop)
+}
+
 /// Describes a program.
 pub(crate) fn program_info(program: BorrowedFd<'_>) -> io::Result<ProgramInfo> {
     // BPF_MAX_USED_MAPS; the kernel refuses a program with more.
@@ -120,6 +127,22 @@ pub(crate) fn attached(cgroup: BorrowedFd<'_>) -> io::Result<Attached> {
     Ok(Attached { program_ids, flags: query.attach_flags })
 }
 
+/// Whether the kernel lets a `sock_ops` program set keep-alive options; true if that cannot be told.
+///
+/// Nothing but a connection shows it directly. The command `BPF_LINK_DETACH` came in the same release, 5.9, and
+/// tells by its error whether it is known.
+pub(crate) fn can_set_keepalive() -> bool {
+    let mut attr = zeroed_attr();
+    attr.link_detach.link_fd = u32::MAX;
+    let answer = bpf(bpf_cmd::BPF_LINK_DETACH, &mut attr);
+    knows_command(answer.err().and_then(|error| error.raw_os_error()))
+}
+
+/// A kernel that knows a command finds the descriptor bad; one that does not, finds the command invalid.
+const fn knows_command(errno: Option<i32>) -> bool {
+    !matches!(errno, Some(libc::EINVAL))
+}
+
 fn object_info<T>(object: BorrowedFd<'_>, info: &mut T) -> io::Result<()> {
     let mut attr = zeroed_attr();
     attr.info.bpf_fd = object.as_raw_fd().cast_unsigned();
@@ -141,4 +164,17 @@ fn bpf(command: bpf_cmd, attr: &mut bpf_attr) -> io::Result<i32> {
         libc::syscall(libc::SYS_bpf, command as libc::c_long, std::ptr::from_mut(attr), size_of::<bpf_attr>())
     };
     if result < 0 { Err(io::Error::last_os_error()) } else { i32::try_from(result).map_err(io::Error::other) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_invalid_command_is_an_unknown_one() {
+        assert!(!knows_command(Some(libc::EINVAL)));
+        for errno in [Some(libc::EBADF), Some(libc::EPERM), None] {
+            assert!(knows_command(errno), "{errno:?}");
+        }
+    }
 }

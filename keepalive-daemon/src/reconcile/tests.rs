@@ -57,6 +57,13 @@ fn a_selected_cgroup_is_attached_and_no_other() {
 }
 
 #[test]
+fn the_cgroup_of_an_exec_is_left_to_it() {
+    let cgroups = cgroups(&[("a", 1), ("a/keepalive-transient-7", 2), ("a/keepalive-transient-7/b", 3)]);
+    let desired = desired(&policies(&[("all", "**")]), &cgroups);
+    assert_eq!(plan(&desired, &BTreeMap::new()), ["attach 1"]);
+}
+
+#[test]
 fn a_cgroup_inside_a_selected_one_claims_its_connections() {
     let policies = policies(&[("outer", "a"), ("inner", "a/b/c"), ("root", "/")]);
     let cgroups = cgroups(&[("", 1), ("a", 2), ("a/b", 3), ("a/b/c", 4), ("ab", 5)]);
@@ -101,6 +108,31 @@ fn a_cgroup_claims_until_its_ancestor_is_detached() {
     let before = in_force(&desired(&policies(&[("inner", "a/b"), ("outer", "a")]), &tree));
     let after = desired(&policies(&[("inner", "a/b")]), &tree);
     assert_eq!(plan(&after, &before), ["detach 1", "write 2"]);
+}
+
+#[test]
+fn a_cgroup_that_takes_over_from_its_ancestor_claims_until_that_is_detached() {
+    let tree = cgroups(&[("a", 1), ("a/b", 2)]);
+    let before = in_force(&desired(&policies(&[("outer", "a")]), &tree));
+    let after = desired(&policies(&[("inner", "a/b")]), &tree);
+
+    let actions = actions(&after, &before);
+
+    assert_eq!(plan(&after, &before), ["attach 2", "detach 1", "write 2"]);
+    assert!(matches!(&actions[0].1, Action::Attach(want) if want.policy.claims()), "{actions:?}");
+    assert!(matches!(&actions[2].1, Action::Write(want) if !want.policy.claims()), "{actions:?}");
+}
+
+#[test]
+fn a_cgroup_that_hands_over_to_its_ancestor_claims_until_it_is_detached() {
+    let tree = cgroups(&[("a", 1), ("a/b", 2)]);
+    let before = in_force(&desired(&policies(&[("inner", "a/b")]), &tree));
+    let after = desired(&policies(&[("outer", "a")]), &tree);
+
+    let actions = actions(&after, &before);
+
+    assert_eq!(plan(&after, &before), ["write 2", "attach 1", "detach 2"]);
+    assert!(matches!(&actions[0].1, Action::Write(want) if want.policy.claims()), "{actions:?}");
 }
 
 #[test]

@@ -25,6 +25,9 @@ pub(crate) fn cgroup2_root(given: Option<&Path>) -> Result<PathBuf> {
                 given.display()
             );
         }
+        if !given.is_dir() {
+            bail!("the cgroup root {} is not a directory", given.display());
+        }
         return Ok(given.to_owned());
     }
     mounted()?.map(|mount| mount.mount_point).context(
@@ -63,11 +66,17 @@ struct Mount {
 
 fn mounted() -> Result<Option<Mount>> {
     let table = fs::read_to_string("/proc/self/mountinfo").context("cannot read /proc/self/mountinfo")?;
-    Ok(find_cgroup2(&table))
+    Ok(find_cgroup2(&table, is_cgroup2))
+}
+
+/// Whether a directory is in a cgroup2 hierarchy.
+fn is_cgroup2(directory: &Path) -> bool {
+    statfs(directory).is_ok_and(|stat| stat.filesystem_type() == CGROUP2_SUPER_MAGIC)
 }
 
 /// Finds the cgroup2 mount that shows most of the hierarchy, the first of several (proc_pid_mountinfo(5)).
-fn find_cgroup2(table: &str) -> Option<Mount> {
+/// The table also lists a mount that another one hides: that one is not `visible` as what it is.
+fn find_cgroup2(table: &str, visible: impl Fn(&Path) -> bool) -> Option<Mount> {
     let mounts = table.lines().filter_map(|line| {
         let (fields, kind) = line.split_once(" - ")?;
         (kind.split(' ').next() == Some("cgroup2")).then_some(())?;
@@ -75,6 +84,7 @@ fn find_cgroup2(table: &str) -> Option<Mount> {
         let (root, mount_point) = (fields.next()?, fields.next()?);
         Some(Mount { root: unescape(root), mount_point: unescape(mount_point) })
     });
+    let mounts = mounts.filter(|mount| visible(&mount.mount_point));
     mounts.min_by_key(|mount| mount.root.components().count())
 }
 
@@ -92,7 +102,7 @@ mod tests {
     use super::*;
 
     fn mount_point(table: &str) -> Option<PathBuf> {
-        find_cgroup2(table).map(|mount| mount.mount_point)
+        find_cgroup2(table, |_| true).map(|mount| mount.mount_point)
     }
 
     #[test]
@@ -106,6 +116,14 @@ mod tests {
     #[test]
     fn version_1_alone_has_none() {
         assert_eq!(mount_point("32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n"), None);
+    }
+
+    #[test]
+    fn a_mount_that_another_hides_is_passed_over() {
+        let table = "40 31 0:38 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n\
+                     41 31 0:38 /part /mnt/part rw - cgroup2 cgroup2 rw\n";
+        let found = find_cgroup2(table, |path| path != Path::new("/sys/fs/cgroup"));
+        assert_eq!(found.map(|mount| mount.mount_point), Some("/mnt/part".into()));
     }
 
     #[test]

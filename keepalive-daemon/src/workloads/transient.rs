@@ -13,6 +13,11 @@ use super::own_cgroup;
 /// How the names of these cgroups begin; what is left of them is found by it.
 pub(crate) const TRANSIENT_PREFIX: &str = "keepalive-transient-";
 
+/// Whether a cgroup, by its path, is one of these or below one.
+pub(crate) fn is_transient(path: &str) -> bool {
+    path.split('/').any(|name| name.starts_with(TRANSIENT_PREFIX))
+}
+
 /// A cgroup below the caller's own; removed when dropped, unless it is kept.
 pub(crate) struct Transient {
     parent: PathBuf,

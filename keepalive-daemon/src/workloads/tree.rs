@@ -2,10 +2,12 @@
 //! is made and forgotten as soon as it is gone.
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    fs, io,
+    collections::{BTreeMap, HashMap, HashSet},
+    ffi::OsString,
+    fs, io, mem,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -21,12 +23,21 @@ pub(crate) type Paths = BTreeMap<String, u64>;
 /// Room for the events of one read; a name is 255 bytes at most.
 const BUFFER: usize = 16 * 1024;
 
+/// How long events are gathered before they are acted on: what makes a thousand cgroups at once does so in about
+/// this time, and whoever makes and removes them without a pause must not keep the others waiting.
+const GATHER: Duration = Duration::from_millis(100);
+
 /// The cgroups under a root.
 pub(crate) struct CgroupTree {
     root: PathBuf,
     events: EventStream<Vec<u8>>,
     watched: HashMap<WatchDescriptor, String>,
+    /// The other way round, for cgroups in `paths`: not every kernel ends the watch of a cgroup that is gone
+    /// (6.18 does not).
+    watches: HashMap<String, WatchDescriptor>,
     paths: Paths,
+    /// The cgroups whose names are no text, to be warned of once each.
+    unnamed: HashSet<PathBuf>,
     /// Set once the kernel had no more watches to give; the tree is then only as fresh as its last scan.
     blind: bool,
 }
@@ -44,7 +55,9 @@ impl CgroupTree {
             root: root.to_owned(),
             events,
             watched: HashMap::new(),
+            watches: HashMap::new(),
             paths: Paths::new(),
+            unnamed: HashSet::new(),
             blind: false,
         };
         tree.scan()?;
@@ -59,59 +72,83 @@ impl CgroupTree {
         &self.paths
     }
 
-    /// Waits until the tree may have changed, and follows all that happened until then: a thousand cgroups
-    /// made at once are one change. Cancel safe.
+    /// Waits until the tree may have changed, and follows what happened until then, for [`GATHER`] at most: a
+    /// thousand cgroups made at once are few changes. Cancel safe.
     ///
     /// # Errors
     /// If the root vanished or inotify failed: nothing can be followed any more.
     pub(crate) async fn changed(&mut self) -> Result<()> {
         let mut event = self.events.next().await;
-        loop {
-            let happened = event.context("the kernel closed inotify")?;
+        let until = Instant::now() + GATHER;
+        while let Some(happened) = event {
             self.follow(happened.context("cannot read inotify events")?)?;
-            match self.events.next().now_or_never() {
-                Some(next) => event = next,
-                None => return Ok(()),
+            if Instant::now() >= until {
+                return Ok(());
             }
+            event = match self.events.next().now_or_never() {
+                Some(next) => next,
+                None => return Ok(()),
+            };
         }
+        bail!("the kernel closed inotify")
     }
 
     /// Reads the whole tree again; for events that were lost.
     pub(crate) fn scan(&mut self) -> Result<()> {
         self.paths.clear();
-        self.add("".to_owned());
+        self.watches.clear();
+        let before = mem::take(&mut self.watched);
+        self.add(String::new());
         if self.paths.is_empty() {
             bail!("cannot read the cgroup root {}: it is gone, or not a directory", self.root.display());
         }
-        let paths = &self.paths;
-        self.watched.retain(|_, path| paths.contains_key(path));
+        for descriptor in before.into_keys() {
+            if !self.watched.contains_key(&descriptor) {
+                self.end_watch(descriptor);
+            }
+        }
         Ok(())
     }
 
-    fn follow(&mut self, event: Event<std::ffi::OsString>) -> Result<()> {
+    fn follow(&mut self, event: Event<OsString>) -> Result<()> {
         if event.mask.contains(EventMask::Q_OVERFLOW) {
             warn!("the kernel dropped inotify events: reading the whole cgroup tree again");
             return self.scan();
         }
+        let Some(path) = self.watched.get(&event.wd).cloned() else { return Ok(()) };
         if event.mask.contains(EventMask::IGNORED) {
-            self.forget(&event.wd);
+            self.remove(&path);
             if self.paths.is_empty() {
                 bail!("the cgroup root {} is gone", self.root.display());
             }
             return Ok(());
         }
-        let (Some(parent), Some(name)) = (self.watched.get(&event.wd), event.name) else { return Ok(()) };
-        let Ok(name) = name.into_string() else {
-            warn!(%parent, "a cgroup whose name is not UTF-8 cannot be selected by a policy");
-            return Ok(());
-        };
-        let path = if parent.is_empty() { name } else { format!("{parent}/{name}") };
-        if event.mask.contains(EventMask::CREATE) {
-            self.add(path);
-        } else {
-            self.remove(&path);
+        let Some(name) = event.name else { return Ok(()) };
+        let appeared = event.mask.contains(EventMask::CREATE);
+        if !appeared {
+            self.unnamed.remove(&self.root.join(&path).join(&name));
+        }
+        match self.child(&path, name) {
+            Some(child) if appeared => self.add(child),
+            Some(child) => self.remove(&child),
+            None => {}
         }
         Ok(())
+    }
+
+    /// The path of a cgroup below another; warns of a name that is no text.
+    fn child(&mut self, parent: &str, name: OsString) -> Option<String> {
+        match name.into_string() {
+            Ok(name) if parent.is_empty() => Some(name),
+            Ok(name) => Some(format!("{parent}/{name}")),
+            Err(name) => {
+                let path = self.root.join(parent).join(name);
+                if self.unnamed.insert(path.clone()) {
+                    warn!(?path, "a cgroup whose name is not UTF-8 cannot be selected by a policy");
+                }
+                None
+            }
+        }
     }
 
     /// Adds a cgroup and what is below it. Watching comes before listing: what is made between is seen twice
@@ -121,12 +158,14 @@ impl CgroupTree {
         while let Some(path) = queue.pop() {
             let directory = self.root.join(&path);
             self.watch(&directory, &path);
-            let Ok(metadata) = fs::symlink_metadata(&directory) else { continue };
+            let Ok(metadata) = fs::symlink_metadata(&directory) else {
+                self.forget(&path);
+                continue;
+            };
             self.paths.insert(path.clone(), metadata.ino());
             let Ok(entries) = fs::read_dir(&directory) else { continue };
             for entry in entries.flatten().filter(|e| e.file_type().is_ok_and(|kind| kind.is_dir())) {
-                let Ok(name) = entry.file_name().into_string() else { continue };
-                queue.push(if path.is_empty() { name } else { format!("{path}/{name}") });
+                queue.extend(self.child(&path, entry.file_name()));
             }
         }
     }
@@ -135,7 +174,11 @@ impl CgroupTree {
         let mask = WatchMask::CREATE | WatchMask::DELETE | WatchMask::ONLYDIR;
         match self.events.watches().add(directory, mask) {
             Ok(descriptor) => {
-                self.watched.insert(descriptor, path.to_owned());
+                self.watched.insert(descriptor.clone(), path.to_owned());
+                let before = self.watches.insert(path.to_owned(), descriptor.clone());
+                if let Some(before) = before.filter(|before| *before != descriptor) {
+                    self.end_watch(before);
+                }
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) if !self.blind => {
@@ -150,22 +193,34 @@ impl CgroupTree {
         }
     }
 
-    /// Removes a cgroup, unless another of its name took its place already.
-    fn remove(&mut self, path: &str) {
-        let id = self.paths.get(path).copied();
-        let there = fs::symlink_metadata(self.root.join(path)).map(|metadata| metadata.ino()).ok();
-        if there.is_none() || there != id {
-            self.paths.remove(path);
-        }
-        if there.is_some() && there != id {
-            self.add(path.to_owned());
+    fn forget(&mut self, path: &str) {
+        self.paths.remove(path);
+        if let Some(descriptor) = self.watches.remove(path) {
+            self.end_watch(descriptor);
         }
     }
 
-    /// The kernel dropped a watch because its directory is gone.
-    fn forget(&mut self, descriptor: &WatchDescriptor) {
-        if let Some(path) = self.watched.remove(descriptor) {
-            self.remove(&path);
+    fn end_watch(&mut self, descriptor: WatchDescriptor) {
+        self.watched.remove(&descriptor);
+        // Fails where the kernel has ended it already.
+        let _ = self.events.watches().remove(descriptor);
+    }
+
+    /// Removes a cgroup and what was below it: with its watch goes what that may have had to tell. Another of
+    /// its name may have taken its place already, and is then added.
+    fn remove(&mut self, path: &str) {
+        let below = if path.is_empty() { String::new() } else { format!("{path}/") };
+        let gone: Vec<String> = self
+            .paths
+            .range(below.clone()..)
+            .map(|(path, _)| path.clone())
+            .take_while(|path| path.starts_with(&below))
+            .collect();
+        for path in gone.iter().map(String::as_str).chain([path]) {
+            self.forget(path);
+        }
+        if fs::symlink_metadata(self.root.join(path)).is_ok() {
+            self.add(path.to_owned());
         }
     }
 }

@@ -4,7 +4,11 @@ mod ending;
 mod refusal;
 mod values;
 
-use std::{ffi::OsStr, path::PathBuf, process::Command};
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use xtask::lab::{Cgroup, InCgroup as _, Process, Stream};
 
@@ -19,7 +23,7 @@ use self::{
         without_capabilities_nothing_runs,
     },
     values::{
-        flags_and_variables_become_options, it_wins_over_the_policy_of_its_cgroup,
+        flags_and_variables_become_options, it_needs_no_bpffs, it_wins_over_the_policy_of_its_cgroup,
         real_programs_of_every_kind_are_armed,
     },
 };
@@ -30,6 +34,7 @@ crate::tests!(
     a_killed_command_leaves_nothing,
     an_interrupt_at_the_terminal_reaches_the_command_alone,
     flags_and_variables_become_options,
+    it_needs_no_bpffs,
     it_wins_over_the_policy_of_its_cgroup,
     real_programs_of_every_kind_are_armed,
     the_command_finds_everything_as_without_exec,
@@ -46,7 +51,12 @@ const VARIABLES: [&str; 3] = ["KEEPIDLE", "KEEPINTVL", "KEEPCNT"];
 
 /// `exec` in a cgroup and in the host's network namespace, without a command yet.
 fn exec(host: &Host, cgroup: &Cgroup, flags: &[&str]) -> Command {
-    let mut command = host.netns.command(PROGRAM);
+    exec_of(Path::new(PROGRAM), host, cgroup, flags)
+}
+
+/// As [`exec`], of another copy of the program.
+fn exec_of(program: &Path, host: &Host, cgroup: &Cgroup, flags: &[&str]) -> Command {
+    let mut command = host.netns.command(program);
     command.arg("exec").arg("--bpffs").arg(host.bpffs.path()).args(flags).arg("--").in_cgroup(cgroup);
     for variable in VARIABLES {
         command.env_remove(variable);

@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    io::{self, BufRead as _, Write as _},
+    io::{self, BufRead as _, Read as _, Write as _},
     net::SocketAddr,
     time::Duration,
 };
@@ -30,10 +30,16 @@ pub(crate) enum Request {
     Set { socket: usize, options: Options },
     /// Listen; answers with the address.
     Listen { socket: usize, at: SocketAddr },
+    /// Give the socket an address of its own; answers with it.
+    Bind { socket: usize, at: SocketAddr },
     /// Connect.
     Connect { socket: usize, to: SocketAddr },
+    /// Connect with data in the SYN (TCP fast open).
+    ConnectWithData { socket: usize, to: SocketAddr },
     /// Accept; answers with the new socket's number.
     Accept { socket: usize },
+    /// Wait for data or the end of the connection; answers with what came first.
+    Receive { socket: usize },
     /// Answers with the options, as getsockopt tells them.
     Get { socket: usize },
     /// Close.
@@ -47,6 +53,8 @@ pub(crate) enum Answer {
     Socket(usize),
     Address(SocketAddr),
     Options(Options),
+    /// The number of bytes, or the errno that ended the connection.
+    Received(Result<usize, i32>),
     Failed(String),
 }
 
@@ -84,18 +92,26 @@ impl Sockets {
             }
             Request::Listen { socket, at } => {
                 let socket = &self.open[&socket];
-                socket.bind(&at.into())?;
+                let address = bind(socket, at)?;
                 socket.listen(16)?;
-                let address = socket.local_addr()?.as_socket();
-                Answer::Address(address.ok_or_else(|| io::Error::other("not an IP address"))?)
+                Answer::Address(address)
             }
+            Request::Bind { socket, at } => Answer::Address(bind(&self.open[&socket], at)?),
             Request::Connect { socket, to } => {
                 self.open[&socket].connect(&to.into())?;
+                Answer::Done
+            }
+            Request::ConnectWithData { socket, to } => {
+                self.open[&socket].send_to_with_flags(b"early", &to.into(), libc::MSG_FASTOPEN)?;
                 Answer::Done
             }
             Request::Accept { socket } => {
                 let (accepted, _) = self.open[&socket].accept()?;
                 self.keep(accepted)
+            }
+            Request::Receive { socket } => {
+                let received = (&self.open[&socket]).read(&mut [0; 64]);
+                Answer::Received(received.map_err(|error| error.raw_os_error().unwrap_or_default()))
             }
             Request::Get { socket } => Answer::Options(get(&self.open[&socket])?),
             Request::Close { socket } => {
@@ -110,6 +126,11 @@ impl Sockets {
         self.open.insert(self.next, socket);
         Answer::Socket(self.next)
     }
+}
+
+fn bind(socket: &Socket, at: SocketAddr) -> io::Result<SocketAddr> {
+    socket.bind(&at.into())?;
+    socket.local_addr()?.as_socket().ok_or_else(|| io::Error::other("not an IP address"))
 }
 
 fn set(socket: &Socket, options: &Options) -> io::Result<()> {
@@ -139,12 +160,17 @@ fn set(socket: &Socket, options: &Options) -> io::Result<()> {
 
 pub(crate) fn get(socket: &Socket) -> io::Result<Options> {
     let socket = SockRef::from(socket);
-    let user_timeout = socket.tcp_user_timeout()?.unwrap_or_default();
+    let user_timeout = match socket.tcp_user_timeout() {
+        Ok(timeout) => Some(u64::try_from(timeout.unwrap_or_default().as_millis()).unwrap()),
+        // An MPTCP socket knows of none.
+        Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => None,
+        Err(error) => return Err(error),
+    };
     Ok(Options {
         keepalive: Some(socket.keepalive()?),
         idle_s: Some(socket.tcp_keepalive_time()?.as_secs()),
         interval_s: Some(socket.tcp_keepalive_interval()?.as_secs()),
         probes: Some(socket.tcp_keepalive_retries()?),
-        user_timeout_ms: Some(u64::try_from(user_timeout.as_millis()).unwrap()),
+        user_timeout_ms: user_timeout,
     })
 }

@@ -1,14 +1,24 @@
 //! What the tests stand on.
 
+mod bpftool;
 mod descriptors;
 mod eventually;
+pub(crate) mod foreign;
 mod host;
+mod kernel_log;
+pub(crate) mod objects;
 mod peer;
+mod privileges;
+mod prober;
 
+pub(crate) use bpftool::{bpftool, list};
 pub(crate) use descriptors::connections_of;
 pub(crate) use eventually::eventually;
 pub(crate) use host::{Host, document};
+pub(crate) use kernel_log::kernel_complaints;
 pub(crate) use peer::{Pair, Peer};
+pub(crate) use privileges::{NOBODY, public_program, with_privileges};
+pub(crate) use prober::Prober;
 
 use crate::peer::Options;
 

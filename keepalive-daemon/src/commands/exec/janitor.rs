@@ -11,16 +11,19 @@ use std::{
     path::Path,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::wait::waitpid,
+    sys::wait::{WaitStatus, waitpid},
     unistd::{ForkResult, dup2_stderr, dup2_stdin, dup2_stdout, fork, pipe2, setsid},
 };
 
 use crate::{kernel::PrivateLink, workloads::Transient};
 
 /// Forks the janitor. It begins its watch when this process has become the command, or has ended.
+///
+/// # Errors
+/// If it cannot be made; the command would not be kept armed then.
 pub(super) fn leave_behind(cgroup: &Transient, link: PrivateLink) -> Result<()> {
     // Closed on exec: its end is the sign that the command runs.
     let (started, starting) = pipe2(nix::fcntl::OFlag::O_CLOEXEC).context("cannot make a pipe")?;
@@ -28,32 +31,48 @@ pub(super) fn leave_behind(cgroup: &Transient, link: PrivateLink) -> Result<()> 
     // SAFETY: this process has one thread, so the child inherits no lock that nobody will release.
     match unsafe { fork() }.context("cannot fork the process that cleans up")? {
         ForkResult::Parent { child } => {
-            waitpid(child, None).context("cannot wait for the process that cleans up")?;
+            let ended = waitpid(child, None).context("cannot wait for the process that cleans up")?;
+            if ended != WaitStatus::Exited(child, 0) {
+                bail!("cannot set up the process that cleans up behind the command ({ended:?})");
+            }
             // Stays open until exec or exit.
             std::mem::forget(starting);
             Ok(())
         }
         ForkResult::Child => {
             drop(starting);
-            // Forked twice: the janitor's parent is gone, so the command inherits no child.
-            // SAFETY: as above.
-            if let Ok(ForkResult::Child) = unsafe { fork() } {
-                let _ = clean_up_after(&path, started);
-                drop(link);
+            let mut done = detach().is_ok();
+            if done {
+                // Forked twice: the janitor's parent is gone, so the command inherits no child.
+                // SAFETY: as above.
+                match unsafe { fork() } {
+                    Ok(ForkResult::Child) => {
+                        let _ = clean_up_after(&path, started);
+                        drop(link);
+                    }
+                    Ok(ForkResult::Parent { .. }) => {}
+                    Err(_) => done = false,
+                }
             }
-            std::process::exit(0);
+            std::process::exit(i32::from(!done));
         }
     }
 }
 
-/// Waits until the cgroup is empty and removes it.
-fn clean_up_after(cgroup: &Path, started: OwnedFd) -> Result<()> {
+/// Cuts the ties to the terminal and to the caller. All of it happens before the command can run: an interrupt
+/// at the terminal is for the command alone.
+fn detach() -> Result<()> {
     setsid()?;
     let null = File::options().read(true).write(true).open("/dev/null")?;
     dup2_stdin(&null)?;
     dup2_stdout(&null)?;
     dup2_stderr(&null)?;
     std::env::set_current_dir("/")?;
+    Ok(())
+}
+
+/// Waits until the cgroup is empty and removes it.
+fn clean_up_after(cgroup: &Path, started: OwnedFd) -> Result<()> {
     // Nothing is ever written: this is the end of the pipe.
     File::from(started).read_to_end(&mut Vec::new())?;
     let mut events = File::open(cgroup.join("cgroup.events"))?;

@@ -6,10 +6,12 @@ use anyhow::{Context as _, Result};
 
 use super::{Check, State};
 
-/// Bits of `linux/capability.h`.
+/// Bits of `linux/capability.h`. The kernel's eBPF side takes `CAP_SYS_ADMIN` for each of its own, and before
+/// 5.8 there is no other (capabilities(7)).
 const NET_ADMIN: u32 = 12;
 const SYS_ADMIN: u32 = 21;
 const SYS_RESOURCE: u32 = 24;
+const PERFMON: u32 = 38;
 const BPF: u32 = 39;
 
 /// Looks at the effective set.
@@ -21,30 +23,39 @@ pub(super) fn checks() -> Result<Vec<Check>> {
 
 fn judge(effective: u64) -> Vec<Check> {
     let has = |bit: u32| effective & (1 << bit) != 0;
-    // CAP_SYS_ADMIN includes CAP_BPF, and before 5.8 there is no other (capabilities(7)).
-    let instead = |bit| if !has(bit) && has(SYS_ADMIN) { "CAP_SYS_ADMIN in its place" } else { "" };
-    let required = |name, bit, purpose, cure: &str| {
-        if has(bit) || has(SYS_ADMIN) {
-            Check::present(name, purpose, instead(bit))
+    let check = |name, bit, without, purpose, cure: &str| {
+        if has(bit) {
+            Check::present(name, purpose, "")
+        } else if has(SYS_ADMIN) && bit != SYS_RESOURCE {
+            Check::present(name, purpose, "CAP_SYS_ADMIN in its place")
         } else {
-            Check::absent(name, State::Missing, purpose, cure)
+            Check::absent(name, without, purpose, cure)
         }
     };
-    let memory = "raise RLIMIT_MEMLOCK, before Linux 5.11 only";
+    let add = "run as root, or add the capability";
     vec![
-        required("CAP_BPF", BPF, "create maps and load programs", "run as root, or add the capability"),
-        required(
+        check("CAP_BPF", BPF, State::Missing, "create maps and load programs", add),
+        check(
             "CAP_NET_ADMIN",
             NET_ADMIN,
+            State::Missing,
             "load sock_ops programs, and see those of others",
-            "run as root, or add the capability",
+            add,
         ),
-        if has(SYS_RESOURCE) {
-            Check::present("CAP_SYS_RESOURCE", memory, "")
-        } else {
-            let cure = "nothing since Linux 5.11; before, add it or raise the limit from outside";
-            Check::absent("CAP_SYS_RESOURCE", State::Degraded, memory, cure)
-        },
+        check(
+            "CAP_PERFMON",
+            PERFMON,
+            State::Degraded,
+            "`run --log-bpf`, and a name for the program in bpftool",
+            "nothing, unless one of them is wanted",
+        ),
+        check(
+            "CAP_SYS_RESOURCE",
+            SYS_RESOURCE,
+            State::Degraded,
+            "raise RLIMIT_MEMLOCK, before Linux 5.11 only",
+            "nothing since Linux 5.11; before, add it or raise the limit from outside",
+        ),
     ]
 }
 
@@ -69,13 +80,18 @@ mod tests {
 
     #[test]
     fn without_any_the_two_that_matter_are_missing() {
-        assert_eq!(states(0), [State::Missing, State::Missing, State::Degraded]);
+        assert_eq!(states(0), [State::Missing, State::Missing, State::Degraded, State::Degraded]);
     }
 
     #[test]
-    fn the_two_that_matter_suffice_and_sys_admin_stands_in_for_them() {
+    fn the_two_that_matter_suffice() {
         let two = 1 << BPF | 1 << NET_ADMIN;
-        assert_eq!(states(two), [State::Present, State::Present, State::Degraded]);
-        assert_eq!(states(1 << SYS_ADMIN), [State::Present, State::Present, State::Degraded]);
+        assert_eq!(states(two), [State::Present, State::Present, State::Degraded, State::Degraded]);
+    }
+
+    #[test]
+    fn sys_admin_stands_in_for_what_the_ebpf_side_asks_for() {
+        let states = states(1 << SYS_ADMIN);
+        assert_eq!(states, [State::Present, State::Present, State::Present, State::Degraded]);
     }
 }

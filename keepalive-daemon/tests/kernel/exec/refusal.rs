@@ -4,8 +4,8 @@ use std::process::Command;
 
 use xtask::lab::{Cgroup, InCgroup as _};
 
-use super::{PROGRAM, exec, transient};
-use crate::support::Host;
+use super::{exec, exec_of, transient};
+use crate::support::{Host, NOBODY, public_program, with_privileges};
 
 /// What the commands of these tests would leave.
 const RAN: &str = "ran";
@@ -20,11 +20,11 @@ fn fail(command: &mut Command, code: i32) -> String {
 }
 
 /// `exec` of a command that says it ran, with the privileges that `setpriv` leaves.
-fn with_privileges(host: &Host, cgroup: &Cgroup, privileges: &[&str]) -> Command {
-    let mut command = host.netns.command("setpriv");
-    command.args(privileges).args([PROGRAM, "exec", "--bpffs"]).arg(host.bpffs.path());
-    command.args(["--", "echo", RAN]).in_cgroup(cgroup);
-    command
+fn exec_with(host: &Host, cgroup: &Cgroup, privileges: &[&str]) -> Command {
+    let mut command = exec_of(&public_program(host.directory()), host, cgroup, &[]);
+    let mut reduced = with_privileges(privileges, command.args(["echo", RAN]));
+    reduced.in_cgroup(cgroup);
+    reduced
 }
 
 pub(super) fn values_out_of_range_run_nothing() {
@@ -59,7 +59,7 @@ pub(super) fn without_capabilities_nothing_runs() {
         // CAP_SYS_ADMIN would stand in for either.
         let bounding = format!("--bounding-set=-{missing},-sys_admin");
 
-        let said = fail(&mut with_privileges(&host, &cgroup, &[&bounding]), 125);
+        let said = fail(&mut exec_with(&host, &cgroup, &[&bounding]), 125);
 
         assert!(said.contains(says) && said.contains("keepalive-daemon probe"), "without {missing}: {said}");
         assert_eq!(transient(&cgroup), Vec::<std::path::PathBuf>::new(), "without {missing}");
@@ -69,15 +69,10 @@ pub(super) fn without_capabilities_nothing_runs() {
 pub(super) fn without_a_right_to_make_cgroups_nothing_runs() {
     let host = Host::new("undelegated");
     let cgroup = host.cgroup("app");
-    let privileges = [
-        "--reuid=65534",
-        "--regid=65534",
-        "--clear-groups",
-        "--inh-caps=-all,+bpf,+net_admin",
-        "--ambient-caps=-all,+bpf,+net_admin",
-    ];
+    let capabilities = ["--inh-caps=-all,+bpf,+net_admin", "--ambient-caps=-all,+bpf,+net_admin"];
+    let privileges = [&NOBODY[..], &capabilities].concat();
 
-    let said = fail(&mut with_privileges(&host, &cgroup, &privileges), 125);
+    let said = fail(&mut exec_with(&host, &cgroup, &privileges), 125);
 
     assert!(
         said.contains("cannot create the cgroup") && said.contains("where cgroups are delegated"),

@@ -3,7 +3,7 @@
 use std::{ffi::OsString, time::Duration};
 
 use xtask::lab::{
-    TEST_PREFIX,
+    InCgroup as _, TEST_PREFIX,
     story::{ClientKind, Story, Timing},
 };
 
@@ -73,6 +73,19 @@ pub(super) fn it_wins_over_the_policy_of_its_cgroup() {
         assert_eq!(peer.options(pair.client), expected, "outbound, below {glob:?} with {policy_idle} s");
         assert_eq!(peer.options(pair.server), expected, "inbound, below {glob:?} with {policy_idle} s");
     }
+}
+
+pub(super) fn it_needs_no_bpffs() {
+    let host = Host::new("no-bpffs");
+    let cgroup = host.cgroup("app");
+    let mut command = host.netns.command(PROGRAM);
+    command.args(["exec", "--idle", "61s", "--bpffs"]).arg(host.directory().join("missing")).arg("--");
+    command.in_cgroup(&cgroup);
+
+    let mut peer = start_peer(command);
+    let pair = peer.pair();
+
+    assert_eq!(peer.options(pair.client), options(true, 61, 15, 4, 0));
 }
 
 pub(super) fn real_programs_of_every_kind_are_armed() {

@@ -55,6 +55,27 @@ impl Peer {
         self.done(&Request::Connect { socket, to });
     }
 
+    /// Gives a socket an address of its own.
+    pub(crate) fn bind(&mut self, socket: usize, at: SocketAddr) -> SocketAddr {
+        match self.ask(&Request::Bind { socket, at }) {
+            Answer::Address(address) => address,
+            answer => panic!("{answer:?}"),
+        }
+    }
+
+    /// Connects with data in the SYN (TCP fast open).
+    pub(crate) fn connect_with_data(&mut self, socket: usize, to: SocketAddr) {
+        self.done(&Request::ConnectWithData { socket, to });
+    }
+
+    /// Waits for data or the end of the connection: the number of bytes, or the errno.
+    pub(crate) fn receive(&mut self, socket: usize) -> Result<usize, i32> {
+        match self.ask(&Request::Receive { socket }) {
+            Answer::Received(received) => received,
+            answer => panic!("{answer:?}"),
+        }
+    }
+
     /// Connects with a fresh socket.
     pub(crate) fn connect(&mut self, to: SocketAddr) -> usize {
         let socket = self.open(to, false);

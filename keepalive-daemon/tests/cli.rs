@@ -1,0 +1,217 @@
+//! The command line as a user without any right meets it: no root, no kernel.
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const GOOD: &str = "\
+apiVersion: keepalive.dev/v1alpha1
+kind: ClusterKeepalivePolicy
+metadata: {name: web}
+spec: {cgroups: [\"system.slice/*.service\"], keepalive: {idle: 61s, interval: 13s, probes: 5}}
+";
+
+const BAD: &str = "\
+apiVersion: keepalive.dev/v1alpha1
+kind: ClusterKeepalivePolicy
+metadata: {name: web}
+spec:
+  cgroups: [\"system.slice/*\"]
+  keepalive: {idel: 61s}
+";
+
+/// Runs the program with these arguments and none of its variables set.
+fn run(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_keepalive-daemon"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("KEEP") || name == "RUST_LOG" {
+            command.env_remove(name);
+        }
+    }
+    command.args(arguments).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// A directory with these files.
+fn files(files: &[(&str, &str)]) -> TempDir {
+    let directory = TempDir::new().unwrap();
+    for (name, text) in files {
+        fs::write(directory.path().join(name), text).unwrap();
+    }
+    directory
+}
+
+fn path(directory: &Path, file: &str) -> String {
+    directory.join(file).to_str().unwrap().to_owned()
+}
+
+#[test]
+fn every_verb_explains_itself() {
+    for (verb, names) in [
+        (&[][..], &["run", "exec", "status", "policy", "probe", "cleanup", "Exit codes", "125"][..]),
+        (&["run"], &["--policies", "/etc/keepalive/policies.d", "KEEPALIVE_POLICIES", "--detach-on-exit"]),
+        (&["exec"], &["--idle", "KEEPIDLE", "KEEPINTVL", "KEEPCNT", "LD_PRELOAD", "COMMAND"]),
+        (&["status"], &["--api-socket", "--bpffs", "--output", "json", "Exits with 1"]),
+        (&["policy"], &["validate"]),
+        (&["policy", "validate"], &["FILE", "--min-idle", "neither root nor a kernel"]),
+        (&["probe"], &["--bpffs", "--cgroup-root", "Exits with 1"]),
+        (&["cleanup"], &["--bpffs", "Refuses", "while a daemon runs"]),
+    ] {
+        let output = run(&[verb, &["--help"]].concat());
+
+        let help = stdout(&output);
+        assert_eq!(output.status.code(), Some(0), "{verb:?}");
+        for name in names {
+            assert!(help.contains(name), "{verb:?}: {name:?} is not in:\n{help}");
+        }
+        assert_eq!(stderr(&output), "", "{verb:?}");
+    }
+}
+
+#[test]
+fn a_wrong_command_line_is_named_and_ends_with_2() {
+    for (arguments, says) in [
+        (&["enforce"][..], "unrecognized subcommand 'enforce'"),
+        (&["statsu"], "'status'"),
+        (&["policy", "lint"], "unrecognized subcommand 'lint'"),
+        (&["status", "-o", "xml"], "table, json, yaml"),
+        (&["status", "--verbose"], "unexpected argument '--verbose'"),
+        (&["run", "--min-idle", "soon"], "'soon' for '--min-idle"),
+        (&["run", "--log-format", "xml"], "text, json"),
+        (&["exec", "--"], "<COMMAND>"),
+        (&["exec", "--idle", "soon", "--", "true"], "'soon' for '--idle"),
+        (&["exec", "--probes", "many", "--", "true"], "'many' for '--probes"),
+        (&["exec", "--user-timeout", "never", "--", "true"], "'never' for '--user-timeout"),
+        (&["exec", "--mode", "Enforce", "--", "true"], "Monitor, FillMissing, Tighten"),
+        (&["policy", "validate"], "<FILE>..."),
+        (&["policy", "validate", "--min-idle", "0", "x.yaml"], "'0' for '--min-idle"),
+    ] {
+        let output = run(arguments);
+
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(says), "{arguments:?}: {}", stderr(&output));
+        assert_eq!(stdout(&output), "", "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_good_file_is_valid_in_every_form() {
+    let directory = files(&[("web.yaml", GOOD)]);
+    let file = path(directory.path(), "web.yaml");
+
+    let [table, json, yaml] =
+        ["table", "json", "yaml"].map(|format| run(&["policy", "validate", &file, "-o", format]));
+
+    for output in [&table, &json, &yaml] {
+        assert_eq!((output.status.code(), stderr(output)), (Some(0), String::new()));
+    }
+    assert_eq!(stdout(&table), format!("{file}: ok: web\n"));
+    let report: Value = serde_json::from_slice(&json.stdout).unwrap();
+    let expected = json!({"valid": true, "files": [{"file": file, "policies": ["web"], "problems": []}]});
+    assert_eq!(report, expected);
+    assert_eq!(serde_saphyr::from_str::<Value>(&stdout(&yaml)).unwrap(), expected);
+}
+
+#[test]
+fn a_mistake_is_told_with_its_place_and_its_cure() {
+    let directory = files(&[("web.yaml", BAD)]);
+    let file = path(directory.path(), "web.yaml");
+
+    let table = run(&["policy", "validate", &file]);
+    let json = run(&["policy", "validate", &file, "-o", "json"]);
+
+    assert_eq!((table.status.code(), json.status.code()), (Some(1), Some(1)));
+    let said = stdout(&table);
+    assert!(said.contains(&format!("{file}:6:")), "{said}");
+    assert!(said.contains("idel") && said.contains("idle"), "{said}");
+    let report: Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(report["valid"], false);
+    let problem = &report["files"][0]["problems"][0];
+    assert_eq!(problem["line"], 6, "{problem}");
+}
+
+#[test]
+fn files_are_checked_together_as_the_directory_they_are_for() {
+    let directory = files(&[("one.yaml", GOOD), ("two.yaml", GOOD), ("notes.txt", BAD)]);
+    let (one, two) = (path(directory.path(), "one.yaml"), path(directory.path(), "two.yaml"));
+
+    let alone = run(&["policy", "validate", &one]);
+    let both = run(&["policy", "validate", &one, &two]);
+    let whole = run(&["policy", "validate", directory.path().to_str().unwrap()]);
+
+    assert_eq!(alone.status.code(), Some(0));
+    for output in [&both, &whole] {
+        let said = stdout(output);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("web") && said.contains("one.yaml") && said.contains("two.yaml"), "{said}");
+        assert!(!said.contains("notes.txt"), "{said}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_a_mistake() {
+    let directory = files(&[("not-text.yaml", "")]);
+    fs::write(directory.path().join("not-text.yaml"), b"\xff\xfe\x00").unwrap();
+    for file in ["missing.yaml", "not-text.yaml"] {
+        let file = path(directory.path(), file);
+
+        let output = run(&["policy", "validate", &file]);
+
+        let said = stdout(&output) + &stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(&file), "{said}");
+    }
+}
+
+#[test]
+fn the_floor_on_idle_is_that_of_the_daemon() {
+    let directory = files(&[("low.yaml", &GOOD.replace("61s", "4s"))]);
+    let file = path(directory.path(), "low.yaml");
+
+    let default = run(&["policy", "validate", &file]);
+    let lower = run(&["policy", "validate", "--min-idle", "4s", &file]);
+
+    assert_eq!(default.status.code(), Some(1));
+    assert!(stdout(&default).contains("5s"), "{}", stdout(&default));
+    assert_eq!(lower.status.code(), Some(0), "{}", stdout(&lower));
+}
+
+#[test]
+fn without_a_bpffs_the_cure_is_told() {
+    let directory = files(&[]);
+    let (missing, socket) = (path(directory.path(), "missing"), path(directory.path(), "socket"));
+    // Not the host's own cgroups: a privileged run of these tests would clean up there.
+    let root = directory.path().to_str().unwrap();
+    for arguments in [
+        &["status", "--api-socket", &socket, "--bpffs", &missing][..],
+        &["cleanup", "--cgroup-root", root, "--bpffs", &missing],
+    ] {
+        let output = run(arguments);
+
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(&format!("mount -t bpf bpf {missing}")) && said.contains("--bpffs"), "{said}");
+        assert_eq!(said.matches("cannot read the bpffs").count(), 1, "told once: {said}");
+    }
+}
+
+#[test]
+fn a_version_is_told() {
+    let output = run(&["--version"]);
+
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(stdout(&output), concat!("keepalive-daemon ", env!("CARGO_PKG_VERSION"), "\n"));
+}

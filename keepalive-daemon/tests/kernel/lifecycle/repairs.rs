@@ -1,0 +1,51 @@
+//! What somebody changed behind the daemon's back.
+
+use nix::sys::signal::Signal;
+
+use super::{ARMED, fresh, host_with_app};
+use crate::support::{UNTOUCHED, objects};
+
+pub(super) fn a_link_detached_by_hand_is_attached_again_at_sighup() {
+    let (host, app) = host_with_app("detached");
+    let daemon = host.start();
+    let mut peer = host.peer(&app);
+    let by_hand = objects::links(&app)[0];
+    objects::detach_link(by_hand.id);
+    assert_eq!(fresh(&mut peer), UNTOUCHED, "nothing is attached");
+    let mark = daemon.mark();
+
+    daemon.signal(Signal::SIGHUP).unwrap();
+
+    daemon.wait_line_from(mark, " attached cgroup=").unwrap();
+    let links = objects::links(&app);
+    assert_eq!((links.len(), links[0].program), (1, by_hand.program));
+    assert_ne!(links[0].id, by_hand.id);
+    assert_eq!(fresh(&mut peer), ARMED);
+}
+
+pub(super) fn storage_written_by_hand_is_repaired_at_sighup() {
+    let (host, app) = host_with_app("clobbered");
+    let policies = host.bpffs.path().join("keepalive/abi1/maps/POLICY");
+    let daemon = host.start();
+    let mut peer = host.peer(&app);
+    let good = objects::storage(&policies, &app);
+    let mut other_idle = good.clone();
+    other_idle[8..12].copy_from_slice(&17_u32.to_ne_bytes());
+    for (what, bytes) in [
+        ("zeroes, as before a policy is written", vec![0; good.len()]),
+        ("another policy", other_idle),
+        (
+            "what is no policy, but for the mode",
+            [&3_u32.to_ne_bytes()[..], &vec![0xff; good.len() - 4]].concat(),
+        ),
+    ] {
+        objects::write_storage(&policies, &app, &bytes);
+        let mark = daemon.mark();
+
+        daemon.signal(Signal::SIGHUP).unwrap();
+
+        daemon.wait_line_from(mark, "changed the policy").unwrap();
+        assert_eq!(objects::storage(&policies, &app), good, "{what}");
+        assert_eq!(fresh(&mut peer), ARMED, "{what}");
+    }
+}

@@ -1,0 +1,54 @@
+//! Two that want the same pins.
+
+use nix::sys::signal::Signal;
+
+use super::{ARMED, KEEPALIVE, entries, fresh, host_with_app};
+use crate::support::{UNTOUCHED, document, objects};
+
+pub(super) fn a_second_daemon_refuses_and_says_who_holds_the_pins() {
+    let (host, app) = host_with_app("second");
+    let first = host.start();
+    let links = objects::links(&app);
+    let before = entries(host.bpffs.path());
+
+    let second = host.start_with(host.command("run"));
+
+    assert_eq!(second.wait_output().unwrap().code(), Some(1));
+    second.wait_line(&format!("are held by pid {} on ", first.pid())).unwrap();
+    assert_eq!(entries(host.bpffs.path()), before);
+    assert_eq!(objects::links(&app), links);
+    // The first still does its job, and still answers.
+    let later = host.cgroup("later");
+    host.write_policies("later.yaml", &document("later", "later", KEEPALIVE));
+    first.wait_line("cgroup=\"later\"").unwrap();
+    assert_eq!(fresh(&mut host.peer(&later)), ARMED);
+    assert_eq!(host.status()["daemon"]["pid"], first.pid());
+}
+
+pub(super) fn cleanup_refuses_while_a_daemon_runs_and_removes_everything_afterwards() {
+    let (host, app) = host_with_app("cleanup");
+    let fresh_bpffs = entries(host.bpffs.path());
+    let daemon = host.start();
+    let link = objects::links(&app)[0];
+    let mut peer = host.peer(&app);
+    let armed = peer.pair();
+
+    let refused = host.run("cleanup", &[]);
+
+    assert_eq!(refused.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains(&format!("held by pid {}", daemon.pid())), "{said}");
+    assert_eq!(objects::links(&app), [link]);
+    assert_eq!(fresh(&mut peer), ARMED);
+
+    daemon.signal(Signal::SIGKILL).unwrap();
+    daemon.wait().unwrap();
+    let removed = host.run("cleanup", &[]);
+
+    assert_eq!(removed.status.code(), Some(0), "{removed:?}");
+    assert!(!objects::exists("link", link.id));
+    assert_eq!(objects::attached(&app), [] as [u64; 0]);
+    assert_eq!(entries(host.bpffs.path()), fresh_bpffs, "the bpffs is as it was mounted");
+    assert_eq!(peer.options(armed.client), ARMED, "a connection that was armed stays so");
+    assert_eq!(fresh(&mut peer), UNTOUCHED);
+}

@@ -1,0 +1,163 @@
+//! A `sock_ops` program of another tool: loaded from a few instructions, attached in any of the four ways.
+
+use std::{
+    fs::File,
+    io, mem,
+    os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
+};
+
+use aya_obj::generated::{
+    bpf_attach_type::BPF_CGROUP_SOCK_OPS, bpf_attr, bpf_cmd, bpf_prog_info,
+    bpf_prog_type::BPF_PROG_TYPE_SOCK_OPS,
+};
+use xtask::lab::Cgroup;
+
+/// What the program replies when it is asked for the initial receive window, in segments.
+pub(crate) const WINDOW_SEGMENTS: u64 = 10;
+
+/// How a program can be attached to a cgroup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// `BPF_PROG_ATTACH` without flags: alone.
+    Alone,
+    /// `BPF_PROG_ATTACH` with `BPF_F_ALLOW_OVERRIDE`.
+    Override,
+    /// `BPF_PROG_ATTACH` with `BPF_F_ALLOW_MULTI`.
+    Multi,
+    /// `BPF_LINK_CREATE`.
+    Link,
+}
+
+/// A loaded program that asks for ECN and for a small receive window.
+pub(crate) struct Foreign {
+    program: OwnedFd,
+}
+
+/// Keeps the program attached until it is dropped.
+pub(crate) struct Attachment<'a> {
+    program: &'a OwnedFd,
+    cgroup: File,
+    link: Option<OwnedFd>,
+}
+
+impl Foreign {
+    /// Loads it. It returns `verdict` to every callback: 1, or 0 to have its own replies refused.
+    pub(crate) fn load(verdict: i32) -> Self {
+        let program = instructions(verdict);
+        let mut attr = zeroed_attr();
+        attr.__bindgen_anon_3.prog_type = BPF_PROG_TYPE_SOCK_OPS as u32;
+        attr.__bindgen_anon_3.insn_cnt = u32::try_from(program.len()).unwrap();
+        attr.__bindgen_anon_3.insns = program.as_ptr() as u64;
+        attr.__bindgen_anon_3.license = c"GPL".as_ptr() as u64;
+        attr.__bindgen_anon_3.expected_attach_type = BPF_CGROUP_SOCK_OPS as u32;
+        let program = bpf(bpf_cmd::BPF_PROG_LOAD, &mut attr).unwrap();
+        Self { program: owned(program) }
+    }
+
+    /// The program's id in the kernel.
+    pub(crate) fn id(&self) -> u32 {
+        // SAFETY: all zero bytes are a valid value of this plain structure.
+        let mut info: bpf_prog_info = unsafe { mem::zeroed() };
+        let mut attr = zeroed_attr();
+        attr.info.bpf_fd = self.program.as_raw_fd().cast_unsigned();
+        attr.info.info_len = u32::try_from(size_of::<bpf_prog_info>()).unwrap();
+        attr.info.info = std::ptr::from_mut(&mut info) as u64;
+        bpf(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attr).unwrap();
+        info.id
+    }
+
+    /// Attaches it.
+    pub(crate) fn attach(&self, cgroup: &Cgroup, way: Way) -> io::Result<Attachment<'_>> {
+        let cgroup = File::open(cgroup.path())?;
+        let flags = match way {
+            Way::Alone => 0,
+            Way::Override => 1,
+            Way::Multi => 2,
+            Way::Link => return self.link(cgroup),
+        };
+        let mut attr = attach_attr(&self.program, &cgroup);
+        attr.__bindgen_anon_5.attach_flags = flags;
+        bpf(bpf_cmd::BPF_PROG_ATTACH, &mut attr)?;
+        Ok(Attachment { program: &self.program, cgroup, link: None })
+    }
+
+    fn link(&self, cgroup: File) -> io::Result<Attachment<'_>> {
+        let mut attr = zeroed_attr();
+        attr.link_create.__bindgen_anon_1.prog_fd = self.program.as_raw_fd().cast_unsigned();
+        attr.link_create.__bindgen_anon_2.target_fd = cgroup.as_raw_fd().cast_unsigned();
+        attr.link_create.attach_type = BPF_CGROUP_SOCK_OPS as u32;
+        let link = owned(bpf(bpf_cmd::BPF_LINK_CREATE, &mut attr)?);
+        Ok(Attachment { program: &self.program, cgroup, link: Some(link) })
+    }
+}
+
+impl Drop for Attachment<'_> {
+    fn drop(&mut self) {
+        if self.link.is_none() {
+            // The cgroup, and the attachment with it, may be gone already.
+            let _ = bpf(bpf_cmd::BPF_PROG_DETACH, &mut attach_attr(self.program, &self.cgroup));
+        }
+    }
+}
+
+/// `if op == RWND_INIT { reply = 10 } else if op == NEEDS_ECN { reply = 1 }; verdict`
+fn instructions(verdict: i32) -> Vec<[u8; 8]> {
+    const LOAD: u8 = 0x61;
+    const STORE: u8 = 0x63;
+    const SET: u8 = 0xb7;
+    const JUMP_IF: u8 = 0x15;
+    const JUMP: u8 = 0x05;
+    const EXIT: u8 = 0x95;
+    const CONTEXT: u8 = 1;
+    const RWND_INIT: i32 = 2;
+    const NEEDS_ECN: i32 = 6;
+    /// Where `reply` is in the context; `op` is at its start.
+    const REPLY: i16 = 4;
+    let window = i32::try_from(WINDOW_SEGMENTS).unwrap();
+    vec![
+        instruction(LOAD, 2, CONTEXT, 0, 0),
+        instruction(JUMP_IF, 2, 0, 3, NEEDS_ECN),
+        instruction(JUMP_IF, 2, 0, 4, RWND_INIT),
+        instruction(SET, 0, 0, 0, verdict),
+        instruction(EXIT, 0, 0, 0, 0),
+        instruction(SET, 3, 0, 0, 1),
+        instruction(JUMP, 0, 0, 1, 0),
+        instruction(SET, 3, 0, 0, window),
+        instruction(STORE, CONTEXT, 3, REPLY, 0),
+        instruction(JUMP, 0, 0, -7, 0),
+    ]
+}
+
+fn instruction(code: u8, destination: u8, source: u8, offset: i16, immediate: i32) -> [u8; 8] {
+    let [offset_0, offset_1] = offset.to_ne_bytes();
+    let [immediate_0, immediate_1, immediate_2, immediate_3] = immediate.to_ne_bytes();
+    let registers =
+        if cfg!(target_endian = "little") { destination | source << 4 } else { source | destination << 4 };
+    [code, registers, offset_0, offset_1, immediate_0, immediate_1, immediate_2, immediate_3]
+}
+
+fn attach_attr(program: &OwnedFd, cgroup: &File) -> bpf_attr {
+    let mut attr = zeroed_attr();
+    attr.__bindgen_anon_5.__bindgen_anon_1.target_fd = cgroup.as_raw_fd().cast_unsigned();
+    attr.__bindgen_anon_5.attach_bpf_fd = program.as_raw_fd().cast_unsigned();
+    attr.__bindgen_anon_5.attach_type = BPF_CGROUP_SOCK_OPS as u32;
+    attr
+}
+
+fn zeroed_attr() -> bpf_attr {
+    // SAFETY: all zero bytes are a valid value of this union of plain structures.
+    unsafe { mem::zeroed() }
+}
+
+fn bpf(command: bpf_cmd, attr: &mut bpf_attr) -> io::Result<i32> {
+    // SAFETY: the attribute is whole, and what it points to lives in the caller's frame.
+    let result = unsafe {
+        libc::syscall(libc::SYS_bpf, command as libc::c_long, std::ptr::from_mut(attr), size_of::<bpf_attr>())
+    };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(i32::try_from(result).unwrap()) }
+}
+
+fn owned(descriptor: i32) -> OwnedFd {
+    // SAFETY: the kernel just handed out the descriptor, and nobody else knows it.
+    unsafe { OwnedFd::from_raw_fd(descriptor) }
+}

@@ -1,0 +1,33 @@
+//! Commands with fewer rights than root.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// The flags that make `setpriv` an ordinary user of nobody's files.
+pub(crate) const NOBODY: [&str; 3] = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+
+/// The same command line behind `setpriv` with these flags, in the same environment. Nothing else that the
+/// command was told, such as a cgroup, is taken over.
+pub(crate) fn with_privileges(flags: &[&str], command: &Command) -> Command {
+    let mut reduced = Command::new("setpriv");
+    reduced.args(flags).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => reduced.env(name, value),
+            None => reduced.env_remove(name),
+        };
+    }
+    reduced
+}
+
+/// Copies the program to where every user may run it: a checkout often lies in a home directory.
+pub(crate) fn public_program(directory: &Path) -> PathBuf {
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o755)).unwrap();
+    let copy = directory.join("keepalive-daemon");
+    fs::copy(env!("CARGO_BIN_EXE_keepalive-daemon"), &copy).unwrap();
+    copy
+}
