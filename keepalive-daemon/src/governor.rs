@@ -172,11 +172,18 @@ impl Governor {
                 self.actual.insert(id, actual);
             }
             Action::Write(want) => {
-                info!(cgroup = want.path, policy = want.policy_name, why, "changed the policy");
-                if let Some(actual) = self.actual.get_mut(&id) {
-                    actual.policy = Some(want.policy);
-                    actual.policy_name = want.policy_name;
+                let Some(actual) = self.actual.get_mut(&id) else { return };
+                if want.differs_in_claim_only(actual) {
+                    debug!(
+                        cgroup = want.path,
+                        claims = want.policy.claims(),
+                        "changed whose ancestors yield"
+                    );
+                } else {
+                    info!(cgroup = want.path, policy = want.policy_name, why, "changed the policy");
                 }
+                actual.policy = Some(want.policy);
+                actual.policy_name = want.policy_name;
             }
             Action::Replace(want) => {
                 info!(cgroup = want.path, why, "replaced the program");

@@ -143,27 +143,12 @@ impl Kernel {
         pinned
     }
 
-    /// Makes an attached cgroup run this daemon's program, without a moment in which none runs.
-    ///
-    /// For a moment both run. Meanwhile the policy claims its connections, whether it has to or not: otherwise
-    /// the first program would take back the claim of a deeper cgroup, and the second would set its own values.
+    /// Makes an attached cgroup run this daemon's program, without a moment in which none runs. For a moment both
+    /// do, which is harmless: both read the same policy.
     pub(crate) fn replace(&mut self, cgroup: Cgroup<'_>) -> Result<(), AttachError> {
         let pins = self.attached(cgroup)?;
-        let unclaimed = match self.object.storage.policy(cgroup.id) {
-            Ok(Stored::Policy(policy)) if !policy.claims() => Some(policy),
-            _ => None,
-        };
-        if let Some(policy) = unclaimed {
-            let claiming = Policy::new(policy.mode(), policy.direction(), policy.timers(), true);
-            self.write(cgroup.id, &claiming)?;
-        }
-        let replaced = self.link(cgroup).and_then(|link| {
-            put_in_place(link, &pins).map_err(|error| AttachError::Refused(format!("{error:#}")))
-        });
-        if let Some(policy) = unclaimed {
-            self.write(cgroup.id, &policy)?;
-        }
-        replaced
+        let link = self.link(cgroup)?;
+        put_in_place(link, &pins).map_err(|error| AttachError::Refused(format!("{error:#}")))
     }
 
     /// Puts another policy in force in an attached cgroup.
@@ -198,7 +183,7 @@ impl Kernel {
     pub(crate) fn retire_other_layouts(&self) -> Result<Vec<PathBuf>> {
         let layouts = self.pins.other_layouts()?;
         for layout in &layouts {
-            pins::remove_tree(layout)?;
+            pins::remove_layout(layout)?;
         }
         Ok(layouts)
     }
@@ -311,7 +296,7 @@ pub(crate) fn remove_all(bpffs: &Path, mut removed: impl FnMut(&str, &Path)) -> 
     let mut layouts = pins.other_layouts()?;
     layouts.extend(pins.layout().exists().then(|| pins.layout().to_owned()));
     for layout in layouts {
-        pins::remove_tree(&layout)?;
+        pins::remove_layout(&layout)?;
         removed("pin directory", &layout);
     }
     pins.remove_top(lock)?;

@@ -27,7 +27,7 @@ const BUFFER: usize = 16 * 1024;
 pub(crate) struct PolicyFiles {
     directory: PathBuf,
     events: EventStream<Vec<u8>>,
-    /// The watch on the directory itself; the other is on its parent, to see it come back.
+    /// The watch on the directory itself; the other is on its parent, to see it go and come back.
     inside: Option<WatchDescriptor>,
     /// Files that were written to and not closed.
     written: BTreeSet<OsString>,
@@ -49,7 +49,7 @@ impl PolicyFiles {
             .with_context(|| format!("cannot resolve the policy directory {}", directory.display()))?;
         let mut files = Self { directory, events, inside: None, written: BTreeSet::new(), changed: false };
         if let Some(parent) = files.directory.parent() {
-            let mask = WatchMask::CREATE | WatchMask::MOVED_TO;
+            let mask = WatchMask::CREATE | WatchMask::MOVED_TO | WatchMask::MOVED_FROM;
             if let Err(error) = files.events.watches().add(parent, mask) {
                 warn!(%error, directory = %parent.display(), "cannot watch the parent of the policy directory");
             }

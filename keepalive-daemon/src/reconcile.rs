@@ -35,6 +35,14 @@ pub(crate) struct Actual {
     pub(crate) current: bool,
 }
 
+impl Desired {
+    /// Whether all that is in force stays as it is, but for whether ancestors have to yield.
+    pub(crate) fn differs_in_claim_only(&self, have: &Actual) -> bool {
+        let same = |policy: Policy| with_claim(policy) == with_claim(self.policy) && policy != self.policy;
+        self.policy_name == have.policy_name && have.policy.is_some_and(same)
+    }
+}
+
 /// What is to be done to one cgroup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
@@ -71,12 +79,14 @@ pub(crate) fn desired(policies: &PolicySet, cgroups: &Paths) -> BTreeMap<u64, De
 
 /// The actions that make `actual` what is desired, in order, each with the id of its cgroup:
 ///
-/// 1. attach, replace and write, the deepest first: a cgroup must claim its connections before its ancestor
+/// 1. attach, write and replace, the deepest first: a cgroup must claim its connections before its ancestor
 ///    is attached;
 /// 2. detach;
-/// 3. write what no longer claims: not before its ancestors are detached.
+/// 3. write what claimed only meanwhile, or no longer claims: not before its ancestors are detached.
 ///
-/// Until the last step, what is to end and what begins are there together, and claim against each other.
+/// Until the last step, what is to end and what begins are there together, and claim against each other. So does
+/// a cgroup whose program is replaced, for then it has two: the first of two that do not claim takes the claim of
+/// a deeper cgroup away, and the second would not yield.
 pub(crate) fn actions(
     desired: &BTreeMap<u64, Desired>,
     actual: &BTreeMap<u64, Actual>,
@@ -88,22 +98,21 @@ pub(crate) fn actions(
     let mut detached = Vec::new();
     let mut last = Vec::new();
     for (id, want) in desired {
-        let Some(have) = actual.get(id) else {
-            if is_inside(&want.path) && !want.policy.claims() {
-                first.push((*id, Action::Attach(claiming(want))));
-                last.push((*id, Action::Write(want.clone())));
-            } else {
-                first.push((*id, Action::Attach(want.clone())));
+        let have = actual.get(id);
+        let is_replaced = have.is_some_and(|have| !have.current);
+        let meanwhile = if is_replaced || is_inside(&want.path) { claiming(want) } else { want.clone() };
+        match have {
+            None => first.push((*id, Action::Attach(meanwhile.clone()))),
+            Some(have) if have.policy != Some(meanwhile.policy) || have.policy_name != want.policy_name => {
+                first.push((*id, Action::Write(meanwhile.clone())));
             }
-            continue;
-        };
-        if have.policy != Some(want.policy) || have.policy_name != want.policy_name {
-            let drops_claim = have.policy.is_some_and(|p| p.claims()) && !want.policy.claims();
-            let phase = if drops_claim { &mut last } else { &mut first };
-            phase.push((*id, Action::Write(want.clone())));
+            Some(_) => {}
         }
-        if !have.current {
+        if is_replaced {
             first.push((*id, Action::Replace(want.clone())));
+        }
+        if meanwhile != *want {
+            last.push((*id, Action::Write(want.clone())));
         }
     }
     for (id, have) in actual.iter().filter(|(id, _)| !desired.contains_key(id)) {
@@ -120,9 +129,11 @@ pub(crate) fn actions(
 
 /// The same, as a cgroup with a governed ancestor has it.
 fn claiming(want: &Desired) -> Desired {
-    let Desired { path, policy_name, policy } = want.clone();
-    let policy = Policy::new(policy.mode(), policy.direction(), policy.timers(), true);
-    Desired { path, policy_name, policy }
+    Desired { policy: with_claim(want.policy), ..want.clone() }
+}
+
+fn with_claim(policy: Policy) -> Policy {
+    Policy::new(policy.mode(), policy.direction(), policy.timers(), true)
 }
 
 fn depth(action: &Action) -> usize {

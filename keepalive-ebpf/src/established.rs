@@ -11,7 +11,7 @@ use keepalive_ebpf::{Changes, Counters, Direction, LOG_TARGET, Mode, Outcome, Po
 
 use crate::{
     maps::{COUNTERS, POLICY},
-    socket::{Options, claim, full_socket, is_claimed, release},
+    socket::{Options, claim, full_socket, is_claimed},
 };
 
 /// Whether a log line is written for each connection; a type, so that it is decided when the object is built.
@@ -101,19 +101,15 @@ pub(crate) fn on_callback<L: Logging>(ctx: &SockOpsContext) {
 }
 
 /// Whether a deeper cgroup's policy governs the connection. The kernel runs the deepest program first; that
-/// one leaves a mark if its cgroup has governed ancestors, and the topmost takes it away.
+/// one leaves a mark if its cgroup has governed ancestors.
 #[inline(always)]
 fn yields(ctx: &SockOpsContext, policy: &Policy, counters: &mut Counters) -> bool {
     let socket = full_socket(ctx);
     if socket.is_null() {
         return false;
     }
-    // SAFETY: just read from this callback's context, and not null; the same for the others below.
+    // SAFETY: just read from this callback's context, and not null; the same below.
     if unsafe { is_claimed(socket) } {
-        if !policy.claims() {
-            // SAFETY: see above.
-            unsafe { release(socket) };
-        }
         count(&mut counters.yielded);
         return true;
     }

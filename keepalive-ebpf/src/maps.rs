@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | `POLICY` | 28 | governed cgroup |
 //! | `COUNTERS` | 144 a CPU | governed cgroup |
-//! | `CLAIMS` | 4 | connection of a governed cgroup inside a governed cgroup, while it is being established |
+//! | `CLAIMS` | 8 | connection of a governed cgroup inside a governed cgroup |
 #![expect(
     deprecated,
     reason = "CGRP_STORAGE, which replaces it, needs Linux 6.2 and a look-up; this one works from 5.9 to 7.2 \
@@ -26,6 +26,6 @@ pub(crate) static POLICY: CgroupStorage<Policy> = CgroupStorage::new();
 #[btf_map]
 pub(crate) static COUNTERS: PerCpuCgroupStorage<Counters> = PerCpuCgroupStorage::new();
 
-/// A mark on a connection that a deeper cgroup's policy governs.
+/// When a connection was claimed by a deeper cgroup's policy, in nanoseconds of the monotonic clock.
 #[btf_map]
-pub(crate) static CLAIMS: SkStorage<u32> = SkStorage::new();
+pub(crate) static CLAIMS: SkStorage<u64> = SkStorage::new();

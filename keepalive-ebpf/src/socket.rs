@@ -4,7 +4,7 @@ use core::ptr;
 
 use aya_ebpf::{
     bindings::{BPF_SK_STORAGE_GET_F_CREATE, bpf_sock},
-    helpers::generated::{bpf_getsockopt, bpf_setsockopt, bpf_sk_storage_delete, bpf_sk_storage_get},
+    helpers::generated::{bpf_getsockopt, bpf_ktime_get_ns, bpf_setsockopt, bpf_sk_storage_get},
     programs::SockOpsContext,
 };
 use keepalive_ebpf::{Socket, SocketOption};
@@ -63,18 +63,26 @@ pub(crate) fn full_socket(ctx: &SockOpsContext) -> *mut bpf_sock {
     unsafe { ops.__bindgen_anon_2.sk }
 }
 
-/// Whether a program of a deeper cgroup has claimed the socket.
+/// How long a claim holds, in nanoseconds. The programs of all levels run within one callback, microseconds
+/// apart, or as long as something on a busy CPU keeps them apart. A claim this old is of an earlier connection
+/// of a socket that was disconnected, and perhaps of a policy that is gone.
+const CLAIM_HOLDS_NS: u64 = 10_000_000_000;
+
+/// Whether a program of a deeper cgroup has claimed the connection.
 ///
 /// # Safety
 /// `socket` is from [`full_socket`] of the callback that is running, and not null.
 #[inline(always)]
 pub(crate) unsafe fn is_claimed(socket: *mut bpf_sock) -> bool {
     // SAFETY: the map is one of this object's, the socket as promised.
-    let mark = unsafe { bpf_sk_storage_get(claims(), socket.cast(), ptr::null_mut(), 0) };
-    !mark.is_null()
+    let claimed: *mut u64 = unsafe { bpf_sk_storage_get(claims(), socket.cast(), ptr::null_mut(), 0) }.cast();
+    // SAFETY: the helper gives null or the value, which lives as long as the callback holds the socket.
+    let Some(claimed) = (unsafe { claimed.as_ref() }) else { return false };
+    now_ns().wrapping_sub(*claimed) < CLAIM_HOLDS_NS
 }
 
-/// Claims the socket; fails where the kernel has no memory for the mark or the socket may hold no more.
+/// Claims the connection; fails where the kernel has no memory for the mark or the socket may hold no more.
+/// The mark stays with the socket: whoever took it back would have to be sure to be the last to ask.
 ///
 /// # Safety
 /// As for [`is_claimed`].
@@ -82,18 +90,18 @@ pub(crate) unsafe fn is_claimed(socket: *mut bpf_sock) -> bool {
 pub(crate) unsafe fn claim(socket: *mut bpf_sock) -> Result<(), ()> {
     let flags = u64::from(BPF_SK_STORAGE_GET_F_CREATE);
     // SAFETY: as in `is_claimed`.
-    let mark = unsafe { bpf_sk_storage_get(claims(), socket.cast(), ptr::null_mut(), flags) };
-    if mark.is_null() { Err(()) } else { Ok(()) }
+    let mark: *mut u64 =
+        unsafe { bpf_sk_storage_get(claims(), socket.cast(), ptr::null_mut(), flags) }.cast();
+    // SAFETY: as in `is_claimed`.
+    let mark = unsafe { mark.as_mut() }.ok_or(())?;
+    *mark = now_ns();
+    Ok(())
 }
 
-/// Takes the claim back, once no further program can ask for it.
-///
-/// # Safety
-/// As for [`is_claimed`].
 #[inline(always)]
-pub(crate) unsafe fn release(socket: *mut bpf_sock) {
-    // SAFETY: as in `is_claimed`. The result says whether there was one, which the caller knows.
-    unsafe { bpf_sk_storage_delete(claims(), socket.cast()) };
+fn now_ns() -> u64 {
+    // SAFETY: the helper takes nothing and reads a clock.
+    unsafe { bpf_ktime_get_ns() }
 }
 
 #[inline(always)]

@@ -148,9 +148,9 @@ impl Pins {
         Ok(Lock { top: self.top.clone(), _top: lock })
     }
 
-    /// The pins of every cgroup of this layout.
+    /// The pins of every cgroup of this layout, ancestors first.
     pub(crate) fn cgroups(&self) -> Result<Vec<CgroupPins>> {
-        Ok(directories(&self.abi.join("cgroups"))?.into_iter().map(CgroupPins).collect())
+        cgroups_of(&self.abi)
     }
 
     /// The pins of a cgroup, whether they exist or not.
@@ -229,6 +229,23 @@ impl CgroupPins {
     }
 }
 
+/// The pins of every cgroup of a layout. Ancestors come before what is inside them: whoever ends attachments in
+/// this order leaves no ancestor to govern what a deeper cgroup governed.
+fn cgroups_of(layout: &Path) -> Result<Vec<CgroupPins>> {
+    let mut cgroups: Vec<CgroupPins> =
+        directories(&layout.join("cgroups"))?.into_iter().map(CgroupPins).collect();
+    cgroups.sort_by_cached_key(CgroupPins::path);
+    Ok(cgroups)
+}
+
+/// Removes all pins of a layout.
+pub(crate) fn remove_layout(layout: &Path) -> Result<()> {
+    for cgroup in cgroups_of(layout)? {
+        cgroup.remove()?;
+    }
+    remove_tree(layout)
+}
+
 /// The name of a cgroup's directory: readable, unique by the cgroup's id, without what a bpffs refuses.
 fn directory_name(path: &str, id: u64) -> String {
     let readable: Vec<char> = path
@@ -287,7 +304,7 @@ fn put_text(directory: &Path, name: &str, text: &str) -> Result<()> {
 }
 
 /// Removes a directory and all in it, links of cgroups first: that is what detaches.
-pub(crate) fn remove_tree(path: &Path) -> Result<()> {
+fn remove_tree(path: &Path) -> Result<()> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("cannot remove {}; is the bpffs writable?", path.display()))

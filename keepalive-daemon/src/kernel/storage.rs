@@ -98,7 +98,7 @@ pub(crate) fn check_pinned_maps(pins: &Pins) -> Result<()> {
     for (name, kind, key_size, value_size) in [
         (POLICY_MAP, MapType::CgroupStorage, key, POLICY_WORDS * size_of::<u32>()),
         (COUNTERS_MAP, MapType::PerCpuCgroupStorage, key, COUNTER_WORDS * size_of::<u64>()),
-        (CLAIMS_MAP, MapType::SkStorage, size_of::<i32>(), size_of::<u32>()),
+        (CLAIMS_MAP, MapType::SkStorage, size_of::<i32>(), size_of::<u64>()),
     ] {
         let path = pins.map(name);
         if exists(&path)? {

@@ -17,6 +17,7 @@ use self::{
     },
     left_over::{
         a_stale_control_socket_is_replaced, half_made_pins_are_completed_at_the_next_start,
+        killed_while_two_programs_ran_the_deepest_policy_stays_in_force,
         pins_of_a_cgroup_that_went_while_nobody_ran_are_collected,
     },
     log::{a_quiet_daemon_replaces_the_program_that_logs, log_bpf_tells_of_each_connection},
@@ -47,6 +48,7 @@ crate::tests!(
     cleanup_refuses_while_a_daemon_runs_and_removes_everything_afterwards,
     detaching_on_exit_leaves_nothing_in_the_kernel,
     half_made_pins_are_completed_at_the_next_start,
+    killed_while_two_programs_ran_the_deepest_policy_stays_in_force,
     log_bpf_tells_of_each_connection,
     pins_of_a_cgroup_that_went_while_nobody_ran_are_collected,
     policies_that_changed_while_nobody_ran_are_put_in_force,

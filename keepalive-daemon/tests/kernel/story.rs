@@ -9,7 +9,7 @@ use xtask::lab::{
     story::{ClientKind, Ending, Story, Timing},
 };
 
-use crate::support::{Host, connections_of, document, options};
+use crate::support::{Host, UNTOUCHED, connections_of, document, options};
 
 crate::tests!(
     the_answer_arrives_behind_exec,
@@ -31,17 +31,17 @@ fn stage() -> Story {
     Story::new(TEST_PREFIX, Timing::around(NAT_TIMEOUT)).unwrap().0
 }
 
-/// All clients at once, each behind `launcher`, until the kernel has what `expected` says on each connection;
-/// then how it ended.
+/// Lets all clients wait at once, each behind `launcher`, on connections that have what they should; then they
+/// end as expected.
 fn play(story: &Story, launcher: &[OsString], keepalive: bool, expected: &Ending) {
-    let requests = CLIENTS.map(|kind| story.start_through(kind, launcher).unwrap());
-    for request in &requests {
+    let requests = CLIENTS.map(|kind| {
+        let request = story.start_through(kind, launcher).unwrap();
         request.wait_asked().unwrap();
-        let connections = connections_of(request.process().pid());
         let armed = options(true, IDLE_S, 1, 4, 0);
-        let untouched = options(false, 7200, 75, 9, 0);
-        assert_eq!(connections, [if keepalive { armed } else { untouched }], "{:?}", request.kind());
-    }
+        let has = connections_of(request.process().pid());
+        assert_eq!(has, [if keepalive { armed } else { UNTOUCHED }], "{kind:?}");
+        request
+    });
     for request in &requests {
         let outcome = request.wait().unwrap();
         assert_eq!(outcome.ending, *expected, "{:?}", request.kind());

@@ -10,7 +10,11 @@ use nix::sys::signal::Signal;
 use xtask::lab::Cgroup;
 
 use super::{ARMED, fresh, host_with_app};
-use crate::support::{Host, document, objects};
+use crate::support::{
+    Host, document,
+    foreign::{Foreign, Way},
+    objects, options,
+};
 
 /// The directory of a cgroup's pins.
 fn pins(host: &Host, cgroup: &str) -> PathBuf {
@@ -86,6 +90,30 @@ pub(super) fn half_made_pins_are_completed_at_the_next_start() {
         assert_whole(&host, &app, state);
         drop(next);
     }
+}
+
+pub(super) fn killed_while_two_programs_ran_the_deepest_policy_stays_in_force() {
+    let (host, app) = host_with_app("two-programs");
+    let inner = host.cgroup("app/inner");
+    let values = "keepalive: {idle: 300s, interval: 77s, probes: 7}";
+    host.write_policies("inner.yaml", &document("inner", "app/inner", values));
+    let daemon = host.start();
+    daemon.signal(Signal::SIGKILL).unwrap();
+    daemon.wait().unwrap();
+    // While a program takes the place of another, a cgroup has two.
+    let layout = host.bpffs.path().join("keepalive/abi1");
+    let program = Foreign::pinned(&layout.join("program"));
+    let second = program.attach(&app, Way::Link).unwrap();
+    assert_eq!(objects::links(&app).len(), 2);
+
+    assert_eq!(fresh(&mut host.peer(&inner)), options(true, 300, 77, 7, 0));
+    assert_eq!(fresh(&mut host.peer(&app)), ARMED);
+
+    drop(second);
+    let _next = host.start();
+
+    assert_eq!(fresh(&mut host.peer(&inner)), options(true, 300, 77, 7, 0));
+    assert_eq!(fresh(&mut host.peer(&app)), ARMED);
 }
 
 pub(super) fn pins_of_a_cgroup_that_went_while_nobody_ran_are_collected() {

@@ -1,9 +1,14 @@
 //! A `sock_ops` program of another tool: loaded from a few instructions, attached in any of the four ways.
 
 use std::{
+    ffi::CString,
     fs::File,
     io, mem,
-    os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
+    os::{
+        fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
+        unix::ffi::OsStrExt as _,
+    },
+    path::Path,
 };
 
 use aya_obj::generated::{
@@ -52,6 +57,14 @@ impl Foreign {
         attr.__bindgen_anon_3.expected_attach_type = BPF_CGROUP_SOCK_OPS as u32;
         let program = bpf(bpf_cmd::BPF_PROG_LOAD, &mut attr).unwrap();
         Self { program: owned(program) }
+    }
+
+    /// A program that somebody pinned.
+    pub(crate) fn pinned(path: &Path) -> Self {
+        let path = CString::new(path.as_os_str().as_bytes()).unwrap();
+        let mut attr = zeroed_attr();
+        attr.__bindgen_anon_4.pathname = path.as_ptr() as u64;
+        Self { program: owned(bpf(bpf_cmd::BPF_OBJ_GET, &mut attr).unwrap()) }
     }
 
     /// The program's id in the kernel.
