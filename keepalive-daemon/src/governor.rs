@@ -1,7 +1,7 @@
 //! Makes the kernel match the policies: runs the actions that [`reconcile`] names and keeps
 //! the books of what is attached and what was refused.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, mem, path::PathBuf};
 
 use anyhow::Result;
 use tracing::{debug, error, info, warn};
@@ -42,13 +42,16 @@ impl Cause {
     }
 }
 
+/// Paths and reasons, by the cgroup's id.
+type Refusals = BTreeMap<u64, (String, String)>;
+
 /// The books on one kernel.
 pub(crate) struct Governor {
     kernel: Kernel,
     root: PathBuf,
     actual: BTreeMap<u64, Actual>,
     /// Why a cgroup that should be governed is not, with its path, by its id.
-    refused: BTreeMap<u64, (String, String)>,
+    refused: Refusals,
     told_blind: bool,
 }
 
@@ -87,9 +90,10 @@ impl Governor {
     /// Makes the kernel match; whether it does afterwards.
     pub(crate) fn reconcile(&mut self, policies: &PolicySet, cgroups: &Paths, cause: Cause) -> bool {
         let desired = reconcile::desired(policies, cgroups);
-        self.refused.retain(|id, _| desired.contains_key(id));
+        // What was refused and still should be is tried again now, so that this pass names all refusals anew.
+        let before = mem::take(&mut self.refused);
         for (id, action) in reconcile::actions(&desired, &self.actual) {
-            self.act(id, action, cause);
+            self.act(id, action, cause, &before);
         }
         self.refused.is_empty()
     }
@@ -135,7 +139,7 @@ impl Governor {
         }
     }
 
-    fn act(&mut self, id: u64, action: Action, cause: Cause) {
+    fn act(&mut self, id: u64, action: Action, cause: Cause, refused_before: &Refusals) {
         let done = match &action {
             Action::Attach(want) => {
                 let Desired { path, policy_name, policy } = want;
@@ -155,14 +159,12 @@ impl Governor {
             Err(AttachError::Gone) => {
                 // What is booked of it, and its pins, end with the event that tells of its end.
                 debug!(cgroup = path_of(&action), "gone before it could be governed");
-                self.refused.remove(&id);
             }
-            Err(AttachError::Refused(reason)) => self.refuse(id, &action, reason),
+            Err(AttachError::Refused(reason)) => self.refuse(id, &action, reason, refused_before),
         }
     }
 
     fn book(&mut self, id: u64, action: Action, cause: Cause) {
-        self.refused.remove(&id);
         let why = cause.why(&action);
         match action {
             Action::Attach(want) => {
@@ -198,10 +200,14 @@ impl Governor {
         }
     }
 
-    fn refuse(&mut self, id: u64, action: &Action, reason: String) {
+    /// Books a refusal, and reports it if it was not reported before. Of several of one cgroup the first counts:
+    /// what else is tried depends on it.
+    fn refuse(&mut self, id: u64, action: &Action, reason: String, before: &Refusals) {
+        if self.refused.contains_key(&id) {
+            return;
+        }
         let path = path_of(action);
-        let known = self.refused.get(&id).is_some_and(|(_, known)| *known == reason);
-        if !known {
+        if before.get(&id).is_none_or(|(_, known)| *known != reason) {
             error!(cgroup = path, "cannot govern the cgroup: {reason}");
         }
         self.refused.insert(id, (path.to_owned(), reason));

@@ -84,9 +84,7 @@ pub(crate) fn desired(policies: &PolicySet, cgroups: &Paths) -> BTreeMap<u64, De
 /// 2. detach;
 /// 3. write what claimed only meanwhile, or no longer claims: not before its ancestors are detached.
 ///
-/// Until the last step, what is to end and what begins are there together, and claim against each other. So does
-/// a cgroup whose program is replaced, for then it has two: the first of two that do not claim takes the claim of
-/// a deeper cgroup away, and the second would not yield.
+/// Until the last step, what is to end and what begins are there together, and claim against each other.
 pub(crate) fn actions(
     desired: &BTreeMap<u64, Desired>,
     actual: &BTreeMap<u64, Actual>,
@@ -99,8 +97,7 @@ pub(crate) fn actions(
     let mut last = Vec::new();
     for (id, want) in desired {
         let have = actual.get(id);
-        let is_replaced = have.is_some_and(|have| !have.current);
-        let meanwhile = if is_replaced || is_inside(&want.path) { claiming(want) } else { want.clone() };
+        let meanwhile = if is_inside(&want.path) { claiming(want) } else { want.clone() };
         match have {
             None => first.push((*id, Action::Attach(meanwhile.clone()))),
             Some(have) if have.policy != Some(meanwhile.policy) || have.policy_name != want.policy_name => {
@@ -108,7 +105,7 @@ pub(crate) fn actions(
             }
             Some(_) => {}
         }
-        if is_replaced {
+        if have.is_some_and(|have| !have.current) {
             first.push((*id, Action::Replace(want.clone())));
         }
         if meanwhile != *want {

@@ -88,8 +88,11 @@ fn the_command_finds_everything_as_without_exec() {
     let cgroup = host.cgroup("app");
     // Everything a process inherits, and its children, of which it must have none that it did not start.
     const SCRIPT: &str = "
-        env | sort; cat /proc/$$/limits; umask; pwd; id; ls /proc/$$/fd; tr '\\0' ' ' < /proc/$$/cmdline
-        grep -E '^(SigBlk|SigIgn|SigCgt|Cap|NoNewPrivs)' /proc/$$/status
+        env | sort; cat /proc/$$/limits; umask; pwd; id; ls /proc/$$/fd; tr '\\0' ' ' < /proc/$$/cmdline; echo
+        # Without a child: while a shell starts one, it blocks all signals.
+        while read -r field value; do
+            case $field in SigBlk:|SigIgn:|SigCgt:|Cap*|NoNewPrivs:) echo \"$field $value\";; esac
+        done < /proc/$$/status
         read -r own_id own_name own_state parent own_group own_session rest < /proc/$$/stat
         echo group leader: $((own_group == $$)), same session: $((own_session == $1)), parent: $parent
         read -r children < /proc/$$/task/$$/children
@@ -113,6 +116,7 @@ fn the_command_finds_everything_as_without_exec() {
     let under_exec = run(under_exec);
 
     assert!(plain.contains("KEEPALIVE_TEST=a b") && plain.contains("Max locked memory"), "{plain}");
+    assert!(plain.contains("\nSigBlk: ") && plain.contains("\nCapEff: "), "{plain}");
     assert!(plain.ends_with("\nchildren: "), "{plain}");
     assert_eq!(under_exec, plain);
 }

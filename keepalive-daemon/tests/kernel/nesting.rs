@@ -9,7 +9,8 @@ use xtask::lab::{Cgroup, Process};
 use self::{
     changes::{
         connections_during_a_change_have_one_of_the_two_policies,
-        the_inner_policy_governs_while_the_programs_are_replaced, what_is_left_governs_when_a_selection_ends,
+        the_inner_policy_governs_while_the_programs_are_replaced,
+        two_programs_of_the_outer_cgroup_both_yield, what_is_left_governs_when_a_selection_ends,
     },
     levels::{
         an_inner_policy_that_does_nothing_still_keeps_the_outer_one_off,
@@ -28,6 +29,7 @@ crate::tests!(
     the_deepest_wins_on_every_value_in_every_order_of_appearance,
     the_inner_policy_governs_while_the_programs_are_replaced,
     the_root_yields_to_what_is_inside,
+    two_programs_of_the_outer_cgroup_both_yield,
     what_is_left_governs_when_a_selection_ends,
 );
 

@@ -7,7 +7,7 @@ mod wire;
 
 use std::time::Duration;
 
-use xtask::lab::sockets;
+use xtask::lab::{SocketRow, sockets};
 
 use self::{
     fields::{
@@ -56,7 +56,7 @@ fn connect(client: &mut Peer, server: &mut Peer, listen: &str, connect: &str, mp
 
 /// What is left on each keep-alive timer in the host's network namespace.
 fn keepalive_timers(host: &Host) -> Vec<Duration> {
-    sockets(&host.netns).unwrap().iter().filter_map(|row| row.keepalive()).collect()
+    sockets(&host.netns).unwrap().iter().filter_map(SocketRow::keepalive).collect()
 }
 
 /// Asserts that as many keep-alive timers run, each begun not long ago with [`KEEPALIVE`]'s idle.

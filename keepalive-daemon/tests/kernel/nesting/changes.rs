@@ -7,7 +7,7 @@ use xtask::lab::Process;
 use super::{INNERS, OUTER, Values, fresh, wait_lines};
 use crate::{
     peer::Options,
-    support::{Host, Prober, UNTOUCHED},
+    support::{Host, Prober, UNTOUCHED, bpftool, objects},
 };
 
 /// An inner policy that is neither tighter nor looser than [`OUTER`]: where both were applied, it would show.
@@ -85,8 +85,25 @@ fn assert_seen(prober: Prober, expected: &[Options], what: &str) {
     assert!(strangers.is_empty(), "{what}: {strangers:?}");
 }
 
+pub(super) fn two_programs_of_the_outer_cgroup_both_yield() {
+    let host = Host::new("twice");
+    let (outer, inner) = (host.cgroup("slice"), host.cgroup("slice/service"));
+    let policies = [OUTER.document("outer", "slice"), INNER.document("inner", "slice/service")];
+    host.write_policies("p.yaml", &policies.concat());
+    let _daemon = host.start();
+    let program = host.bpffs.path().join("keepalive/abi1/program");
+
+    // As it is for a moment when a program takes the place of another; this second one stays.
+    let (cgroup, program) = (outer.path().to_str().unwrap(), program.to_str().unwrap());
+    bpftool(["cgroup", "attach", cgroup, "sock_ops", "pinned", program, "multi"]);
+
+    assert_eq!(objects::attached(&outer).len(), 2);
+    assert_eq!(fresh(&host, &inner), [INNER.armed(); 2]);
+    assert_eq!(fresh(&host, &outer), [OUTER.armed(); 2]);
+}
+
 pub(super) fn the_inner_policy_governs_while_the_programs_are_replaced() {
-    const ROUNDS: usize = 20;
+    const ROUNDS: usize = 5;
     let host = Host::new("replaced");
     let cgroup = host.cgroup("slice/service");
     let policies = [OUTER.document("outer", "slice"), INNER.document("inner", "slice/service")];
