@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 use crate::{
     api::server::{self, Question},
     governor::{Cause, Governor},
-    kernel::{self, Kernel},
+    kernel::{self, Held, Kernel},
     policy::{Limits, PolicySet, directory},
     policy_files::PolicyFiles,
     readiness::{Readiness, Task},
@@ -56,8 +56,9 @@ pub async fn run(config: Config) -> Result<()> {
     // What leaves no trace comes first.
     let files = PolicyFiles::open(&policies)?;
     let tree = CgroupTree::open(&root)?;
-    let kernel = Kernel::open(&bpffs, log_bpf)?;
+    let held = Held::take(&bpffs)?;
     let (_socket, mut questions) = server::serve(&api_socket)?;
+    let kernel = Kernel::open(held, log_bpf)?;
     info!(cgroup_root = %root.display(), bpffs = %bpffs.display(), policies = %policies.display(), "started");
     let governor = Governor::new(kernel, root, tree.paths())?;
     let mut daemon = Daemon {
@@ -105,6 +106,7 @@ impl Daemon {
         resync.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.reload();
         self.reconcile(Cause::Start);
+        tell_systemd();
         loop {
             tokio::select! {
                 changed = self.tree.changed() => {
@@ -118,6 +120,7 @@ impl Daemon {
                 }
                 _ = hangup.recv() => {
                     self.reload();
+                    self.reconcile(Cause::Policies);
                     self.resync()?;
                 }
                 _ = resync.tick() => self.resync()?,
@@ -158,15 +161,13 @@ impl Daemon {
     fn reconcile(&mut self, cause: Cause) {
         let Some(policies) = &self.policies else { return };
         if self.governor.reconcile(policies, self.tree.paths(), cause) {
-            if !self.readiness.is_ready() {
-                self.governor.retire_other_layouts();
-            }
             self.readiness.done(Task::GovernCgroups);
         }
     }
 
     /// Reads the tree and the pins from scratch, whatever the events said.
     fn resync(&mut self) -> Result<()> {
+        self.files.watch_again();
         self.tree.scan()?;
         match self.governor.refresh(self.tree.paths()) {
             Ok(()) => self.reconcile(Cause::Resync),
@@ -198,5 +199,13 @@ impl Daemon {
             policy_error: self.policy_error.clone(),
         };
         status::Status { daemon: Some(daemon), cgroups, refused }
+    }
+}
+
+/// Tells systemd, if it started the daemon, that the first pass is done. What that could not do is for `status`
+/// to show: a unit that is never ready would be killed, and with it the work on all other cgroups.
+fn tell_systemd() {
+    if let Err(error) = sd_notify::notify(false, &[sd_notify::NotifyState::Ready]) {
+        warn!(%error, "cannot tell systemd that the daemon is ready");
     }
 }

@@ -95,12 +95,14 @@ impl Governor {
         for (id, action) in reconcile::actions(&desired, &self.actual) {
             self.act(id, action, cause, &before);
         }
+        self.retire_other_layouts();
         self.refused.is_empty()
     }
 
-    /// Removes what versions with another layout of the maps left attached.
-    pub(crate) fn retire_other_layouts(&self) {
-        match self.kernel.retire_other_layouts() {
+    /// Removes what versions with another layout of the maps left attached, where this one governs or nobody
+    /// should. What was refused to this one stays governed by the other.
+    fn retire_other_layouts(&self) {
+        match self.kernel.retire_other_layouts(|id| self.refused.contains_key(&id)) {
             Ok(layouts) => {
                 for layout in layouts {
                     info!(layout = %layout.display(), "removed the pins of another version, its work is taken over");
@@ -149,7 +151,9 @@ impl Governor {
                 let Desired { path, policy_name, policy } = want;
                 self.kernel.set_policy(Cgroup { root: &self.root, path, id }, policy_name, policy)
             }
-            Action::Replace(want) => self.kernel.replace(Cgroup { root: &self.root, path: &want.path, id }),
+            Action::Replace(want) => {
+                self.kernel.replace(Cgroup { root: &self.root, path: &want.path, id }, &want.policy)
+            }
             Action::Detach(_) => {
                 self.kernel.detach(id).map_err(|error| AttachError::Refused(format!("{error:#}")))
             }

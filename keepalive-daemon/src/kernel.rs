@@ -68,16 +68,33 @@ pub(crate) struct Attachment {
     pub(crate) program_id: u32,
 }
 
+/// The pins, held against every other daemon.
+pub(crate) struct Held {
+    pins: Pins,
+    lock: Lock,
+}
+
+impl Held {
+    /// Takes hold of the pins under `bpffs`.
+    ///
+    /// # Errors
+    /// If `bpffs` is none, or another daemon holds them; says which.
+    pub(crate) fn take(bpffs: &Path) -> Result<Self> {
+        let pins = Pins::new(bpffs)?;
+        let lock = pins.lock()?;
+        Ok(Self { pins, lock })
+    }
+}
+
 impl Kernel {
-    /// Loads the program and takes over the pins under `bpffs`. With `log`, the program writes a log line a
+    /// Loads the program and takes over the pins. With `log`, the program writes a log line a
     /// connection; needs a tokio runtime then.
     ///
     /// # Errors
-    /// If another daemon holds them, if something else lies in their place, or if the kernel or the
-    /// privileges do not suffice; nothing that was attached changes then.
-    pub(crate) fn open(bpffs: &Path, log: bool) -> Result<Self> {
-        let pins = Pins::new(bpffs)?;
-        let lock = pins.lock()?;
+    /// If something else lies in their place, or if the kernel or the privileges do not suffice; nothing that was
+    /// attached changes then.
+    pub(crate) fn open(held: Held, log: bool) -> Result<Self> {
+        let Held { pins, lock } = held;
         let memory_limit = MemoryLimit::raise();
         pins.create()?;
         let mut object = Object::load_pinned(&pins, log).inspect_err(|_| pins.discard_empty())?;
@@ -90,14 +107,14 @@ impl Kernel {
     /// Reads from the pins what is attached, by this run or an earlier one. Pins whose link never came to be
     /// (their daemon died before) or whose cgroup is gone are removed, and reported to `collected`.
     pub(crate) fn attachments(&mut self, mut collected: impl FnMut(&str)) -> Result<Vec<Attachment>> {
-        self.attached.clear();
+        let mut attached = BTreeMap::new();
         let mut attachments = Vec::new();
         for pins in self.pins.cgroups()? {
             pins.discard_unfinished()?;
             let path = pins.path().unwrap_or_default();
             match attachment(&pins, &self.object.storage)? {
                 Some(attachment) => {
-                    self.attached.insert(attachment.cgroup_id, pins);
+                    attached.insert(attachment.cgroup_id, pins);
                     attachments.push(attachment);
                 }
                 None => {
@@ -106,6 +123,7 @@ impl Kernel {
                 }
             }
         }
+        self.attached = attached;
         Ok(attachments)
     }
 
@@ -143,11 +161,13 @@ impl Kernel {
         pinned
     }
 
-    /// Makes an attached cgroup run this daemon's program, without a moment in which none runs. For a moment both
-    /// do, which is harmless: both read the same policy.
-    pub(crate) fn replace(&mut self, cgroup: Cgroup<'_>) -> Result<(), AttachError> {
+    /// Makes an attached cgroup run this daemon's program under `policy`, without a moment in which none runs. For
+    /// a moment both do, and set the same values.
+    pub(crate) fn replace(&mut self, cgroup: Cgroup<'_>, policy: &Policy) -> Result<(), AttachError> {
         let pins = self.attached(cgroup)?;
         let link = self.link(cgroup)?;
+        // The storage may be a fresh one, if the map was removed by hand.
+        self.write(cgroup.id, policy)?;
         put_in_place(link, &pins).map_err(|error| AttachError::Refused(format!("{error:#}")))
     }
 
@@ -178,14 +198,24 @@ impl Kernel {
         self.object.storage.counters(cgroup_id)
     }
 
-    /// Removes what versions with another layout of the maps left attached; called once everything is in force
-    /// in this one, so that no connection falls between.
-    pub(crate) fn retire_other_layouts(&self) -> Result<Vec<PathBuf>> {
-        let layouts = self.pins.other_layouts()?;
-        for layout in &layouts {
-            pins::remove_layout(layout)?;
+    /// Removes what versions with another layout of the maps left attached, but for the cgroups to `keep`; called
+    /// with everything else in force in this one, so that no connection falls between. Returns the layouts of
+    /// which nothing is left.
+    pub(crate) fn retire_other_layouts(&self, keep: impl Fn(u64) -> bool) -> Result<Vec<PathBuf>> {
+        let mut retired = Vec::new();
+        for layout in self.pins.other_layouts()? {
+            let (kept, ended): (Vec<_>, Vec<_>) = pins::cgroups_of(&layout)?
+                .into_iter()
+                .partition(|cgroup| cgroup.cgroup_id().is_some_and(&keep));
+            for cgroup in ended {
+                cgroup.remove()?;
+            }
+            if kept.is_empty() {
+                pins::remove_layout(&layout)?;
+                retired.push(layout);
+            }
         }
-        Ok(layouts)
+        Ok(retired)
     }
 
     fn link(&mut self, cgroup: Cgroup<'_>) -> Result<FdLink, AttachError> {

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use inotify::{Event, EventMask, EventStream, Inotify, WatchDescriptor, WatchMask};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 use tokio_stream::StreamExt as _;
 use tracing::warn;
 
@@ -17,8 +17,8 @@ use tracing::warn;
 /// `ConfigMap`, is a burst of events within milliseconds.
 const QUIET: Duration = Duration::from_millis(50);
 
-/// How long a file that somebody writes may hold up reading: an editor or `cp` is done in far less, and a
-/// writer that never closes must not keep others out.
+/// How long a file that somebody writes may hold up reading before somebody is told: an editor or `cp` is done in
+/// far less. It is held up further all the same: half a file can be a valid one with fewer policies.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 const BUFFER: usize = 16 * 1024;
@@ -27,12 +27,23 @@ const BUFFER: usize = 16 * 1024;
 pub(crate) struct PolicyFiles {
     directory: PathBuf,
     events: EventStream<Vec<u8>>,
-    /// The watch on the directory itself; the other is on its parent, to see it go and come back.
+    /// The watch on the directory itself.
     inside: Option<WatchDescriptor>,
+    /// The watch on its parent, to see it go and come back.
+    beside: Option<WatchDescriptor>,
     /// Files that were written to and not closed.
     written: BTreeSet<OsString>,
-    /// Something happened that was not reported yet.
-    changed: bool,
+    /// What happened and was not reported yet.
+    pending: Option<Pending>,
+}
+
+/// A change that waits to be reported.
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    since: Instant,
+    last: Instant,
+    /// Whether somebody was told that a writer holds it up.
+    told: bool,
 }
 
 impl PolicyFiles {
@@ -47,54 +58,102 @@ impl PolicyFiles {
         // The parent of a relative path of one component is the working directory.
         let directory = std::path::absolute(directory)
             .with_context(|| format!("cannot resolve the policy directory {}", directory.display()))?;
-        let mut files = Self { directory, events, inside: None, written: BTreeSet::new(), changed: false };
-        if let Some(parent) = files.directory.parent() {
-            let mask = WatchMask::CREATE | WatchMask::MOVED_TO | WatchMask::MOVED_FROM;
-            if let Err(error) = files.events.watches().add(parent, mask) {
-                warn!(%error, directory = %parent.display(), "cannot watch the parent of the policy directory");
-            }
-        }
-        files.watch();
+        let written = BTreeSet::new();
+        let mut files = Self { directory, events, inside: None, beside: None, written, pending: None };
+        files.watch_again();
+        // Whoever opens it reads the policies anyway.
+        files.pending = None;
         Ok(files)
     }
 
-    /// Waits until the policies may have changed and nobody is in the middle of writing them. Cancel safe.
+    /// Waits until the policies may have changed and nobody is in the middle of writing them. Cancel safe: what
+    /// it waited for when it was cancelled, it goes on to wait for.
     ///
     /// # Errors
     /// If inotify failed: changes can be told by SIGHUP only.
     pub(crate) async fn changed(&mut self) -> Result<()> {
-        while !self.changed {
-            let event = self.events.next().await;
+        loop {
+            let event = match self.due() {
+                None => self.events.next().await,
+                Some(due) => match timeout_at(due, self.events.next()).await {
+                    Ok(event) => event,
+                    Err(_) if self.written.is_empty() => {
+                        self.pending = None;
+                        return Ok(());
+                    }
+                    Err(_) => {
+                        warn!(
+                            files = ?self.written,
+                            "the policies are not read while somebody writes these files; the last good ones stay \
+                             in force until they are closed"
+                        );
+                        self.pending = self.pending.map(|pending| Pending { told: true, ..pending });
+                        continue;
+                    }
+                },
+            };
             self.follow(event)?;
         }
-        let patience = Instant::now() + PATIENCE;
-        while Instant::now() < patience {
-            let wait = if self.written.is_empty() { QUIET } else { patience - Instant::now() };
-            let Ok(event) = timeout(wait, self.events.next()).await else { break };
-            self.follow(event)?;
+    }
+
+    /// Watches the directory and its parent, whatever they are by now: they may have been made since, mounted
+    /// over, or reached by a link that leads elsewhere. What is watched already stays as it is.
+    pub(crate) fn watch_again(&mut self) {
+        if let Some(parent) = self.directory.parent().map(Path::to_owned) {
+            let mask = WatchMask::CREATE | WatchMask::MOVED_TO | WatchMask::MOVED_FROM | WatchMask::ONLYDIR;
+            self.beside = self.watch(&parent, mask, self.beside.clone());
         }
-        if !self.written.is_empty() {
-            warn!(files = ?self.written, "reading policies although somebody is still writing them");
+        let mask = WatchMask::CREATE
+            | WatchMask::DELETE
+            | WatchMask::MOVE
+            | WatchMask::MODIFY
+            | WatchMask::CLOSE_WRITE
+            | WatchMask::ATTRIB
+            | WatchMask::ONLYDIR;
+        let before = self.inside.clone();
+        self.inside = self.watch(&self.directory.clone(), mask, before.clone());
+        if self.inside != before {
             self.written.clear();
+            self.note_change();
         }
-        self.changed = false;
-        Ok(())
+    }
+
+    /// When the change is to be reported, or a writer to be told of; `None` if nothing waits for the clock.
+    fn due(&self) -> Option<Instant> {
+        let Pending { since, last, told } = self.pending?;
+        match (self.written.is_empty(), told) {
+            (true, _) => Some((last + QUIET).min(since + PATIENCE)),
+            (false, false) => Some(since + PATIENCE),
+            (false, true) => None,
+        }
+    }
+
+    fn note_change(&mut self) {
+        let last = Instant::now();
+        let before = self.pending.unwrap_or(Pending { since: last, last, told: false });
+        self.pending = Some(Pending { last, ..before });
     }
 
     fn follow(&mut self, event: Option<std::io::Result<Event<OsString>>>) -> Result<()> {
         let event = event.context("the kernel closed inotify")?.context("cannot read inotify events")?;
+        if event.mask.contains(EventMask::Q_OVERFLOW) {
+            self.written.clear();
+            self.note_change();
+            self.watch_again();
+            return Ok(());
+        }
         if self.inside.as_ref() != Some(&event.wd) {
             if event.name.as_deref() == self.directory.file_name() {
-                self.watch();
-                self.changed = true;
+                self.note_change();
+                self.watch_again();
             }
             return Ok(());
         }
-        self.changed = true;
+        self.note_change();
         if event.mask.contains(EventMask::IGNORED) {
             self.inside = None;
             self.written.clear();
-            self.watch();
+            self.watch_again();
         }
         let Some(name) = event.name else { return Ok(()) };
         if event.mask.contains(EventMask::MODIFY) {
@@ -107,21 +166,25 @@ impl PolicyFiles {
         Ok(())
     }
 
-    /// Watches the directory, if it is there; again under a new identity if it was made anew.
-    fn watch(&mut self) {
-        let mask = WatchMask::CREATE
-            | WatchMask::DELETE
-            | WatchMask::MOVE
-            | WatchMask::MODIFY
-            | WatchMask::CLOSE_WRITE
-            | WatchMask::ATTRIB
-            | WatchMask::ONLYDIR;
-        match self.events.watches().add(&self.directory, mask) {
-            Ok(descriptor) => self.inside = Some(descriptor),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+    /// Watches a directory, in place of what was watched `before` under its name; `None` if it is not there.
+    fn watch(
+        &mut self,
+        directory: &Path,
+        mask: WatchMask,
+        before: Option<WatchDescriptor>,
+    ) -> Option<WatchDescriptor> {
+        let watch = match self.events.watches().add(directory, mask) {
+            Ok(watch) => Some(watch),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => {
-                warn!(%error, directory = %self.directory.display(), "cannot watch the policy directory; send SIGHUP after a change");
+                warn!(%error, directory = %directory.display(), "cannot watch; send SIGHUP after a change of the policies");
+                None
             }
+        };
+        if let Some(before) = before.filter(|before| watch.as_ref() != Some(before)) {
+            // Fails where the kernel has ended it already.
+            let _ = self.events.watches().remove(before);
         }
+        watch
     }
 }

@@ -43,13 +43,10 @@ impl Readiness {
         self.unfinished.iter().map(|task| task.describe()).collect()
     }
 
-    /// Ticks off a task; with the last one the daemon is ready, and systemd is told.
+    /// Ticks off a task; with the last one the daemon is ready.
     pub(crate) fn done(&mut self, task: Task) {
         if self.unfinished.remove(&task) && self.is_ready() {
             info!("ready: all policies are in force");
-            if let Err(error) = sd_notify::notify(false, &[sd_notify::NotifyState::Ready]) {
-                tracing::warn!(%error, "cannot tell systemd that the daemon is ready");
-            }
         }
     }
 }

@@ -106,7 +106,7 @@ pub(crate) fn actions(
             Some(_) => {}
         }
         if have.is_some_and(|have| !have.current) {
-            first.push((*id, Action::Replace(want.clone())));
+            first.push((*id, Action::Replace(meanwhile.clone())));
         }
         if meanwhile != *want {
             last.push((*id, Action::Write(want.clone())));

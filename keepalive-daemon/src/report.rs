@@ -1,10 +1,11 @@
 //! What the command line prints: a table for people, JSON or YAML for programs. The only module that writes to
 //! standard output.
-#![expect(clippy::print_stdout, reason = "this is the module whose output is the product")]
 
 pub(crate) mod counters;
 pub(crate) mod status;
 mod table;
+
+use std::io::{self, Write as _};
 
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
@@ -35,10 +36,14 @@ pub(crate) fn print<T: Serialize + ForPeople>(listing: &T, output: Output) -> Re
         Output::Json => print_text(&serde_json::to_string_pretty(listing)?),
         Output::Yaml => print_text(serde_saphyr::to_string(listing).context("cannot write YAML")?.trim_end()),
     }
-    Ok(())
 }
 
-/// Prints a line, or several.
-pub(crate) fn print_text(text: &str) {
-    println!("{text}");
+/// Prints a line, or several. A reader that has gone away (`status | head`) wanted no more.
+pub(crate) fn print_text(text: &str) -> Result<()> {
+    match writeln!(io::stdout(), "{text}") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write to standard output")
+        }
+        _ => Ok(()),
+    }
 }

@@ -203,7 +203,10 @@ fn without_a_bpffs_the_cure_is_told() {
 
         let said = stderr(&output);
         assert_eq!(output.status.code(), Some(1), "{said}");
-        assert!(said.contains(&format!("mount -t bpf bpf {missing}")) && said.contains("--bpffs"), "{said}");
+        assert!(
+            said.contains(&format!("mount -t bpf -o mode=0700 bpf {missing}")) && said.contains("--bpffs"),
+            "{said}"
+        );
         assert_eq!(said.matches("cannot read the bpffs").count(), 1, "told once: {said}");
     }
 }

@@ -95,9 +95,11 @@ pub(crate) fn on_callback<L: Logging>(ctx: &SockOpsContext) {
     }
     let options = Options(ctx);
     let decision = decide(policy, &options);
-    apply(&options, &decision.changes, counters);
-    count_outcome(counters, decision.outcome);
-    L::log(ctx, direction, policy, decision.outcome);
+    // An arming that the kernel refused is counted as refused, and as nothing else.
+    if apply(&options, &decision.changes, counters) {
+        count_outcome(counters, decision.outcome);
+        L::log(ctx, direction, policy, decision.outcome);
+    }
 }
 
 /// Whether a deeper cgroup's policy governs the connection. The kernel runs the deepest program first; that
@@ -120,20 +122,21 @@ fn yields(ctx: &SockOpsContext, policy: &Policy, counters: &mut Counters) -> boo
     false
 }
 
+/// Sets what is to be set; whether keep-alive is on then, if it was to be turned on.
 #[inline(always)]
-fn apply(options: &Options<'_>, changes: &Changes, counters: &mut Counters) {
+fn apply(options: &Options<'_>, changes: &Changes, counters: &mut Counters) -> bool {
     let Changes { timers, arm } = changes;
     set(options, SocketOption::Interval, timers.interval_s, counters);
     set(options, SocketOption::Probes, timers.probes, counters);
     set(options, SocketOption::Idle, timers.idle_s, counters);
     set(options, SocketOption::UserTimeout, timers.user_timeout_ms, counters);
-    set(options, SocketOption::Keepalive, u32::from(*arm), counters);
+    set(options, SocketOption::Keepalive, u32::from(*arm), counters)
 }
 
 #[inline(always)]
-fn set(options: &Options<'_>, option: SocketOption, value: u32, counters: &mut Counters) {
+fn set(options: &Options<'_>, option: SocketOption, value: u32, counters: &mut Counters) -> bool {
     if value == 0 {
-        return;
+        return true;
     }
     if let Err(errno) = options.set(option, value) {
         let refused = match option {
@@ -145,7 +148,9 @@ fn set(options: &Options<'_>, option: SocketOption, value: u32, counters: &mut C
         };
         count(refused);
         counters.last_errno = errno;
+        return false;
     }
+    true
 }
 
 #[inline(always)]

@@ -1,23 +1,32 @@
 //! The command line's end of the control socket.
 
-use std::{io, path::Path};
+use std::{io, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::{Request, body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
-use tokio::net::UnixStream;
+use tokio::{net::UnixStream, time::timeout};
 
 use crate::report::status::Status;
 
 /// More than any node's status; a server that sends more is not ours.
 const MOST_BYTES: usize = 64 * 1024 * 1024;
 
+/// How long a daemon may take to answer: it has nothing to do that takes longer than some milliseconds.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Asks the daemon for its status; `None` if none answers on the socket.
 ///
 /// # Errors
-/// If one answers, but not with a status.
+/// If one answers, but not with a status, or takes longer than five seconds.
 pub(crate) async fn status(socket: &Path) -> Result<Option<Status>> {
+    timeout(PATIENCE, ask(socket)).await.unwrap_or_else(|_| {
+        bail!("the daemon on {} does not answer; is it stopped?", socket.display());
+    })
+}
+
+async fn ask(socket: &Path) -> Result<Option<Status>> {
     let stream = match UnixStream::connect(socket).await {
         Ok(stream) => stream,
         Err(error) if is_absent(&error) => return Ok(None),

@@ -2,15 +2,13 @@
 
 use std::{
     fs, io,
-    os::unix::{
-        fs::{FileTypeExt as _, PermissionsExt as _},
-        net::UnixStream,
-    },
+    os::unix::{fs::FileTypeExt as _, net::UnixStream},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, Result, bail};
 use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
+use nix::sys::stat::{Mode, umask};
 use tokio::{
     net::UnixListener,
     sync::{mpsc, oneshot},
@@ -78,9 +76,11 @@ fn bind(path: &Path) -> Result<UnixListener> {
         Err(_) => {}
     }
     let make = || -> io::Result<UnixListener> {
-        let listener = UnixListener::bind(path)?;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-        Ok(listener)
+        // From the first moment on: whoever connected once stays connected.
+        let before = umask(Mode::from_bits_truncate(0o177));
+        let listener = UnixListener::bind(path);
+        umask(before);
+        listener
     };
     make().with_context(|| format!("cannot make the control socket {}", path.display()))
 }

@@ -1,6 +1,6 @@
 //! `cleanup`: leave nothing behind.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use anyhow::Result;
 use clap::Args;
@@ -12,7 +12,7 @@ use crate::{
     cli::{BpffsArg, CgroupRootArg, OutputArg},
     kernel,
     report::{self, ForPeople, Table},
-    workloads::{TRANSIENT_PREFIX, cgroup2_root},
+    workloads::{TRANSIENT_PREFIX, cgroup2_root, remove_emptied},
 };
 
 /// Detach from all cgroups and remove all pins, of every version.
@@ -77,7 +77,7 @@ fn remove_left_by_exec(root: Option<&Path>, removed: &mut Removed) -> Result<()>
     for entry in WalkDir::new(&root).contents_first(true).into_iter().flatten() {
         let left =
             entry.file_type().is_dir() && entry.file_name().to_string_lossy().starts_with(TRANSIENT_PREFIX);
-        if left && fs::remove_dir(entry.path()).is_ok() {
+        if left && remove_emptied(entry.path()).is_ok() {
             removed.add("cgroup", entry.path());
         }
     }

@@ -88,6 +88,7 @@ fn start(
     bpffs: &BpffsArg,
     command: &[OsString],
 ) -> Result<Infallible, Failure> {
+    let inherited = janitor::inherited()?;
     // Whoever may run this may flood nobody but himself: the kernel's own floor.
     let limits = Limits { min_idle: Duration::from_secs(1) };
     let timers = timers.resolve(&limits).map_err(|errors| {
@@ -101,7 +102,7 @@ fn start(
     let link = kernel
         .attach(Cgroup { root: cgroup.path(), path: "", id: cgroup.id() }, &policy)
         .with_context(|| format!("cannot attach to the cgroup {}", cgroup.path().display()))?;
-    janitor::leave_behind(&cgroup, link)?;
+    janitor::leave_behind(&cgroup, link, &inherited)?;
     cgroup.enter()?;
     // Puts the memory limit back, which the command inherits.
     drop(kernel);

@@ -17,8 +17,7 @@ use crate::{
 ///
 /// It reads the policies again when a file of the directory changes. At SIGHUP it also reads again what is
 /// attached, and puts right what was changed by hand. A mistake in any policy leaves the last good ones in force.
-/// SIGTERM and SIGINT end it; what it attached stays in force then, and
-/// also if it is killed.
+/// SIGTERM and SIGINT end it; what it attached stays in force then, and also if it is killed.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Options {
     /// The directory of policy documents (*.yaml, *.yml).

@@ -14,7 +14,7 @@ use crate::{
 /// Show the governed cgroups, their policy and their counters.
 ///
 /// Asks the daemon; if none answers, reads what is pinned, which is what is in force. Exits with 1 if the daemon
-/// is not ready, or could not govern a cgroup that a policy selects.
+/// is not ready, could not govern a cgroup that a policy selects, or cannot use the policies in its directory.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Options {
     #[command(flatten)]
@@ -35,7 +35,8 @@ pub(crate) fn run(options: &Options) -> Result<Verdict> {
         None => pinned(&bpffs.bpffs)?,
     };
     report::print(&status, output.output)?;
-    let well = status.refused.is_empty() && status.daemon.as_ref().is_none_or(|daemon| daemon.ready);
+    let daemon_is_well = |daemon: &status::Daemon| daemon.ready && daemon.policy_error.is_none();
+    let well = status.refused.is_empty() && status.daemon.as_ref().is_none_or(daemon_is_well);
     Ok(if well { Verdict::Good } else { Verdict::Bad })
 }
 

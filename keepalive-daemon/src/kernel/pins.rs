@@ -15,27 +15,26 @@
 //! A bpffs holds no ordinary files, but symbolic links whose targets are free text: that is what makes it
 //! readable with `ls -l`. It refuses dots in names.
 
+mod files;
+mod lock;
+
 use std::{
-    fs, io,
-    os::{
-        fd::AsFd as _,
-        unix::fs::{DirBuilderExt as _, symlink},
-    },
+    fs,
+    os::{fd::AsFd as _, unix::fs::MetadataExt as _},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, Result, bail};
 use keepalive_ebpf::ABI_VERSION;
-use nix::{
-    errno::Errno,
-    fcntl::{Flock, FlockArg},
-    sys::statfs::{BPF_FS_MAGIC, statfs},
-};
+use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
+
+use files::{directories, end_link, make_directory, next, put_text, remove_directory, remove_tree};
+pub(crate) use files::{exists, remove_file};
+pub(crate) use lock::Lock;
 
 use super::sys;
 
 const TOP: &str = "keepalive";
-const HOLDER: &str = "holder";
 /// The longest part of a cgroup's path that goes into the name of its directory.
 const NAME_LENGTH: usize = 200;
 
@@ -44,22 +43,6 @@ const NAME_LENGTH: usize = 200;
 pub(crate) struct Pins {
     top: PathBuf,
     abi: PathBuf,
-}
-
-/// Holds off other daemons until it is dropped, or the process ends however it ends.
-#[derive(Debug)]
-pub(crate) struct Lock {
-    top: PathBuf,
-    _top: Flock<fs::File>,
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        // Still holding the lock, so it names this process; what cannot be removed is overwritten by the next.
-        let _ = fs::remove_file(self.top.join(HOLDER));
-        // Goes if nothing was pinned.
-        let _ = fs::remove_dir(&self.top);
-    }
 }
 
 /// The pins of one cgroup.
@@ -73,7 +56,8 @@ impl Pins {
     /// If `bpffs` is not a bpffs: on any other filesystem pinning fails, and in a container's own it would
     /// die with the container.
     pub(crate) fn new(bpffs: &Path) -> Result<Self> {
-        let cure = || format!("mount one with `mount -t bpf bpf {}`, or pass --bpffs", bpffs.display());
+        let cure =
+            || format!("mount one with `mount -t bpf -o mode=0700 bpf {}`, or pass --bpffs", bpffs.display());
         let kind = statfs(bpffs)
             .with_context(|| format!("cannot read the bpffs {}; {}", bpffs.display(), cure()))?
             .filesystem_type();
@@ -81,6 +65,7 @@ impl Pins {
             bail!("{} is not a bpffs; {}", bpffs.display(), cure());
         }
         let top = bpffs.join(TOP);
+        check_owner(&top)?;
         let abi = top.join(format!("abi{ABI_VERSION}"));
         Ok(Self { top, abi })
     }
@@ -126,26 +111,7 @@ impl Pins {
     /// If another process holds it; says which.
     pub(crate) fn lock(&self) -> Result<Lock> {
         make_directory(&self.top)?;
-        let top = fs::File::open(&self.top)
-            .with_context(|| format!("cannot open the pin directory {}", self.top.display()))?;
-        let lock = match Flock::lock(top, FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => lock,
-            Err((_, Errno::EWOULDBLOCK)) => {
-                let holder = fs::read_link(self.top.join(HOLDER))
-                    .map_or_else(|_| "another process".to_owned(), |holder| holder.display().to_string());
-                bail!(
-                    "the pins in {} are held by {holder}; stop it first, or pass another --bpffs",
-                    self.top.display()
-                );
-            }
-            Err((_, errno)) => {
-                return Err(errno).with_context(|| format!("cannot lock {}", self.top.display()));
-            }
-        };
-        let host = nix::unistd::gethostname().unwrap_or_default();
-        let holder = format!("pid {} on {}", std::process::id(), host.display());
-        put_text(&self.top, HOLDER, &holder)?;
-        Ok(Lock { top: self.top.clone(), _top: lock })
+        Lock::take(&self.top)
     }
 
     /// The pins of every cgroup of this layout, ancestors first.
@@ -161,7 +127,7 @@ impl Pins {
     /// The directories of layouts other than this one.
     pub(crate) fn other_layouts(&self) -> Result<Vec<PathBuf>> {
         let mut layouts = directories(&self.top)?;
-        layouts.retain(|layout| *layout != self.abi);
+        layouts.retain(|layout| *layout != self.abi && is_layout(layout));
         Ok(layouts)
     }
 
@@ -224,14 +190,45 @@ impl CgroupPins {
         remove_tree(&self.0)
     }
 
+    /// The id of the cgroup that the link is attached to; `None` if there is no such link any more.
+    pub(crate) fn cgroup_id(&self) -> Option<u64> {
+        let link = sys::open_pin(&self.link()).ok()?;
+        let info = sys::link_info(link.as_fd()).ok()?;
+        (info.cgroup_id != 0).then_some(info.cgroup_id)
+    }
+
     pub(crate) fn directory(&self) -> &Path {
         &self.0
     }
 }
 
+/// Checks that nobody else could have put the directory there: where any user may write to the bpffs, as one
+/// mounted without options lets them, what is found in it is not to be trusted.
+fn check_owner(top: &Path) -> Result<()> {
+    let Ok(found) = fs::symlink_metadata(top) else { return Ok(()) };
+    let me = nix::unistd::geteuid();
+    let ours = found.is_dir() && found.uid() == me.as_raw() && found.mode() & 0o022 == 0;
+    // Whoever is not root is kept out by the permissions of what is root's, which says more.
+    if !ours && me.is_root() {
+        bail!(
+            "{} was not made by this daemon: it is no directory that root alone may write to; remove it, or pass \
+             another --bpffs",
+            top.display()
+        );
+    }
+    Ok(())
+}
+
+/// Whether a directory is named as those of layouts are.
+fn is_layout(path: &Path) -> bool {
+    let name = path.file_name().and_then(std::ffi::OsStr::to_str);
+    let version = name.and_then(|name| name.strip_prefix("abi"));
+    version.is_some_and(|version| !version.is_empty() && version.bytes().all(|b| b.is_ascii_digit()))
+}
+
 /// The pins of every cgroup of a layout. Ancestors come before what is inside them: whoever ends attachments in
 /// this order leaves no ancestor to govern what a deeper cgroup governed.
-fn cgroups_of(layout: &Path) -> Result<Vec<CgroupPins>> {
+pub(crate) fn cgroups_of(layout: &Path) -> Result<Vec<CgroupPins>> {
     let mut cgroups: Vec<CgroupPins> =
         directories(&layout.join("cgroups"))?.into_iter().map(CgroupPins).collect();
     cgroups.sort_by_cached_key(CgroupPins::path);
@@ -261,95 +258,6 @@ fn directory_name(path: &str, id: u64) -> String {
     format!("{tail}-{id}")
 }
 
-/// Whether something is pinned at `path`.
-///
-/// # Errors
-/// If this process may not look.
-pub(crate) fn exists(path: &Path) -> Result<bool> {
-    path.try_exists()
-        .with_context(|| format!("cannot look for {}; run as the user the daemon runs as", path.display()))
-}
-
-fn make_directory(path: &Path) -> Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).with_context(|| {
-        format!("cannot create the pin directory {}; is the bpffs writable?", path.display())
-    })
-}
-
-/// Detaches a pinned link and removes its pin. Removing the pin alone would detach it too, but some time later:
-/// the kernel leaves that to a worker.
-fn end_link(path: &Path) -> Result<()> {
-    if let Ok(pin) = sys::open_pin(path)
-        && sys::kind(pin.as_fd()).is_ok_and(|kind| kind == sys::Kind::Link)
-    {
-        sys::detach_link(pin.as_fd())
-            .with_context(|| format!("cannot detach the link {}", path.display()))?;
-    }
-    remove_file(path)
-}
-
-/// The name under which what takes the place of `name` waits.
-fn next(name: &str) -> String {
-    format!("next_{name}")
-}
-
-/// Writes `text` as the target of the link `name`, in one step for whoever reads it.
-fn put_text(directory: &Path, name: &str, text: &str) -> Result<()> {
-    let target = directory.join(name);
-    let next = directory.join(next(name));
-    remove_file(&next)?;
-    symlink(text, &next)
-        .and_then(|()| fs::rename(&next, &target))
-        .with_context(|| format!("cannot write {}; is the bpffs writable?", target.display()))
-}
-
-/// Removes a directory and all in it, links of cgroups first: that is what detaches.
-fn remove_tree(path: &Path) -> Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}; is the bpffs writable?", path.display()))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn remove_directory(path: &Path) -> Result<()> {
-    match fs::remove_dir(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", path.display()))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Removes a file; that it is not there is as good.
-pub(crate) fn remove_file(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}; is the bpffs writable?", path.display()))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// The directories in a directory that may not exist, in order.
-fn directories(path: &Path) -> Result<Vec<PathBuf>> {
-    let entries = match fs::read_dir(path) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error).with_context(|| format!("cannot list {}", path.display())),
-    };
-    let mut directories = Vec::new();
-    for entry in entries {
-        let entry = entry.with_context(|| format!("cannot list {}", path.display()))?;
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            directories.push(entry.path());
-        }
-    }
-    directories.sort();
-    Ok(directories)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -372,5 +280,14 @@ mod tests {
 
         assert!(name.contains(":leaf-18446744073709551615"), "{name}");
         assert!(name.len() <= 255, "{}", name.len());
+    }
+
+    #[test]
+    fn only_directories_named_like_layouts_are_taken_for_layouts() {
+        for (name, expected) in
+            [("abi1", true), ("abi12", true), ("abi", false), ("abi1x", false), ("home", false)]
+        {
+            assert_eq!(is_layout(&Path::new("/sys/fs/bpf/keepalive").join(name)), expected, "{name}");
+        }
     }
 }

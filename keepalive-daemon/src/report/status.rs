@@ -172,7 +172,7 @@ impl ForPeople for Daemon {
         if let Some(error) = &self.policy_error {
             let _ = write!(
                 text,
-                "\nthe policies in the directory are not in force, the last good ones are:\n{error}\n"
+                "\nthe policies in the directory cannot be used; what was in force stays so:\n{error}\n"
             );
         }
         text

@@ -17,7 +17,7 @@ impl Table {
     }
 
     pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
-        self.0.add_row(cells);
+        self.0.add_row(cells.map(|cell| printable(&cell)));
     }
 }
 
@@ -27,5 +27,24 @@ impl std::fmt::Display for Table {
             writeln!(f, "{}", line.trim_end())?;
         }
         Ok(())
+    }
+}
+
+/// Text for a terminal: whoever may name a cgroup must not be able to write to it.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_do_not_reach_the_terminal() {
+        let mut table = Table::new(["NAME"]);
+        table.row(["a\u{1b}[31mb\r".to_owned()]);
+        assert_eq!(table.to_string(), "NAME\na\\u{1b}[31mb\\r\n");
     }
 }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use walkdir::WalkDir;
 
 use super::own_cgroup;
 
@@ -75,9 +76,24 @@ impl Drop for Transient {
     fn drop(&mut self) {
         if !self.kept {
             // The kernel refuses it while a process is in it; `cleanup` finds what is left.
-            let _ = fs::remove_dir(&self.path);
+            let _ = remove_emptied(&self.path);
         }
     }
+}
+
+/// Removes a cgroup without processes, with the cgroups that were made in it.
+///
+/// # Errors
+/// If one of them has a process in it.
+pub(crate) fn remove_emptied(cgroup: &Path) -> Result<()> {
+    for entry in WalkDir::new(cgroup).contents_first(true) {
+        let entry = entry.with_context(|| format!("cannot list the cgroup {}", cgroup.display()))?;
+        if entry.file_type().is_dir() {
+            fs::remove_dir(entry.path())
+                .with_context(|| format!("cannot remove the cgroup {}", entry.path().display()))?;
+        }
+    }
+    Ok(())
 }
 
 fn move_into(cgroup: &Path) -> Result<()> {

@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail};
 use futures_util::FutureExt as _;
 use inotify::{Event, EventMask, EventStream, Inotify, WatchDescriptor, WatchMask};
 use tokio_stream::StreamExt as _;
-use tracing::warn;
+use tracing::{error, warn};
 
 /// The path of each cgroup, relative to the root and without a leading slash, with its id: the inode number of
 /// its directory, which the kernel does not give to another cgroup later.
@@ -40,6 +40,8 @@ pub(crate) struct CgroupTree {
     unnamed: HashSet<PathBuf>,
     /// Set once the kernel had no more watches to give; the tree is then only as fresh as its last scan.
     blind: bool,
+    /// What could not be read since the last scan began, though it is there.
+    unread: Option<(PathBuf, io::Error)>,
 }
 
 impl CgroupTree {
@@ -59,6 +61,7 @@ impl CgroupTree {
             paths: Paths::new(),
             unnamed: HashSet::new(),
             blind: false,
+            unread: None,
         };
         tree.scan()?;
         Ok(tree)
@@ -93,19 +96,35 @@ impl CgroupTree {
         bail!("the kernel closed inotify")
     }
 
-    /// Reads the whole tree again; for events that were lost.
+    /// Reads the whole tree again; for events that were lost. What cannot be read (too many open files, say) is
+    /// not taken for gone: the tree stays as it was known, and somebody is told.
+    ///
+    /// # Errors
+    /// If the root is gone.
     pub(crate) fn scan(&mut self) -> Result<()> {
-        self.paths.clear();
-        self.watches.clear();
-        let before = mem::take(&mut self.watched);
+        let paths = mem::take(&mut self.paths);
+        let watches = mem::take(&mut self.watches);
+        let watched = mem::take(&mut self.watched);
+        self.unread = None;
         self.add(String::new());
+        if let Some((path, error)) = self.unread.take() {
+            error!(%error, path = %path.display(), "cannot read the cgroup tree again: going by what was known");
+            self.paths = paths;
+            for (path, descriptor) in watches {
+                self.watches.entry(path).or_insert(descriptor);
+            }
+            for (descriptor, path) in watched {
+                self.watched.entry(descriptor).or_insert(path);
+            }
+        } else {
+            for descriptor in watched.into_keys() {
+                if !self.watched.contains_key(&descriptor) {
+                    self.end_watch(descriptor);
+                }
+            }
+        }
         if self.paths.is_empty() {
             bail!("cannot read the cgroup root {}: it is gone, or not a directory", self.root.display());
-        }
-        for descriptor in before.into_keys() {
-            if !self.watched.contains_key(&descriptor) {
-                self.end_watch(descriptor);
-            }
         }
         Ok(())
     }
@@ -158,14 +177,15 @@ impl CgroupTree {
         while let Some(path) = queue.pop() {
             let directory = self.root.join(&path);
             self.watch(&directory, &path);
-            let Ok(metadata) = fs::symlink_metadata(&directory) else {
-                self.forget(&path);
-                continue;
-            };
-            self.paths.insert(path.clone(), metadata.ino());
-            let Ok(entries) = fs::read_dir(&directory) else { continue };
-            for entry in entries.flatten().filter(|e| e.file_type().is_ok_and(|kind| kind.is_dir())) {
-                queue.extend(self.child(&path, entry.file_name()));
+            match read(&directory) {
+                Ok((id, names)) => {
+                    self.paths.insert(path.clone(), id);
+                    for name in names {
+                        queue.extend(self.child(&path, name));
+                    }
+                }
+                Err(error) if is_gone(&error) => self.forget(&path),
+                Err(error) => self.unread = Some((directory, error)),
             }
         }
     }
@@ -223,4 +243,22 @@ impl CgroupTree {
             self.add(path.to_owned());
         }
     }
+}
+
+/// The id of a cgroup and the names of those in it.
+fn read(directory: &Path) -> io::Result<(u64, Vec<OsString>)> {
+    let id = fs::symlink_metadata(directory)?.ino();
+    let mut names = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            names.push(entry.file_name());
+        }
+    }
+    Ok((id, names))
+}
+
+/// A cgroup that is removed while it is looked at is not found, or no such device.
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ENODEV)
 }

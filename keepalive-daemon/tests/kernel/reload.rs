@@ -11,8 +11,7 @@ use self::{
     bad::{
         a_bad_directory_at_the_start_leaves_the_pins_in_force, a_half_written_file_is_never_applied,
         a_mistake_leaves_the_last_good_policies_and_says_where_it_is,
-        a_writer_that_never_closes_is_waited_for_in_vain_only_so_long,
-        duplicate_names_across_files_are_refused,
+        a_writer_that_does_not_close_is_reported_and_waited_for, duplicate_names_across_files_are_refused,
     },
     directory::{
         a_config_map_is_read_as_one_snapshot_at_each_swap, a_directory_moved_away_and_made_anew_is_followed,
@@ -37,7 +36,7 @@ crate::tests!(
     a_half_written_file_is_never_applied,
     a_mistake_leaves_the_last_good_policies_and_says_where_it_is,
     a_removed_file_detaches_and_clears_the_storage,
-    a_writer_that_never_closes_is_waited_for_in_vain_only_so_long,
+    a_writer_that_does_not_close_is_reported_and_waited_for,
     duplicate_names_across_files_are_refused,
     many_changes_in_a_row_show_only_values_that_some_file_had,
     sighup_reads_what_no_event_tells_of,

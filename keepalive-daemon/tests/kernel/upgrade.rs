@@ -101,7 +101,7 @@ fn another_layout_takes_over_without_a_gap_and_gives_back() {
 
     stop(&first, Signal::SIGTERM);
     let second = site.start_next();
-    second.wait_line("ready").unwrap();
+    second.wait_line("ready: all policies").unwrap();
 
     assert_eq!(site.layouts(), ["abi2"]);
     let between = site.links_without(&before);
@@ -130,7 +130,7 @@ fn a_changed_program_replaces_the_old_one_without_a_gap() {
             command.arg("--log-bpf");
         }
         daemon = site.host.start_with(command);
-        daemon.wait_line("ready").unwrap();
+        daemon.wait_line("ready: all policies").unwrap();
 
         links = site.links_without(&links);
     }
@@ -160,7 +160,7 @@ fn an_upgrade_with_broken_policies_leaves_the_old_layout_in_force_until_they_are
 
     site.host.write_policies("p.yaml", &good);
 
-    next.wait_line("ready").unwrap();
+    next.wait_line("ready: all policies").unwrap();
     assert_eq!(site.layouts(), ["abi2"]);
     site.links_without(&links);
     assert_without_a_gap(probers);

@@ -225,6 +225,12 @@ impl Drop for Process {
     fn drop(&mut self) {
         {
             let state = self.shared.lock();
+            if std::thread::panicking() {
+                // Whoever reads of the failed test wants to know what this one had to say.
+                let printed =
+                    state.lines.iter().map(|line| format!("  | {}\n", line.text)).collect::<String>();
+                let _ = write!(std::io::stderr(), "{} had printed:\n{printed}", self.name);
+            }
             if state.ended.is_some() {
                 return;
             }

@@ -2,38 +2,60 @@
 //! when the last process in it has ended, however it ended.
 //!
 //! It is no parent of the command, which has taken the place of this process and keeps its own children to
-//! itself, and it is in neither its cgroup nor its session, so that no signal meant for the command ends it.
+//! itself. It is in neither the command's cgroup nor its session, and deaf to the signals that ask to end, so that
+//! what is meant for the command, or for all of a unit, does not end it; it ends by itself.
 
 use std::{
     fs::{self, File},
     io::{Read as _, Seek as _},
-    os::fd::{AsFd as _, OwnedFd},
+    os::fd::{AsFd as _, OwnedFd, RawFd},
     path::Path,
 };
 
 use anyhow::{Context as _, Result, bail};
 use nix::{
+    errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::wait::{WaitStatus, waitpid},
+    sys::{
+        signal::{SigHandler, Signal, signal},
+        wait::{WaitStatus, waitpid},
+    },
     unistd::{ForkResult, dup2_stderr, dup2_stdin, dup2_stdout, fork, pipe2, setsid},
 };
 
-use crate::{kernel::PrivateLink, workloads::Transient};
+use crate::{
+    kernel::PrivateLink,
+    workloads::{Transient, remove_emptied},
+};
+
+/// The descriptors beyond the standard three that the caller left open; to be asked for before any is opened. The
+/// janitor closes them: whoever waits for their end waits for the command's.
+pub(super) fn inherited() -> Result<Vec<RawFd>> {
+    let listed = fs::read_dir("/proc/self/fd").context("cannot list the open files in /proc/self/fd")?;
+    let open: Vec<RawFd> = listed
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|fd| *fd > 2)
+        .collect();
+    // The listing had one of its own, which is closed by now.
+    Ok(open.into_iter().filter(|fd| fs::read_link(format!("/proc/self/fd/{fd}")).is_ok()).collect())
+}
 
 /// Forks the janitor. It begins its watch when this process has become the command, or has ended.
 ///
 /// # Errors
 /// If it cannot be made; the command would not be kept armed then.
-pub(super) fn leave_behind(cgroup: &Transient, link: PrivateLink) -> Result<()> {
+pub(super) fn leave_behind(cgroup: &Transient, link: PrivateLink, inherited: &[RawFd]) -> Result<()> {
     // Closed on exec: its end is the sign that the command runs.
     let (started, starting) = pipe2(nix::fcntl::OFlag::O_CLOEXEC).context("cannot make a pipe")?;
     let path = cgroup.path().to_owned();
     // SAFETY: this process has one thread, so the child inherits no lock that nobody will release.
     match unsafe { fork() }.context("cannot fork the process that cleans up")? {
         ForkResult::Parent { child } => {
-            let ended = waitpid(child, None).context("cannot wait for the process that cleans up")?;
-            if ended != WaitStatus::Exited(child, 0) {
-                bail!("cannot set up the process that cleans up behind the command ({ended:?})");
+            match waitpid(child, None) {
+                Ok(WaitStatus::Exited(_, 0)) => {}
+                // The caller has SIGCHLD ignored: the child has ended, how is not told.
+                Err(Errno::ECHILD) => {}
+                ended => bail!("cannot set up the process that cleans up behind the command ({ended:?})"),
             }
             // Stays open until exec or exit.
             std::mem::forget(starting);
@@ -41,7 +63,7 @@ pub(super) fn leave_behind(cgroup: &Transient, link: PrivateLink) -> Result<()> 
         }
         ForkResult::Child => {
             drop(starting);
-            let mut done = detach().is_ok();
+            let mut done = detach(inherited).is_ok();
             if done {
                 // Forked twice: the janitor's parent is gone, so the command inherits no child.
                 // SAFETY: as above.
@@ -59,14 +81,23 @@ pub(super) fn leave_behind(cgroup: &Transient, link: PrivateLink) -> Result<()> 
     }
 }
 
-/// Cuts the ties to the terminal and to the caller. All of it happens before the command can run: an interrupt
+/// Cuts the ties to the terminal and to the caller: session, signals, descriptors, directory. All of it happens before the command can run: an interrupt
 /// at the terminal is for the command alone.
-fn detach() -> Result<()> {
+fn detach(inherited: &[RawFd]) -> Result<()> {
     setsid()?;
+    for asking in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+        // SAFETY: to ignore a signal installs no handler.
+        unsafe { signal(asking, SigHandler::SigIgn) }?;
+    }
     let null = File::options().read(true).write(true).open("/dev/null")?;
     dup2_stdin(&null)?;
     dup2_stdout(&null)?;
     dup2_stderr(&null)?;
+    drop(null);
+    for descriptor in inherited {
+        // SAFETY: they were open before this program opened any, so nothing in it owns one.
+        unsafe { libc::close(*descriptor) };
+    }
     std::env::set_current_dir("/")?;
     Ok(())
 }
@@ -80,8 +111,7 @@ fn clean_up_after(cgroup: &Path, started: OwnedFd) -> Result<()> {
         let mut changed = [PollFd::new(events.as_fd(), PollFlags::POLLPRI)];
         poll(&mut changed, PollTimeout::NONE)?;
     }
-    fs::remove_dir(cgroup)?;
-    Ok(())
+    remove_emptied(cgroup)
 }
 
 /// Reads `cgroup.events`; what is read is what `poll` then reports a change of.

@@ -51,7 +51,7 @@ pub(super) fn one_in_the_way_is_reported_and_goes_on_alone() {
             drop(theirs);
             daemon.signal(Signal::SIGHUP).unwrap();
 
-            daemon.wait_line("ready").unwrap();
+            daemon.wait_line("ready: all policies").unwrap();
             assert_eq!(connect(host, governed), Connection { options: ARMED, replied: false }, "{case}");
             assert_eq!(objects::links(governed).len(), 1, "{case}");
             assert_eq!(host.status()["refused"].as_array().unwrap().len(), 0, "{case}");
@@ -111,7 +111,7 @@ pub(super) fn one_above_that_came_after_ours_does_not_end_ours() {
             assert_reported(host, &next, foreign.id());
             assert_eq!(objects::links(governed), ours, "the link that is there stays");
         } else {
-            next.wait_line("ready").unwrap();
+            next.wait_line("ready: all policies").unwrap();
             assert_eq!(next.text(Stream::Stderr).matches("replaced the program").count(), 1);
         }
         assert_eq!(connect(host, governed).options, ARMED, "{way:?}");

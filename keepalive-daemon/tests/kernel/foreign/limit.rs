@@ -26,7 +26,7 @@ pub(super) fn a_full_cgroup_is_reported_and_governed_once_there_is_room() {
     theirs.pop();
     daemon.signal(Signal::SIGHUP).unwrap();
 
-    daemon.wait_line("ready").unwrap();
+    daemon.wait_line("ready: all policies").unwrap();
     assert_eq!(connect(host, governed), Connection { options: ARMED, replied: true });
     assert_eq!(objects::attached(governed).len(), LIMIT);
 }

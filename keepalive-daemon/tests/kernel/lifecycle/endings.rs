@@ -28,7 +28,7 @@ pub(super) fn detaching_on_exit_leaves_nothing_in_the_kernel() {
     let mut command = host.command("run");
     command.arg("--detach-on-exit");
     let daemon = host.start_with(command);
-    daemon.wait_line("ready").unwrap();
+    daemon.wait_line("ready: all policies").unwrap();
     let link = objects::links(&app)[0];
     let (program, maps) = objects::pinned_program(&host.bpffs.path().join("keepalive/abi1/program"));
     let names: Vec<String> = maps.iter().map(|map| objects::map_name(*map)).collect();

@@ -54,7 +54,7 @@ pub(super) fn half_made_pins_are_completed_at_the_next_start() {
         ("the link was not pinned yet", |_, _, pins| fs::remove_file(pins.join("link")).unwrap()),
         ("a text was being replaced", |_, _, pins| symlink("app", pins.join("next_cgroup")).unwrap()),
         ("the policy's name was being replaced", |_, _, pins| {
-            symlink("all", pins.join("next_policy")).unwrap()
+            symlink("all", pins.join("next_policy")).unwrap();
         }),
         ("the policy's name was never written", |_, _, pins| fs::remove_file(pins.join("policy")).unwrap()),
         ("the policy was never written", |host, app, _| {

@@ -10,7 +10,7 @@ fn start_with_log(host: &Host) -> Process {
     let mut command = host.command("run");
     command.arg("--log-bpf");
     let daemon = host.start_with(command);
-    daemon.wait_line("ready").unwrap();
+    daemon.wait_line("ready: all policies").unwrap();
     daemon
 }
 

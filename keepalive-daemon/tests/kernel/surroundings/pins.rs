@@ -33,7 +33,7 @@ pub(super) fn a_bpffs_that_is_none_is_refused() {
     let plain = host.directory().to_str().unwrap();
     let missing = format!("{plain}/missing");
     for (bpffs, says) in [(plain, "is not a bpffs"), (&missing, "cannot read the bpffs")] {
-        let says = [bpffs, says, "mount -t bpf bpf", "--bpffs"];
+        let says = [bpffs, says, "mount -t bpf -o mode=0700 bpf", "--bpffs"];
         let flags = ["--cgroup-root", root, "--api-socket", socket.to_str().unwrap(), "--bpffs", bpffs];
         let verb = |verb| {
             let mut command = Command::new(PROGRAM);
@@ -46,7 +46,7 @@ pub(super) fn a_bpffs_that_is_none_is_refused() {
         refused(bpffs, verb("cleanup").args(["--cgroup-root", root]), 1, &says);
         let probed = String::from_utf8(verb("probe").output().unwrap().stdout).unwrap();
         let row = probed.lines().find(|line| line.starts_with("bpffs ")).unwrap();
-        assert!(row.contains("missing") && row.contains("mount -t bpf bpf"), "{row}");
+        assert!(row.contains("missing") && row.contains("mount -t bpf -o mode=0700 bpf"), "{row}");
 
         assert_free(&app, bpffs);
     }
