@@ -31,7 +31,7 @@ impl Cause {
     /// Why it led to an action, for the log.
     const fn why(self, action: &Action) -> &'static str {
         match (self, action) {
-            (_, Action::Replace(_)) => "it ran the program of another version",
+            (_, Action::Replace(_)) => "it ran another program than this daemon's",
             (Self::Start, _) => "the daemon started",
             (Self::Cgroups, Action::Attach(_)) => "the cgroup appeared",
             (Self::Cgroups, Action::Detach(_)) => "the cgroup is gone",

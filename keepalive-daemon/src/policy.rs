@@ -93,7 +93,7 @@ impl fmt::Display for Source {
     }
 }
 
-/// Reads the policies of one file. `file` is its name in messages; documents without content are skipped.
+/// Reads the policies of one file. `file` is its name in messages; documents without content are skipped, but a file without even a comment is a mistake.
 /// Whether names are unique is for [`PolicySet::new`] to say, which sees all files.
 ///
 /// # Errors
@@ -101,8 +101,16 @@ impl fmt::Display for Source {
 /// All mistakes of all documents in the order of the text (the first hundred of them), or the one that keeps
 /// the text from being read as YAML.
 pub fn parse(file: &str, text: &str, limits: &Limits) -> Result<Vec<Policy>, Vec<Diagnostic>> {
+    if text.trim_start_matches('\u{feff}').trim().is_empty() {
+        return Err(vec![Diagnostic::of_file(file, empty_file())]);
+    }
     let documents = document::read(file, text).map_err(|diagnostic| vec![diagnostic])?;
     validate::policies(file, &documents, limits)
+}
+
+/// A file that somebody is about to write, or wrote half of, must not count as one without policies.
+fn empty_file() -> Fault {
+    Fault::new("the file is empty", "remove it, or say that it is meant so with a comment (`# no policies`)")
 }
 
 #[cfg(test)]

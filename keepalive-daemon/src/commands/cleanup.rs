@@ -66,8 +66,11 @@ pub(crate) fn run(options: &Options) -> Result<Verdict> {
     let mut removed = Removed::default();
     let pins = kernel::remove_all(&bpffs.bpffs, |what, path| removed.add(what, path));
     let cgroups = remove_left_by_exec(cgroup_root.cgroup_root.as_deref(), &mut removed);
-    report::print(&removed, output.output)?;
-    pins.and(cgroups).map(|()| Verdict::Good)
+    let done = pins.and(cgroups);
+    if done.is_ok() || !removed.removed.is_empty() {
+        report::print(&removed, output.output)?;
+    }
+    done.map(|()| Verdict::Good)
 }
 
 /// Removes the cgroups of killed `exec`s. One with a process in it is in use: the kernel refuses to remove it.

@@ -7,6 +7,7 @@ use std::{
     ffi::OsString,
     io,
     os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
     process::{Command, ExitCode},
     time::Duration,
 };
@@ -17,7 +18,6 @@ use keepalive_ebpf::{Direction, Mode, Policy};
 
 use super::failure;
 use crate::{
-    cli::BpffsArg,
     kernel::{Cgroup, Private},
     policy::{Limits, MODES, TimerSpec, UserTimeout, parse_duration},
     workloads::Transient,
@@ -48,11 +48,14 @@ pub(crate) struct Options {
     /// [default: left to the command].
     #[arg(long, value_name = "DURATION")]
     user_timeout: Option<UserTimeout>,
-    /// What to do to a connection for which the command asks for keep-alive itself.
+    /// Monitor, FillMissing or Tighten: what to do to a connection for which the command asks for keep-alive
+    /// itself.
     #[arg(long, value_name = "MODE", default_value = "Tighten", value_parser = mode)]
     mode: Mode,
-    #[command(flatten)]
-    bpffs: BpffsArg,
+    /// The bpffs of the daemon, if one runs: by it this command's values win over those of a policy for a cgroup
+    /// above. Not needed without a daemon.
+    #[arg(long, value_name = "DIR", env = "KEEPALIVE_BPFFS", default_value = "/sys/fs/bpf")]
+    bpffs: PathBuf,
     /// The command and its arguments.
     #[arg(value_name = "COMMAND", required = true, last = true)]
     command: Vec<OsString>,
@@ -82,12 +85,7 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
-fn start(
-    timers: &TimerSpec,
-    mode: Mode,
-    bpffs: &BpffsArg,
-    command: &[OsString],
-) -> Result<Infallible, Failure> {
+fn start(timers: &TimerSpec, mode: Mode, bpffs: &Path, command: &[OsString]) -> Result<Infallible, Failure> {
     let inherited = janitor::inherited()?;
     // Whoever may run this may flood nobody but himself: the kernel's own floor.
     let limits = Limits { min_idle: Duration::from_secs(1) };
@@ -97,7 +95,7 @@ fn start(
     })?;
     // A claim costs a little per connection, and whether an ancestor is governed can change at any time.
     let policy = Policy::new(mode, Direction::Both, timers, true);
-    let mut kernel = Private::load(&bpffs.bpffs)?;
+    let mut kernel = Private::load(bpffs)?;
     let cgroup = Transient::create()?;
     let link = kernel
         .attach(Cgroup { root: cgroup.path(), path: "", id: cgroup.id() }, &policy)

@@ -20,7 +20,7 @@ use crate::{
 /// Show what this kernel and these privileges allow, and what is missing.
 ///
 /// Tries things rather than asks for versions: it attaches the program to a cgroup of its own and makes a
-/// connection to itself. Exits with 1 if something is missing without which nothing works.
+/// connection to itself. Exits with 1 if something is missing without which `run` does not work.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Options {
     #[command(flatten)]
@@ -100,7 +100,7 @@ pub(crate) fn run(options: &Options) -> Result<Verdict> {
         ),
         Check::required(
             "bpffs",
-            "keeps policies in force without the daemon",
+            "`run`, which pins what it attaches; `exec` needs none",
             kernel::check_bpffs(&bpffs.bpffs).map(|()| bpffs.bpffs.display().to_string()),
         ),
         btf(),

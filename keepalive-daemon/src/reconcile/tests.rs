@@ -9,6 +9,9 @@ const LIMITS: Limits = Limits { min_idle: std::time::Duration::from_secs(1) };
 
 /// Policies of these names and globs, idle 60 s each.
 fn policies(named: &[(&str, &str)]) -> PolicySet {
+    if named.is_empty() {
+        return PolicySet::empty();
+    }
     let documents = named.iter().map(|(name, glob)| {
         format!(
             "apiVersion: keepalive.dev/v1alpha1\nkind: ClusterKeepalivePolicy\nmetadata: {{name: {name}}}\n\

@@ -136,10 +136,19 @@ impl Refusal {
     }
 }
 
+impl Status {
+    /// Puts the cgroups in the order of their paths.
+    pub(crate) fn sorted(mut self) -> Self {
+        self.cgroups.sort_by(|one, other| one.path.cmp(&other.path));
+        self.refused.sort_by(|one, other| one.path.cmp(&other.path));
+        self
+    }
+}
+
 impl ForPeople for Status {
     fn for_people(&self) -> String {
         let mut text = self.daemon.as_ref().map_or_else(
-            || "no daemon answers; this is what is pinned, and in force\n".to_owned(),
+            || "no daemon answers on --api-socket; this is what is pinned, and in force\n".to_owned(),
             ForPeople::for_people,
         );
         if self.cgroups.is_empty() {

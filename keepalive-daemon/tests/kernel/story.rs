@@ -76,7 +76,7 @@ fn the_answer_arrives_under_a_policy() {
     run.args(["run", "--min-idle", "1s", "--policies"]).arg(host.policies());
     run.arg("--bpffs").arg(host.bpffs.path()).arg("--api-socket").arg(host.socket());
     let daemon = host.start_with(run);
-    daemon.wait_line("ready").unwrap();
+    daemon.wait_line("ready: all policies").unwrap();
 
     play(&story, &[], true, &Ending::Answered);
 

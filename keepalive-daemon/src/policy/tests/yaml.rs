@@ -56,9 +56,16 @@ fn a_byte_order_mark_and_carriage_returns_change_nothing() {
 
 #[test]
 fn files_without_content_have_no_policies() {
-    for text in ["", "\n", "# only a comment\n", "---\n", "---\n...\n", "~\n", "\u{feff}", "---\n# a\n---\n"]
-    {
+    for text in ["# only a comment\n", "---\n", "---\n...\n", "~\n", "---\n# a\n---\n"] {
         assert_eq!(accepted(text), [], "{text:?}");
+    }
+}
+
+#[test]
+fn an_empty_file_may_be_half_of_one_and_is_a_mistake() {
+    for text in ["", "\n", " \n\t\n", "\u{feff}"] {
+        let found = refused(text).concat();
+        assert!(found.contains("the file is empty") && found.contains("remove it"), "{text:?}: {found}");
     }
 }
 

@@ -116,7 +116,7 @@ pub(super) fn the_inner_policy_governs_while_the_programs_are_replaced() {
             let mut command = host.command("run");
             command.args(flags);
             let daemon = host.start_with(command);
-            daemon.wait_line("ready").unwrap();
+            daemon.wait_line("ready: all policies").unwrap();
             wait_lines(&daemon, 0, "replaced the program", 2);
         }
     }

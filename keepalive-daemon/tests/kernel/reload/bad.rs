@@ -98,6 +98,8 @@ pub(super) fn a_writer_that_does_not_close_is_reported_and_waited_for() {
 
     daemon.wait_line_from(mark, "changed the policy").unwrap();
     assert_eq!(fresh(&host, &app), armed(300));
+    // Half of it is no YAML: to read it would have been an error.
+    assert_eq!(count(&daemon, "cannot use the policies"), 0);
 }
 
 pub(super) fn a_bad_directory_at_the_start_leaves_the_pins_in_force() {

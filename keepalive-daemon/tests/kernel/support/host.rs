@@ -85,7 +85,7 @@ impl Host {
     /// Starts the daemon and waits until everything is in force.
     pub(crate) fn start(&self) -> Process {
         let daemon = self.start_with(self.command("run"));
-        daemon.wait_line("ready").unwrap();
+        daemon.wait_line("ready: all policies").unwrap();
         daemon
     }
 

@@ -70,7 +70,7 @@ pub(super) fn a_missing_policy_directory_is_waited_for() {
     assert_eq!(host.run("status", &[]).status.code(), Some(1));
     assert_free(&app, "without policies");
     fs::rename(&elsewhere, &policies).unwrap();
-    daemon.wait_line("ready").unwrap();
+    daemon.wait_line("ready: all policies").unwrap();
     let mut peer = host.peer(&app);
     let pair = peer.pair();
     assert_eq!(peer.options(pair.client), options(true, 61, 13, 5, 0));
@@ -96,7 +96,7 @@ pub(super) fn too_few_open_files_are_refused() {
     let many: Vec<_> = (0..200).map(|number| host.cgroup(&format!("many/{number}"))).collect();
     host.write_policies("many.yaml", &crate::support::document("many", "many/*", super::KEEPALIVE));
     let daemon = host.start_with(limited(64));
-    daemon.wait_line("ready").unwrap();
+    daemon.wait_line("ready: all policies").unwrap();
     for cgroup in [&app, &many[0], &many[199]] {
         let mut peer = host.peer(cgroup);
         let pair = peer.pair();

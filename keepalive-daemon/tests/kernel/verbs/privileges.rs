@@ -92,7 +92,7 @@ pub(super) fn two_capabilities_suffice() {
     let reduced = |command: &Command| with_privileges(TWO, command);
 
     let daemon = host.start_with(reduced(&host.command("run")));
-    daemon.wait_line("ready").unwrap();
+    daemon.wait_line("ready: all policies").unwrap();
 
     let status = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
     assert!(status.contains(&format!("CapEff:\t{:016x}", 1_u64 << 39 | 1 << 12)), "{status}");
@@ -109,7 +109,7 @@ pub(super) fn two_capabilities_suffice() {
     drop(daemon);
     let daemon = host.start_with(reduced(&host.command("run")));
     daemon.wait_line("adopted").unwrap();
-    daemon.wait_line("ready").unwrap();
+    daemon.wait_line("ready: all policies").unwrap();
     let pair = peer.pair();
     assert_eq!(peer.options(pair.client), options(true, 62, 13, 5, 0));
     drop(daemon);
@@ -132,7 +132,7 @@ pub(super) fn the_log_of_connections_needs_one_capability_more() {
 
     let refused = with_privileges(TWO, &run).output().unwrap();
     let daemon = Process::spawn("the daemon", with_privileges(THREE, &run)).unwrap();
-    daemon.wait_line("ready").unwrap();
+    daemon.wait_line("ready: all policies").unwrap();
 
     assert_eq!(refused.status.code(), Some(1));
     let said = stderr(&refused);
