@@ -20,9 +20,9 @@ pub struct Options {
     /// Only the tests that need root and a kernel.
     #[arg(long)]
     kernel: bool,
-    /// Only the tests whose names contain one of these.
+    /// Only the tests whose names contain this.
     #[arg(value_name = "FILTER")]
-    filters: Vec<String>,
+    filter: Option<String>,
 }
 
 /// Runs the tests and tells, at the end, all that failed.
@@ -30,15 +30,15 @@ pub struct Options {
 /// # Errors
 ///
 /// If a test fails, a prerequisite is missing, or the filter fits no test.
-pub fn run(Options { unit, kernel, filters }: Options) -> Result<()> {
+pub fn run(Options { unit, kernel, filter }: Options) -> Result<()> {
     let mut failures = Failures::new();
     let mut groups = Vec::new();
     setup::ebpf_toolchain()?;
     if !kernel {
-        groups.extend(failures.check("unit tests", unit_tests(&filters)));
+        groups.extend(failures.check("unit tests", unit_tests(filter.as_deref())));
     }
     if !unit {
-        groups.extend(failures.check("kernel tests", kernel_tests(&filters)));
+        groups.extend(failures.check("kernel tests", kernel_tests(filter.as_deref())));
     }
     for group in &groups {
         console::result(group);
@@ -47,18 +47,18 @@ pub fn run(Options { unit, kernel, filters }: Options) -> Result<()> {
         }
     }
     if failures.is_empty() && groups.iter().all(Group::is_empty) {
-        failures.add("tests", if filters.is_empty() { "there are none" } else { "none has such a name" });
+        failures.add("tests", if filter.is_none() { "there are none" } else { "none has such a name" });
     }
     failures.finish()
 }
 
-fn unit_tests(filters: &[String]) -> Result<Group> {
+fn unit_tests(filter: Option<&str>) -> Result<Group> {
     let mut command = workspace::cargo();
-    command.args(["test", "--locked", "--workspace", "--no-fail-fast", "--"]).args(filters);
+    command.args(["test", "--locked", "--workspace", "--no-fail-fast", "--"]).args(filter);
     run_group("unit tests", &mut command)
 }
 
-fn kernel_tests(filters: &[String]) -> Result<Group> {
+fn kernel_tests(filter: Option<&str>) -> Result<Group> {
     setup::test_tools()?;
     check_kernel()?;
     // In this order: both put their program in one place, and what is found there later is the daemon itself.
@@ -66,7 +66,7 @@ fn kernel_tests(filters: &[String]) -> Result<Group> {
     build::daemon()?;
     let tests = kernel_test_program()?;
     let mut command = Command::new(tests);
-    command.arg("--ignored").args(filters);
+    command.arg("--ignored").args(filter);
     command.env("KEEPALIVE_NEXT_DAEMON", next_daemon).current_dir(workspace::root().join("keepalive-daemon"));
     run_group("kernel tests", &mut process::as_root(&command)?)
 }
