@@ -1,6 +1,7 @@
 //! `exec`: the sockets of the command, what the command finds around it, and what is left behind.
 
 mod ending;
+mod helper;
 mod refusal;
 mod values;
 
@@ -18,6 +19,10 @@ use self::{
         a_killed_command_leaves_nothing, an_interrupt_at_the_terminal_reaches_the_command_alone,
         the_end_of_the_command_is_that_of_exec,
     },
+    helper::{
+        a_caller_that_does_not_care_for_its_children_is_served_too,
+        cgroups_that_the_command_made_go_with_its_own, what_asks_a_whole_unit_to_end_does_not_end_the_helper,
+    },
     refusal::{
         values_out_of_range_run_nothing, without_a_right_to_make_cgroups_nothing_runs,
         without_capabilities_nothing_runs,
@@ -30,9 +35,11 @@ use self::{
 use crate::support::{Host, Peer};
 
 crate::tests!(
+    a_caller_that_does_not_care_for_its_children_is_served_too,
     a_grandchild_is_armed_as_long_as_it_lives_and_the_cgroup_goes_with_it,
     a_killed_command_leaves_nothing,
     an_interrupt_at_the_terminal_reaches_the_command_alone,
+    cgroups_that_the_command_made_go_with_its_own,
     flags_and_variables_become_options,
     it_needs_no_bpffs,
     it_wins_over_the_policy_of_its_cgroup,
@@ -40,6 +47,7 @@ crate::tests!(
     the_command_finds_everything_as_without_exec,
     the_end_of_the_command_is_that_of_exec,
     values_out_of_range_run_nothing,
+    what_asks_a_whole_unit_to_end_does_not_end_the_helper,
     without_a_right_to_make_cgroups_nothing_runs,
     without_capabilities_nothing_runs,
 );

@@ -12,6 +12,7 @@ use self::{
     hierarchy::{a_cgroup_root_that_is_none_is_refused, a_host_without_cgroup2_is_refused},
     pins::{
         a_bpffs_that_is_none_is_refused, a_bpffs_that_only_reads_is_refused_and_tried_again,
+        a_pin_directory_that_others_could_have_made_is_refused_and_left_alone,
         foreign_maps_in_the_place_of_ours_are_refused, litter_among_the_pins_is_collected,
         something_else_in_the_place_of_a_link_is_refused,
         something_else_in_the_place_of_the_program_is_replaced, who_may_not_look_is_told_so,
@@ -26,6 +27,7 @@ use crate::support::{Host, document, objects};
 crate::tests!(
     a_bpffs_that_is_none_is_refused,
     a_bpffs_that_only_reads_is_refused_and_tried_again,
+    a_pin_directory_that_others_could_have_made_is_refused_and_left_alone,
     a_cgroup_root_that_is_none_is_refused,
     a_control_socket_that_cannot_be_is_refused,
     a_host_without_cgroup2_is_refused,

@@ -28,6 +28,7 @@ pub(super) fn a_mistake_leaves_the_last_good_policies_and_says_where_it_is() {
         assert!(at.contains(field), "{what}: {at}");
         daemon.wait_line_from(mark, help).unwrap();
         let told = host.status()["daemon"]["policyError"].as_str().unwrap().to_owned();
+        assert_eq!(host.run("status", &[]).status.code(), Some(1));
         assert!(told.contains(place) && told.contains(field) && told.contains(help), "{what}: {told}");
         let table = String::from_utf8(host.run("status", &[]).stdout).unwrap();
         assert!(table.contains(place), "{what}: {table}");

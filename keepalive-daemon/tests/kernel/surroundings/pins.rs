@@ -1,6 +1,11 @@
 //! A bpffs that is none, that only reads, or that holds what is not ours.
 
-use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt as _, symlink},
+    path::Path,
+    process::Command,
+};
 
 use nix::{
     mount::{MsFlags, mount},
@@ -49,6 +54,29 @@ pub(super) fn a_bpffs_that_is_none_is_refused() {
         assert!(row.contains("missing") && row.contains("mount -t bpf -o mode=0700 bpf"), "{row}");
 
         assert_free(&app, bpffs);
+    }
+}
+
+pub(super) fn a_pin_directory_that_others_could_have_made_is_refused_and_left_alone() {
+    let (host, app) = host_with_app("planted");
+    let planted = host.bpffs.path().join("keepalive");
+    let elsewhere = host.directory().join("elsewhere");
+    fs::create_dir_all(elsewhere.join("precious")).unwrap();
+    let plants: [(&str, &dyn Fn()); 2] = [
+        ("a link to elsewhere", &|| symlink(&elsewhere, &planted).unwrap()),
+        ("a directory that all may write to", &|| {
+            fs::remove_file(&planted).unwrap();
+            fs::create_dir_all(planted.join("precious")).unwrap();
+            fs::set_permissions(&planted, fs::Permissions::from_mode(0o777)).unwrap();
+        }),
+    ];
+    for (what, plant) in plants {
+        plant();
+        for verb in ["run", "cleanup"] {
+            refused(what, &mut host.command(verb), 1, &["was not made by this daemon", "remove it"]);
+        }
+        assert!(planted.join("precious").is_dir(), "{what}");
+        assert_free(&app, what);
     }
 }
 
