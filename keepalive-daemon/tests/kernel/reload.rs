@@ -20,7 +20,10 @@ use self::{
         a_change_takes_effect_for_new_connections, a_glob_that_matches_nothing_is_warned_of,
         a_removed_file_detaches_and_clears_the_storage, sighup_reads_what_no_event_tells_of,
     },
-    storm::many_changes_in_a_row_show_only_values_that_some_file_had,
+    storm::{
+        many_changes_in_a_row_show_only_values_that_some_file_had,
+        whoever_makes_cgroups_without_a_pause_does_not_hold_up_a_change,
+    },
 };
 use crate::{
     peer::Options,
@@ -40,6 +43,7 @@ crate::tests!(
     duplicate_names_across_files_are_refused,
     many_changes_in_a_row_show_only_values_that_some_file_had,
     sighup_reads_what_no_event_tells_of,
+    whoever_makes_cgroups_without_a_pause_does_not_hold_up_a_change,
 );
 
 /// A policy for the cgroup `app`, told from others by its idle time.

@@ -1,6 +1,12 @@
 //! Many changes in a row.
 
-use super::{fresh, governed};
+use std::{
+    fs,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+
+use super::{armed, fresh, governed, policy};
 use crate::{
     peer::Options,
     support::{Prober, document, options},
@@ -36,4 +42,26 @@ pub(super) fn many_changes_in_a_row_show_only_values_that_some_file_had() {
     assert!(seen.iter().all(|options| known.contains(options)), "{seen:?}");
     assert!(seen.len() > 10, "the changes were seen while they happened: {seen:?}");
     assert_eq!(fresh(&host, &app), values(CHANGES - 1).1);
+}
+
+pub(super) fn whoever_makes_cgroups_without_a_pause_does_not_hold_up_a_change() {
+    let (host, app, daemon) = governed("restless");
+    let mark = daemon.mark();
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let restless = host.root.path().join("restless");
+            while !stop.load(Ordering::Relaxed) {
+                fs::create_dir(&restless).unwrap();
+                fs::remove_dir(&restless).unwrap();
+            }
+        });
+
+        host.write_policies("p.yaml", &policy(200));
+        let changed = daemon.wait_line_from(mark, "changed the policy");
+
+        stop.store(true, Ordering::Relaxed);
+        changed.unwrap();
+    });
+    assert_eq!(fresh(&host, &app), armed(200));
 }
