@@ -1,12 +1,13 @@
 //! The command line.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
     commands::{self, failure},
     logging,
+    policy::{Limits, parse_duration},
     report::Output,
 };
 
@@ -67,6 +68,26 @@ pub(crate) struct SocketArg {
         default_value = "/run/keepalive/keepalive.sock"
     )]
     pub(crate) api_socket: PathBuf,
+}
+
+/// How low `idle` may be.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct MinIdleArg {
+    /// The smallest `idle` a policy may ask for: how often, at most, an idle connection is probed.
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "KEEPALIVE_MIN_IDLE",
+        default_value = "5s",
+        value_parser = |text: &str| parse_duration(text)
+    )]
+    min_idle: Duration,
+}
+
+impl MinIdleArg {
+    pub(crate) const fn limits(self) -> Limits {
+        Limits { min_idle: self.min_idle }
+    }
 }
 
 /// How a listing is printed.

@@ -20,8 +20,6 @@ use crate::{
     process,
 };
 
-mod cgroup;
-
 /// Where `ip netns` keeps the names.
 const NETNS: &str = "/run/netns";
 
@@ -49,7 +47,7 @@ pub fn run(Options { dry_run }: Options) -> Result<()> {
     let mut removable = 0;
     // Processes first: they hold the rest.
     let kinds: [Kind; 3] = [
-        ("control group", lab::cgroup2_root()?, cgroup::remove),
+        ("control group", lab::cgroup2_root()?, lab::remove_cgroup),
         ("network namespace", PathBuf::from(NETNS), delete_netns),
         ("BPF file system", PathBuf::from(MOUNTS), unmount),
     ];

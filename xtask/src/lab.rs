@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 pub use bpffs::Bpffs;
 pub use capture::Capture;
+pub(crate) use cgroup::remove_tree as remove_cgroup;
 pub use cgroup::{Cgroup, InCgroup, cgroup2_root};
 pub use nat::{Flow, Nat};
 pub use netns::{End, Netns, veth};

@@ -1,6 +1,6 @@
 //! `policy …`: what can be said of policies without a kernel.
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -8,12 +8,8 @@ use serde::Serialize;
 
 use super::failure::Verdict;
 use crate::{
-    cli::OutputArg,
-    policy::{
-        Limits,
-        directory::{self, FileReport},
-        parse_duration,
-    },
+    cli::{MinIdleArg, OutputArg},
+    policy::directory::{self, FileReport},
     report::{self, ForPeople},
 };
 
@@ -31,15 +27,8 @@ pub(crate) struct Validate {
     /// Files, or directories of policy files; together they are checked as one directory.
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// The smallest `idle` a policy may ask for, as given to `run`.
-    #[arg(
-        long,
-        value_name = "DURATION",
-        env = "KEEPALIVE_MIN_IDLE",
-        default_value = "5s",
-        value_parser = |text: &str| parse_duration(text)
-    )]
-    min_idle: Duration,
+    #[command(flatten)]
+    min_idle: MinIdleArg,
     #[command(flatten)]
     output: OutputArg,
 }
@@ -73,7 +62,7 @@ pub(crate) fn run(verb: Verb) -> Result<Verdict> {
 
 fn validate(options: &Validate) -> Result<Verdict> {
     let Validate { files, min_idle, output } = options;
-    let files = directory::check(files, &Limits { min_idle: *min_idle });
+    let files = directory::check(files, &min_idle.limits());
     let valid = files.iter().all(|report| report.problems.is_empty());
     report::print(&Validation { valid, files }, output.output)?;
     Ok(if valid { Verdict::Good } else { Verdict::Bad })

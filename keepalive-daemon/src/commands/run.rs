@@ -1,6 +1,6 @@
 //! `run`: the daemon.
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
@@ -8,9 +8,8 @@ use nix::sys::resource::{Resource, getrlimit};
 
 use crate::{
     app::{self, Config},
-    cli::{BpffsArg, CgroupRootArg, SocketArg},
+    cli::{BpffsArg, CgroupRootArg, MinIdleArg, SocketArg},
     logging,
-    policy::{Limits, parse_duration},
 };
 
 /// Run the daemon: follow policies and cgroups, and attach.
@@ -29,19 +28,12 @@ pub(crate) struct Options {
     bpffs: BpffsArg,
     #[command(flatten)]
     socket: SocketArg,
-    /// The smallest `idle` a policy may ask for: how often, at most, an idle connection is probed.
-    #[arg(
-        long,
-        value_name = "DURATION",
-        env = "KEEPALIVE_MIN_IDLE",
-        default_value = "5s",
-        value_parser = |text: &str| parse_duration(text)
-    )]
-    min_idle: Duration,
+    #[command(flatten)]
+    min_idle: MinIdleArg,
     /// Detach from all cgroups and remove all pins at the end, rather than leave the policies in force.
     #[arg(long, env = "KEEPALIVE_DETACH_ON_EXIT")]
     detach_on_exit: bool,
-    /// Log a line for each connection, written by the eBPF program; for debugging.
+    /// Log a line for each connection of the policy's direction, written by the eBPF program; for debugging.
     #[arg(long, env = "KEEPALIVE_LOG_BPF")]
     pub(crate) log_bpf: bool,
     /// How log lines look.
@@ -58,7 +50,7 @@ pub(crate) fn run(options: Options) -> Result<()> {
         cgroup_root: cgroup_root.cgroup_root,
         bpffs: bpffs.bpffs,
         api_socket: socket.api_socket,
-        limits: Limits { min_idle },
+        limits: min_idle.limits(),
         log_bpf,
         detach_on_exit,
     };

@@ -128,7 +128,8 @@ impl InCgroup for Command {
     }
 }
 
-fn remove_tree(path: &Path) -> Result<()> {
+/// Kills what runs in the group `path` and below, and removes it; one that is gone is as good.
+pub(crate) fn remove_tree(path: &Path) -> Result<()> {
     if !path.exists() {
         return Ok(());
     }
