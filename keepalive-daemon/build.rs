@@ -1,4 +1,5 @@
-//! Compiles the eBPF program, with a compiler and a linker of its own, into `OUT_DIR/keepalive`.
+//! Compiles the eBPF program, with a compiler and a linker of its own, into `OUT_DIR/keepalive`, and makes the
+//! client of the container runtime interface from its description.
 
 use std::{
     env, fs,
@@ -19,8 +20,11 @@ const PACKAGE: &str = "keepalive-ebpf";
 /// The name of the object in `OUT_DIR`: that of the package's binary.
 const OBJECT: &str = "keepalive";
 
+/// The description of the container runtime interface, as Kubernetes publishes it.
+const CRI: &str = "proto/cri-v1.proto";
+
 fn main() {
-    if let Err(error) = build() {
+    if let Err(error) = cri().and_then(|()| build()) {
         // Not a failing exit: cargo would print everything that the script has said so far.
         println!("cargo::error={}", format!("{error:#}").replace('\n', " "));
     }
@@ -51,6 +55,18 @@ fn build() -> Result<()> {
     let package = Package { name: PACKAGE, root_dir, features, ..Package::default() };
     aya_build::build_ebpf([package], Toolchain::Custom(&pins.toolchain))
         .context("the eBPF program was not built; the compiler's messages are above")
+}
+
+/// Without protoc, which few machines have.
+fn cri() -> Result<()> {
+    println!("cargo::rerun-if-changed={CRI}");
+    let description = protox::compile([CRI], ["proto"]).with_context(|| format!("cannot read {CRI}"))?;
+    tonic_prost_build::configure()
+        .build_server(false)
+        // Thousands of lines of comments that are none of this project's.
+        .disable_comments(["."])
+        .compile_fds(description)
+        .with_context(|| format!("cannot make a client of {CRI}"))
 }
 
 /// What the root manifest says under `[workspace.metadata.setup]`.

@@ -12,14 +12,15 @@ use tokio::{
 use tracing::{error, info, warn};
 
 use crate::{
+    answers::State,
     api::server::{self, Question},
     governor::{Cause, Governor},
     kernel::{self, Held, Kernel},
     policy::{Limits, PolicySet, directory},
     policy_files::PolicyFiles,
     readiness::{Readiness, Task},
-    report::status,
-    workloads::{CgroupTree, cgroup2_root},
+    report::{health::Health, policies::PolicyList, status},
+    workloads::{Change, CriSocket, Node, cgroup2_root},
 };
 
 /// How often the tree and the pins are read from scratch: a backstop for what gives no event (a foreign
@@ -29,45 +30,48 @@ const RESYNC: Duration = Duration::from_secs(60);
 
 /// What the daemon is told at its start.
 #[derive(Clone, Debug)]
-pub struct Config {
+pub(crate) struct Config {
     /// The directory of policy documents.
-    pub policies: PathBuf,
+    pub(crate) policies: PathBuf,
     /// The directory that cgroup paths are relative to; found if absent.
-    pub cgroup_root: Option<PathBuf>,
+    pub(crate) cgroup_root: Option<PathBuf>,
     /// Where the bpffs is mounted.
-    pub bpffs: PathBuf,
+    pub(crate) bpffs: PathBuf,
+    /// The container runtime to ask for pods.
+    pub(crate) runtime: CriSocket,
     /// The control socket.
-    pub api_socket: PathBuf,
+    pub(crate) api_socket: PathBuf,
     /// Bounds on what policies may ask for.
-    pub limits: Limits,
+    pub(crate) limits: Limits,
     /// Whether the program writes a log line a connection.
-    pub log_bpf: bool,
+    pub(crate) log_bpf: bool,
     /// Whether to detach from all cgroups at the end rather than leave the policies in force.
-    pub detach_on_exit: bool,
+    pub(crate) detach_on_exit: bool,
 }
 
 /// Runs the daemon until it is told to stop.
 ///
 /// # Errors
 /// If it cannot start, or can no longer follow what it governs; what is in force stays so.
-pub async fn run(config: Config) -> Result<()> {
-    let Config { policies, cgroup_root, bpffs, api_socket, limits, log_bpf, detach_on_exit } = config;
+pub(crate) async fn run(config: Config) -> Result<()> {
+    let Config { policies, cgroup_root, bpffs, runtime, api_socket, limits, log_bpf, detach_on_exit } =
+        config;
     let root = cgroup2_root(cgroup_root.as_deref())?;
     // What leaves no trace comes first.
     let files = PolicyFiles::open(&policies)?;
-    let tree = CgroupTree::open(&root)?;
+    let node = Node::open(&root, runtime)?;
     let held = Held::take(&bpffs)?;
     let (_socket, mut questions) = server::serve(&api_socket)?;
     let kernel = Kernel::open(held, log_bpf)?;
     info!(cgroup_root = %root.display(), bpffs = %bpffs.display(), policies = %policies.display(), "started");
-    let governor = Governor::new(kernel, root, tree.paths())?;
+    let governor = Governor::new(kernel, root, node.cgroups())?;
     let mut daemon = Daemon {
         directory: policies,
         limits,
         policies: None,
         policy_error: None,
         files,
-        tree,
+        node,
         governor,
         readiness: Readiness::new(),
     };
@@ -91,7 +95,7 @@ struct Daemon {
     policies: Option<PolicySet>,
     policy_error: Option<String>,
     files: PolicyFiles,
-    tree: CgroupTree,
+    node: Node,
     governor: Governor,
     readiness: Readiness,
 }
@@ -109,10 +113,10 @@ impl Daemon {
         tell_systemd();
         loop {
             tokio::select! {
-                changed = self.tree.changed() => {
-                    changed?;
-                    self.reconcile(Cause::Cgroups);
-                }
+                changed = self.node.changed() => self.reconcile(match changed? {
+                    Change::Cgroups => Cause::Cgroups,
+                    Change::Pods => Cause::Pods,
+                }),
                 changed = self.files.changed() => {
                     changed?;
                     self.reload();
@@ -124,10 +128,7 @@ impl Daemon {
                     self.resync()?;
                 }
                 _ = resync.tick() => self.resync()?,
-                Some(question) = questions.recv() => {
-                    // The client may have gone away meanwhile; there is nobody to tell then.
-                    let _ = question.send(self.status());
-                }
+                Some(question) = questions.recv() => self.answer(question),
                 _ = terminate.recv() => return Ok(()),
                 _ = interrupt.recv() => return Ok(()),
             }
@@ -139,9 +140,9 @@ impl Daemon {
         match directory::load(&self.directory, &self.limits) {
             Ok(policies) => {
                 info!(policies = policies.len(), directory = %self.directory.display(), "read the policies");
-                for unmatched in policies.unmatched(self.tree.paths().keys().map(String::as_str)) {
+                for unmatched in policies.unmatched(self.node.cgroups().keys().map(String::as_str)) {
                     warn!(
-                        policy = unmatched.policy, glob = unmatched.glob, at = %unmatched.source,
+                        policy = %unmatched.policy, glob = unmatched.glob, at = %unmatched.source,
                         "no cgroup matches; the policy takes effect as soon as one does"
                     );
                 }
@@ -160,16 +161,21 @@ impl Daemon {
 
     fn reconcile(&mut self, cause: Cause) {
         let Some(policies) = &self.policies else { return };
-        if self.governor.reconcile(policies, self.tree.paths(), cause) {
-            self.readiness.done(Task::GovernCgroups);
+        let pods = self.node.pods();
+        let in_force = self.governor.reconcile(policies, self.node.cgroups(), pods, cause);
+        if pods.is_some() || !policies.selects_pods() {
+            self.readiness.done(Task::LearnPods);
+            if in_force {
+                self.readiness.done(Task::GovernCgroups);
+            }
         }
     }
 
     /// Reads the tree and the pins from scratch, whatever the events said.
     fn resync(&mut self) -> Result<()> {
         self.files.watch_again();
-        self.tree.scan()?;
-        match self.governor.refresh(self.tree.paths()) {
+        self.node.scan()?;
+        match self.governor.refresh(self.node.cgroups()) {
             Ok(()) => self.reconcile(Cause::Resync),
             Err(error) => error!("cannot read back what is attached: {error:#}"),
         }
@@ -177,28 +183,45 @@ impl Daemon {
         Ok(())
     }
 
-    fn status(&self) -> status::Status {
-        let (cgroups, refused) = self.governor.report();
+    /// Answers; whoever asked may have gone away meanwhile, and then there is nobody to tell.
+    fn answer(&self, question: Question) {
         let none = PolicySet::empty();
         let policies = self.policies.as_ref().unwrap_or(&none);
-        let unmatched = policies.unmatched(self.tree.paths().keys().map(String::as_str));
-        let summaries = policies.iter().map(|policy| status::PolicySummary {
-            name: policy.name.clone(),
-            file: policy.source.file.clone(),
-            line: policy.source.line,
-            cgroups: cgroups.iter().filter(|cgroup| cgroup.policy == policy.name).count(),
-            unmatched: unmatched.iter().filter(|u| u.policy == policy.name).map(|u| u.glob.clone()).collect(),
-        });
-        let daemon = status::Daemon {
+        let state = State { policies, node: &self.node, governor: &self.governor };
+        match question {
+            Question::Status(to) => {
+                let daemon = self.describe(state.policies(), state.runtime());
+                let _ = to.send(status::Status { daemon: Some(daemon), ..state.status() });
+            }
+            Question::Policies(to) => {
+                let _ = to.send(state.policies());
+            }
+            Question::Explain(subject, to) => {
+                let _ = to.send(state.explain(&subject));
+            }
+            Question::Health(to) => {
+                let _ = to.send(self.health());
+            }
+        }
+    }
+
+    fn describe(&self, policies: PolicyList, runtime: status::Runtime) -> status::Daemon {
+        let Health { ready, unfinished } = self.health();
+        status::Daemon {
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            ready: self.readiness.is_ready(),
-            unfinished: self.readiness.unfinished().into_iter().map(str::to_owned).collect(),
-            cgroup_root: self.tree.root().display().to_string(),
-            policies: summaries.collect(),
+            ready,
+            unfinished,
+            cgroup_root: self.node.root().display().to_string(),
+            runtime: self.node.has_runtime().then_some(runtime),
+            policies: policies.0,
             policy_error: self.policy_error.clone(),
-        };
-        status::Status { daemon: Some(daemon), cgroups, refused }
+        }
+    }
+
+    fn health(&self) -> Health {
+        let unfinished = self.readiness.unfinished().into_iter().map(str::to_owned);
+        Health { ready: self.readiness.is_ready(), unfinished: unfinished.collect() }
     }
 }
 

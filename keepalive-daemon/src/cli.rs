@@ -37,6 +37,7 @@ enum Command {
     Status(commands::status::Options),
     #[command(subcommand)]
     Policy(commands::policy::Verb),
+    Health(commands::health::Options),
     Probe(commands::probe::Options),
     Cleanup(commands::cleanup::Options),
 }
@@ -110,6 +111,7 @@ impl Cli {
             Command::Exec(options) => commands::exec::run(options),
             Command::Status(options) => failure::report(commands::status::run(&options)),
             Command::Policy(verb) => failure::report(commands::policy::run(verb)),
+            Command::Health(options) => failure::report(commands::health::run(&options)),
             Command::Probe(options) => failure::report(commands::probe::run(&options)),
             Command::Cleanup(options) => failure::report(commands::cleanup::run(&options)),
         }

@@ -3,6 +3,7 @@
 pub(crate) mod cleanup;
 pub(crate) mod exec;
 pub(crate) mod failure;
+pub(crate) mod health;
 pub(crate) mod policy;
 pub(crate) mod probe;
 pub(crate) mod run;

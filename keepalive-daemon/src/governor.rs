@@ -1,17 +1,22 @@
 //! Makes the kernel match the policies: runs the actions that [`reconcile`] names and keeps
 //! the books of what is attached and what was refused.
 
-use std::{collections::BTreeMap, mem, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+    path::PathBuf,
+};
 
 use anyhow::Result;
+use keepalive_ebpf::Counters;
 use tracing::{debug, error, info, warn};
 
 use crate::{
     kernel::{AttachError, Cgroup, Kernel, Stored},
+    plan::{self, Desired, Note},
     policy::PolicySet,
-    reconcile::{self, Action, Actual, Desired},
-    report::status,
-    workloads::Paths,
+    reconcile::{self, Action, Actual},
+    workloads::{Paths, Placed},
 };
 
 /// What set a reconcile off.
@@ -21,6 +26,8 @@ pub(crate) enum Cause {
     Start,
     /// A cgroup was made or removed.
     Cgroups,
+    /// The runtime told of other pods.
+    Pods,
     /// The policies changed.
     Policies,
     /// Everything was read from scratch.
@@ -36,6 +43,8 @@ impl Cause {
             (Self::Cgroups, Action::Attach(_)) => "the cgroup appeared",
             (Self::Cgroups, Action::Detach(_)) => "the cgroup is gone",
             (Self::Cgroups, Action::Write(_)) => "the cgroups above it changed",
+            (Self::Pods, Action::Attach(_)) => "the pod appeared",
+            (Self::Pods, _) => "the pods changed",
             (Self::Policies, _) => "the policies changed",
             (Self::Resync, _) => "the kernel was found to differ from what should be",
         }
@@ -43,7 +52,7 @@ impl Cause {
 }
 
 /// Paths and reasons, by the cgroup's id.
-type Refusals = BTreeMap<u64, (String, String)>;
+pub(crate) type Refusals = BTreeMap<u64, (String, String)>;
 
 /// The books on one kernel.
 pub(crate) struct Governor {
@@ -52,14 +61,22 @@ pub(crate) struct Governor {
     actual: BTreeMap<u64, Actual>,
     /// Why a cgroup that should be governed is not, with its path, by its id.
     refused: Refusals,
+    /// What somebody should know of the last plan, and was told.
+    notes: BTreeSet<Note>,
     told_blind: bool,
 }
 
 impl Governor {
     /// Opens the books with what an earlier run left attached.
     pub(crate) fn new(kernel: Kernel, root: PathBuf, cgroups: &Paths) -> Result<Self> {
-        let mut governor =
-            Self { kernel, root, actual: BTreeMap::new(), refused: BTreeMap::new(), told_blind: false };
+        let mut governor = Self {
+            kernel,
+            root,
+            actual: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            notes: BTreeSet::new(),
+            told_blind: false,
+        };
         governor.refresh(cgroups)?;
         if !governor.actual.is_empty() {
             info!(cgroups = governor.actual.len(), "adopted what an earlier run left attached");
@@ -87,12 +104,22 @@ impl Governor {
         Ok(())
     }
 
-    /// Makes the kernel match; whether it does afterwards.
-    pub(crate) fn reconcile(&mut self, policies: &PolicySet, cgroups: &Paths, cause: Cause) -> bool {
-        let desired = reconcile::desired(policies, cgroups);
+    /// Makes the kernel match; whether it does afterwards. `pods` are absent while they are not known.
+    pub(crate) fn reconcile(
+        &mut self,
+        policies: &PolicySet,
+        cgroups: &Paths,
+        pods: Option<&Placed>,
+        cause: Cause,
+    ) -> bool {
+        let mut plan = plan::plan(policies, cgroups, pods.unwrap_or(&Placed::default()));
+        if pods.is_none() {
+            plan::hold(&mut plan, &self.actual, policies, cgroups);
+        }
+        self.tell(plan.notes);
         // What was refused and still should be is tried again now, so that this pass names all refusals anew.
         let before = mem::take(&mut self.refused);
-        for (id, action) in reconcile::actions(&desired, &self.actual) {
+        for (id, action) in reconcile::actions(&plan.desired, &self.actual) {
             self.act(id, action, cause, &before);
         }
         self.retire_other_layouts();
@@ -112,19 +139,44 @@ impl Governor {
         }
     }
 
-    /// What `status` shows of the cgroups: the governed ones, and those that could not be.
-    pub(crate) fn report(&self) -> (Vec<status::Cgroup>, Vec<status::Refusal>) {
-        let cgroups = self.actual.iter().map(|(id, actual)| {
-            let counters = self.kernel.counters(*id).unwrap_or_else(|error| {
-                warn!("{error:#}");
-                None
-            });
-            let counters = counters.unwrap_or_default();
-            status::Cgroup::new(&actual.path, *id, &actual.policy_name, actual.policy, counters)
+    /// What is attached, by cgroup id.
+    pub(crate) const fn attached(&self) -> &BTreeMap<u64, Actual> {
+        &self.actual
+    }
+
+    /// The cgroups that should be governed and are not, as path and reason by cgroup id.
+    pub(crate) const fn refused(&self) -> &Refusals {
+        &self.refused
+    }
+
+    /// What somebody should know of what was last found to be desired.
+    pub(crate) const fn notes(&self) -> &BTreeSet<Note> {
+        &self.notes
+    }
+
+    /// The counters of an attached cgroup; zero if they cannot be read.
+    pub(crate) fn counters(&self, id: u64) -> Counters {
+        let counters = self.kernel.counters(id).unwrap_or_else(|error| {
+            warn!("{error:#}");
+            None
         });
-        let refused = self.refused.values();
-        let refused = refused.map(|(path, reason)| status::Refusal::new(path, reason));
-        (cgroups.collect(), refused.collect())
+        counters.unwrap_or_default()
+    }
+
+    /// Warns of what was not warned of before.
+    fn tell(&mut self, notes: BTreeSet<Note>) {
+        for note in notes.difference(&self.notes) {
+            match note {
+                Note::Annotation { pod, annotation, reason, .. } => {
+                    warn!(pod, annotation, reason, "an annotation is not followed");
+                }
+                Note::Tie(tie) => warn!(
+                    governs = %tie.winner, not = %tie.loser,
+                    "two policies of equal rank select the same workload, and the first name wins; give one a priority"
+                ),
+            }
+        }
+        self.notes = notes;
     }
 
     /// Warns, once, if this kernel cannot tell a program what an application asked for: the modes that respect
@@ -144,11 +196,11 @@ impl Governor {
     fn act(&mut self, id: u64, action: Action, cause: Cause, refused_before: &Refusals) {
         let done = match &action {
             Action::Attach(want) => {
-                let Desired { path, policy_name, policy } = want;
+                let Desired { path, policy_name, policy, .. } = want;
                 self.kernel.attach(Cgroup { root: &self.root, path, id }, policy_name, policy)
             }
             Action::Write(want) => {
-                let Desired { path, policy_name, policy } = want;
+                let Desired { path, policy_name, policy, .. } = want;
                 self.kernel.set_policy(Cgroup { root: &self.root, path, id }, policy_name, policy)
             }
             Action::Replace(want) => {
@@ -172,8 +224,8 @@ impl Governor {
         let why = cause.why(&action);
         match action {
             Action::Attach(want) => {
-                info!(cgroup = want.path, policy = want.policy_name, why, "attached");
-                let Desired { path, policy_name, policy } = want;
+                let Desired { path, pod, policy_name, policy } = want;
+                info!(cgroup = path, pod, policy = policy_name, why, "attached");
                 let actual = Actual { path, policy_name, policy: Some(policy), current: true };
                 self.actual.insert(id, actual);
             }

@@ -2,28 +2,31 @@
 //! around it.
 //!
 //! ```text
-//! policy files ─► policy_files ─► policy ─┐
-//!                                         ├─► reconcile ─► governor ─► kernel ─► POLICY storage of each cgroup
-//! cgroup tree ──► workloads ──────────────┘                              │            └─► sock_ops program
-//!                                          report ◄─ api ◄───────────────┴─◄ COUNTERS storage
+//! policy files ──────► policy_files ─► policy ─┐
+//!                                              ├─► plan ─► reconcile ─► governor ─► kernel ─► POLICY storage of each cgroup
+//! cgroup tree, CRI ──► workloads ──────────────┘                                      │            └─► sock_ops program
+//!                                                    report ◄─ answers ◄─ api ◄───────┴─◄ COUNTERS storage
 //! ```
 //!
 //! One direction, one loop ([`app`]). Whatever changes ends in the same reconcile: compute what should be,
 //! look at what is, act on the difference. A restart is a first reconcile that finds pins.
 //!
 //! Invariants:
-//! - `policy` and `reconcile` do no IO, except for `policy::directory`, which reads files;
+//! - `policy`, `plan` and `reconcile` do no IO, except for `policy::directory`, which reads files;
 //! - `kernel` alone talks to the kernel's eBPF side, and never uses `BPF_LINK_UPDATE`;
 //! - the program returns 1, never writes `reply` and never touches the callback flags;
 //! - a mistake anywhere in the policies leaves the last good ones in force.
 
+mod answers;
 mod api;
 pub mod app;
 pub mod cli;
 mod commands;
+pub mod cri;
 mod governor;
 mod kernel;
 mod logging;
+mod plan;
 pub mod policy;
 mod policy_files;
 mod readiness;

@@ -1,24 +1,32 @@
 //! The policy language: YAML documents in, validated [`Policy`] values out, and the question which of them
-//! governs a cgroup.
+//! governs a cgroup or a pod, and what comes of that for a pod that asks for something else.
 //!
 //! ```text
-//! text ── document ──► nodes with positions ── validate ──► Policy ──► PolicySet ── select(path) ──► Policy
+//! text ── document ──► nodes with positions ── validate ──► Policy ──► PolicySet
+//! PolicySet ── select(path, pod) ──► Policy ── govern(pod) ──► values
 //! ```
 //!
 //! All of it is pure; [`directory`] is the one part that touches the file system. Whoever writes a policy
 //! learns of every mistake at once, each with its place, its field and its cure ([`Diagnostic`]); a mistake
 //! anywhere yields no [`PolicySet`], so that a caller keeps the last good one.
 //!
-//! A policy selects cgroups by globs on their path below the cgroup2 root. Selecting a cgroup covers all its
-//! descendants, because the kernel runs the programs of every ancestor; which policy wins where selected
-//! cgroups nest is decided by the caller, who knows the tree.
+//! A policy selects pods by namespace and labels, or cgroups by globs on their path below the cgroup2 root.
+//! Selecting a cgroup covers all its descendants, because the kernel runs the programs of every ancestor;
+//! which policy wins where selected cgroups nest is decided by the caller, who knows the tree.
 
 mod diagnostic;
 pub mod directory;
 mod document;
 mod duration;
+mod explain;
 mod fields;
 mod glob;
+mod id;
+mod namespaces;
+mod overrides;
+mod pod;
+mod scope;
+mod selector;
 mod set;
 mod timers;
 mod validate;
@@ -30,8 +38,15 @@ use serde::Serialize;
 
 pub use diagnostic::{Diagnostic, Fault};
 pub use duration::parse_duration;
+pub use explain::{Considered, Verdict};
 pub use glob::CgroupGlob;
-pub use set::{PolicySet, Unmatched};
+pub use id::{Kind, PolicyId};
+pub use namespaces::{NamespaceGlob, NamespaceGlobs};
+pub use overrides::{ANNOTATION_PREFIX, Governed, Overrides, Refused, Within};
+pub use pod::PodFacts;
+pub use scope::{NamespaceScope, PodScope, Scope};
+pub use selector::LabelSelector;
+pub use set::{PolicySet, Tie, Unmatched};
 pub use timers::{
     DEFAULT_IDLE, DEFAULT_INTERVAL, DEFAULT_PROBES, Limits, OutOfRange, TimerField, TimerSpec, UserTimeout,
 };
@@ -57,8 +72,8 @@ pub const DEFAULT_DIRECTION: Direction = Direction::Both;
 /// One validated policy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
-    /// `metadata.name`, a DNS subdomain; unique within a [`PolicySet`].
-    pub name: String,
+    /// Its kind and name; unique within a [`PolicySet`].
+    pub id: PolicyId,
     /// Where `metadata.name` is written.
     pub source: Source,
     /// Higher wins where several policies select the same cgroup.
@@ -67,10 +82,38 @@ pub struct Policy {
     pub mode: Mode,
     /// Which ends of a connection it is for.
     pub direction: Direction,
+    /// The values as written, which a pod may ask to have changed.
+    pub spec: TimerSpec,
     /// The values to set, within the kernel's limits and those of [`Limits`].
     pub timers: Timers,
-    /// Which cgroups it selects; at least one.
-    pub cgroups: Vec<CgroupGlob>,
+    /// What it is for.
+    pub scope: Scope,
+    /// What a pod may change of it.
+    pub overrides: Overrides,
+}
+
+impl Policy {
+    /// Whether it is for pods; it is for cgroups otherwise.
+    #[must_use]
+    pub const fn is_for_pods(&self) -> bool {
+        matches!(self.scope, Scope::Pods(_))
+    }
+
+    /// What it comes to in the kernel, where nothing above is governed and no pod asks for other values.
+    #[must_use]
+    pub const fn in_kernel(&self) -> keepalive_ebpf::Policy {
+        keepalive_ebpf::Policy::new(self.mode, self.direction, self.timers, false)
+    }
+
+    /// How specific it is.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        match (&self.scope, &self.id.namespace) {
+            (Scope::Cgroups(_), _) => Kind::ClusterCgroups,
+            (Scope::Pods(_), Some(_)) => Kind::Namespaced,
+            (Scope::Pods(_), None) => Kind::ClusterPods,
+        }
+    }
 }
 
 /// A place in a file.
@@ -93,8 +136,9 @@ impl fmt::Display for Source {
     }
 }
 
-/// Reads the policies of one file. `file` is its name in messages; documents without content are skipped, but a file without even a comment is a mistake.
-/// Whether names are unique is for [`PolicySet::new`] to say, which sees all files.
+/// Reads the policies of one file. `file` is its name in messages; documents without content are skipped, but
+/// a file without even a comment is a mistake. Whether names are unique is for [`PolicySet::new`] to say,
+/// which sees all files.
 ///
 /// # Errors
 ///

@@ -10,7 +10,9 @@ use tracing::info;
 pub(crate) enum Task {
     /// Read the policies without an error.
     ReadPolicies,
-    /// Put them in force in every cgroup they select.
+    /// Learn from the container runtime which pods there are, if a policy selects pods.
+    LearnPods,
+    /// Put the policies in force in every cgroup they select.
     GovernCgroups,
 }
 
@@ -18,6 +20,7 @@ impl Task {
     const fn describe(self) -> &'static str {
         match self {
             Self::ReadPolicies => "read the policies",
+            Self::LearnPods => "learn the node's pods from the container runtime",
             Self::GovernCgroups => "put the policies in force in every cgroup they select",
         }
     }
@@ -31,7 +34,7 @@ pub(crate) struct Readiness {
 
 impl Readiness {
     pub(crate) fn new() -> Self {
-        Self { unfinished: BTreeSet::from([Task::ReadPolicies, Task::GovernCgroups]) }
+        Self { unfinished: BTreeSet::from([Task::ReadPolicies, Task::LearnPods, Task::GovernCgroups]) }
     }
 
     pub(crate) fn is_ready(&self) -> bool {

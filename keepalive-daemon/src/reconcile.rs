@@ -1,8 +1,8 @@
 //! What should be, against what is: pure, so that any sequence of changes can be tried in a test.
 //!
-//! Whatever happens (a policy file, a cgroup made or removed, a restart) ends here: compute the attachments
-//! that should exist, compare them with those that do, and name the difference as actions in an order that
-//! leaves no connection without the policy of the deepest selected cgroup.
+//! Whatever happens (a policy file, a pod, a cgroup made or removed, a restart) ends here: compare the attachments
+//! that should exist with those that do, and name the difference as actions in an order that leaves no connection
+//! without the policy of the deepest selected cgroup.
 
 use std::{
     cmp::Reverse,
@@ -11,18 +11,7 @@ use std::{
 
 use keepalive_ebpf::Policy;
 
-use crate::{
-    policy::PolicySet,
-    workloads::{Paths, is_transient},
-};
-
-/// An attachment that should exist.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Desired {
-    pub(crate) path: String,
-    pub(crate) policy_name: String,
-    pub(crate) policy: Policy,
-}
+use crate::plan::Desired;
 
 /// An attachment that exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,14 +22,6 @@ pub(crate) struct Actual {
     pub(crate) policy: Option<Policy>,
     /// Whether it runs this daemon's program.
     pub(crate) current: bool,
-}
-
-impl Desired {
-    /// Whether all that is in force stays as it is, but for whether ancestors have to yield.
-    pub(crate) fn differs_in_claim_only(&self, have: &Actual) -> bool {
-        let same = |policy: Policy| with_claim(policy) == with_claim(self.policy) && policy != self.policy;
-        self.policy_name == have.policy_name && have.policy.is_some_and(same)
-    }
 }
 
 /// What is to be done to one cgroup.
@@ -54,27 +35,6 @@ pub(crate) enum Action {
     Replace(Desired),
     /// End the attachment.
     Detach(Actual),
-}
-
-/// The attachments that should exist, by cgroup id: each cgroup that a policy selects by its own path. What
-/// lies below it inherits, as the kernel runs the programs of all ancestors. The cgroup of an `exec` is left to
-/// it: whoever runs that asked for its values.
-pub(crate) fn desired(policies: &PolicySet, cgroups: &Paths) -> BTreeMap<u64, Desired> {
-    let selected: BTreeMap<&str, _> = cgroups
-        .keys()
-        .filter(|path| !is_transient(path))
-        .filter_map(|path| policies.select(path).map(|policy| (path.as_str(), policy)))
-        .collect();
-    let mut desired = BTreeMap::new();
-    for (path, id) in cgroups {
-        if let Some(policy) = selected.get(path.as_str()) {
-            let claims = ancestors(path).any(|ancestor| selected.contains_key(ancestor));
-            let policy_name = policy.name.clone();
-            let policy = Policy::new(policy.mode, policy.direction, policy.timers, claims);
-            desired.insert(*id, Desired { path: path.clone(), policy_name, policy });
-        }
-    }
-    desired
 }
 
 /// The actions that make `actual` what is desired, in order, each with the id of its cgroup:
@@ -97,7 +57,7 @@ pub(crate) fn actions(
     let mut last = Vec::new();
     for (id, want) in desired {
         let have = actual.get(id);
-        let meanwhile = if is_inside(&want.path) { claiming(want) } else { want.clone() };
+        let meanwhile = if is_inside(&want.path) { want.claiming() } else { want.clone() };
         match have {
             None => first.push((*id, Action::Attach(meanwhile.clone()))),
             Some(have) if have.policy != Some(meanwhile.policy) || have.policy_name != want.policy_name => {
@@ -113,24 +73,18 @@ pub(crate) fn actions(
         }
     }
     for (id, have) in actual.iter().filter(|(id, _)| !desired.contains_key(id)) {
-        if let Some(policy) = have.policy.filter(|policy| is_inside(&have.path) && !policy.claims()) {
+        if let Some(policy) = have
+            .policy
+            .filter(|policy| is_inside(&have.path) && !policy.claims() && *policy != Policy::NOTHING)
+        {
             let (path, policy_name) = (have.path.clone(), have.policy_name.clone());
-            let until_detached = claiming(&Desired { path, policy_name, policy });
+            let until_detached = Desired { path, pod: None, policy_name, policy }.claiming();
             first.push((*id, Action::Write(until_detached)));
         }
         detached.push((*id, Action::Detach(have.clone())));
     }
     first.sort_by_key(|(_, action)| Reverse(depth(action)));
     first.into_iter().chain(detached).chain(last).collect()
-}
-
-/// The same, as a cgroup with a governed ancestor has it.
-fn claiming(want: &Desired) -> Desired {
-    Desired { policy: with_claim(want.policy), ..want.clone() }
-}
-
-fn with_claim(policy: Policy) -> Policy {
-    Policy::new(policy.mode(), policy.direction(), policy.timers(), true)
 }
 
 fn depth(action: &Action) -> usize {
@@ -142,7 +96,7 @@ fn depth(action: &Action) -> usize {
 }
 
 /// The paths above `path`, the root last.
-fn ancestors(path: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn ancestors(path: &str) -> impl Iterator<Item = &str> {
     std::iter::successors((!path.is_empty()).then_some(path), |path| {
         (!path.is_empty()).then(|| path.rsplit_once('/').map_or("", |(parent, _)| parent))
     })

@@ -2,6 +2,9 @@
 //! standard output.
 
 pub(crate) mod counters;
+pub(crate) mod explanation;
+pub(crate) mod health;
+pub(crate) mod policies;
 pub(crate) mod status;
 mod table;
 

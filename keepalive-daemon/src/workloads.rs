@@ -1,9 +1,20 @@
-//! What runs here: the cgroups of the host.
+//! What runs here: the cgroups of the host, and the pods that the container runtime has in them.
 
 mod mounts;
+mod node;
+mod pods;
+mod runtime;
 mod transient;
 mod tree;
 
 pub(crate) use mounts::{cgroup2_root, own_cgroup};
+pub(crate) use node::{Change, Node};
+#[cfg(test)]
+pub(crate) use pods::Place;
+use pods::place;
+pub(crate) use pods::{Placed, Pod, is_like_pod};
+use runtime::Runtime;
+pub(crate) use runtime::{CriSocket, RuntimeState};
 pub(crate) use transient::{TRANSIENT_PREFIX, Transient, is_transient, remove_emptied};
-pub(crate) use tree::{CgroupTree, Paths};
+use tree::CgroupTree;
+pub(crate) use tree::Paths;

@@ -76,12 +76,12 @@ pub(crate) fn on_callback<L: Logging>(ctx: &SockOpsContext) {
     // SAFETY: the kernel hands out the storage of the cgroup the program is attached to, never null, and
     // replaces it whole when the daemon writes it.
     let policy = unsafe { &*POLICY.get_ptr_mut() };
-    if matches!(policy.mode(), Mode::Nothing) {
+    if matches!(policy.mode(), Mode::Nothing) && !policy.claims() {
         return;
     }
     // SAFETY: as above; the copy is this CPU's, and programs do not interrupt each other within a callback.
     let counters = unsafe { &mut *COUNTERS.get_ptr_mut() };
-    if yields(ctx, policy, counters) {
+    if yields(ctx, policy, counters) || matches!(policy.mode(), Mode::Nothing) {
         return;
     }
     if matches!(direction, Direction::Outbound) {

@@ -7,7 +7,7 @@
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// No policy: the cgroup is attached but nothing was written yet.
+    /// No policy: the cgroup is attached but nothing was written yet. With a claim, see [`Policy::EXEMPT`].
     Nothing = 0,
     /// Count what would be done.
     Monitor = 1,
@@ -77,6 +77,14 @@ impl Policy {
         Direction::Both,
         Timers { idle_s: 0, interval_s: 0, probes: 0, user_timeout_ms: 0 },
         false,
+    );
+
+    /// Leaves every socket alone and has the policies of all ancestors do so too: a claim and nothing else.
+    pub const EXEMPT: Self = Self::new(
+        Mode::Nothing,
+        Direction::Both,
+        Timers { idle_s: 0, interval_s: 0, probes: 0, user_timeout_ms: 0 },
+        true,
     );
 
     /// A policy. `claims` is for a cgroup that has a governed ancestor: the kernel runs the ancestor's program

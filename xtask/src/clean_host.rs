@@ -26,7 +26,8 @@ const NETNS: &str = "/run/netns";
 /// Where tests and the demo mount BPF file systems.
 const MOUNTS: &str = "/run";
 
-/// Removes the control groups, network namespaces and BPF file systems that an aborted test or demo left.
+/// Removes the control groups, network namespaces, BPF file systems and directories that an aborted test or demo
+/// left.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Options {
     /// Only tell what would be removed.
@@ -46,11 +47,13 @@ pub fn run(Options { dry_run }: Options) -> Result<()> {
     let mut failures = Failures::new();
     let mut removable = 0;
     // Processes first: they hold the rest.
-    let kinds: [Kind; 3] = [
-        ("control group", lab::cgroup2_root()?, lab::remove_cgroup),
-        ("network namespace", PathBuf::from(NETNS), delete_netns),
-        ("BPF file system", PathBuf::from(MOUNTS), unmount),
-    ];
+    let mut kinds: Vec<Kind> = vec![("control group", lab::cgroup2_root()?, lab::remove_cgroup)];
+    // What containers leave there when the group of the same name, which has their processes, is gone.
+    let version_1 = lab::cgroup1_roots()?.into_iter();
+    kinds.extend(version_1.map(|root| -> Kind { ("control group of version 1", root, lab::remove_cgroup1) }));
+    kinds.push(("network namespace", PathBuf::from(NETNS), delete_netns));
+    kinds.push(("BPF file system", PathBuf::from(MOUNTS), unmount));
+    kinds.push(("directory", PathBuf::from(lab::SCRATCH), remove_directory));
     for (kind, folder, remove) in kinds {
         for path in ours(&folder)? {
             let what = format!("{kind} {}", path.display());
@@ -125,6 +128,10 @@ fn unmount(path: &Path) -> Result<()> {
         Err(error) => return Err(Error::new(error).context(format!("cannot unmount {}", path.display()))),
     }
     fs::remove_dir(path).with_context(|| format!("cannot remove {}", path.display()))
+}
+
+fn remove_directory(path: &Path) -> Result<()> {
+    fs::remove_dir_all(path).with_context(|| format!("cannot remove {}", path.display()))
 }
 
 #[cfg(test)]

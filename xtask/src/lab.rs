@@ -8,10 +8,12 @@
 mod bpffs;
 pub mod capture;
 mod cgroup;
+mod cgroup1;
 mod mounts;
 mod nat;
 mod netns;
 mod process;
+mod scratch;
 mod sockets;
 pub mod story;
 mod tool;
@@ -22,9 +24,13 @@ pub use bpffs::Bpffs;
 pub use capture::Capture;
 pub(crate) use cgroup::remove_tree as remove_cgroup;
 pub use cgroup::{Cgroup, InCgroup, cgroup2_root};
+pub use cgroup1::Cgroup1;
+pub(crate) use cgroup1::{cgroup1_roots, remove_empty as remove_cgroup1};
 pub use nat::{Flow, Nat};
 pub use netns::{End, Netns, veth};
 pub use process::{Line, Observer, Output, Process, Stream};
+pub(crate) use scratch::SCRATCH;
+pub use scratch::scratch;
 pub use sockets::{SocketRow, Timer, sockets};
 
 /// What the names of all kernel objects made by tests start with.

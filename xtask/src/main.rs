@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{build, clean_host, console, demo, lint, run, setup, test};
+use xtask::{build, clean_host, console, demo, image, lint, run, setup, test};
 
 /// The verbs of this project. Each installs what it needs of `setup` by itself.
 #[derive(Debug, Parser)]
@@ -17,6 +17,7 @@ struct Cli {
 enum Verb {
     Setup(setup::Options),
     Build(build::Options),
+    Image(image::Options),
     Run(run::Options),
     Demo(demo::Options),
     Test(test::Options),
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().verb {
         Verb::Setup(options) => setup::run(options),
         Verb::Build(options) => build::run(options),
+        Verb::Image(options) => image::run(options),
         Verb::Run(options) => run::run(options),
         Verb::Demo(options) => demo::run(options),
         Verb::Test(options) => test::run(options),

@@ -1,22 +1,27 @@
 //! `cargo xtask setup`: makes a machine able to build and to test. The other verbs call the parts they need.
 
-use std::time::Instant;
+use std::{path::PathBuf, time::Instant};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
 
 use crate::{console, failures::Failures, process, workspace};
 
+mod debs;
 mod linker;
 mod linker_path;
+mod links;
 mod packages;
 mod pins;
+mod pods;
 mod toolchain;
 
 use pins::Pins;
+pub use pods::PodTools;
 use toolchain::Compiler;
 
-/// Installs what is missing to build and to test: the eBPF compiler and linker, and what tests call.
+/// Installs what is missing to build and to test: the eBPF compiler and linker, what tests call, and what builds
+/// the image.
 #[derive(Clone, Debug, Args)]
 pub struct Options {}
 
@@ -31,6 +36,8 @@ pub fn run(Options {}: Options) -> Result<()> {
     for (what, part) in [
         ("eBPF compiler and linker", ebpf_toolchain as fn() -> Result<()>),
         ("tools for tests and the demo", test_tools),
+        ("what tests of pods run", || pod_tools().map(drop)),
+        ("what builds the image", || image_builder().map(drop)),
         ("tools for lint", lint_tools),
     ] {
         if failures.check(what, part()).is_some() {
@@ -91,6 +98,41 @@ pub fn test_tools() -> Result<()> {
     packages.sort_unstable();
     packages.dedup();
     packages::install(&packages, &format!("what tests and the demo call ({})", tools.join(", ")))
+}
+
+/// Makes sure that there is what the tests of pods run, and tells where. Nothing of it is installed: packages are
+/// unpacked into a folder of this user's. Silent if there is nothing to do.
+///
+/// # Errors
+///
+/// If a package is missing and cannot be fetched.
+pub fn pod_tools() -> Result<PodTools> {
+    pods::find(&Pins::read()?)
+}
+
+/// Makes sure that there is the client of Kubernetes, which renders manifests, and returns its path; like
+/// [`pod_tools`], without the rest. Silent if there is nothing to do.
+///
+/// # Errors
+///
+/// If it is missing and cannot be fetched.
+pub fn kubectl() -> Result<PathBuf> {
+    pods::find_kubectl(&Pins::read()?)
+}
+
+/// Makes sure that there is a program that builds images, and returns its path. Silent if there is nothing to do.
+///
+/// # Errors
+///
+/// If there is none and none can be installed.
+pub fn image_builder() -> Result<PathBuf> {
+    let Pins { image_builder, .. } = Pins::read()?;
+    let find = || ["buildah", "podman"].into_iter().find_map(process::find);
+    if let Some(found) = find() {
+        return Ok(found);
+    }
+    packages::install(&[&image_builder], "what builds the image")?;
+    find().with_context(|| format!("the package {image_builder} has neither buildah nor podman"))
 }
 
 /// Makes sure that there are `cargo fmt` and `cargo clippy`, for both sides. Silent if there is nothing to

@@ -1,11 +1,15 @@
 //! `cargo xtask test`: the tests that need nothing, then those that need root and a kernel.
 
-use std::{path::PathBuf, process::Command, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::Instant,
+};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
-use crate::{build, console, failures::Failures, lab, process, setup, workspace};
+use crate::{build, console, failures::Failures, image, lab, process, setup, workspace};
 
 mod summary;
 
@@ -36,6 +40,7 @@ pub fn run(Options { unit, kernel, filter }: Options) -> Result<()> {
     setup::ebpf_toolchain()?;
     if !kernel {
         groups.extend(failures.check("unit tests", unit_tests(filter.as_deref())));
+        groups.extend(failures.check("manifest tests", manifest_tests(filter.as_deref())));
     }
     if !unit {
         groups.extend(failures.check("kernel tests", kernel_tests(filter.as_deref())));
@@ -58,6 +63,14 @@ fn unit_tests(filter: Option<&str>) -> Result<Group> {
     run_group("unit tests", &mut command)
 }
 
+/// The tests of what `deploy` has for Kubernetes, which render it with kubectl.
+fn manifest_tests(filter: Option<&str>) -> Result<Group> {
+    let mut command = workspace::cargo();
+    command.args(["test", "--locked", "--package", "keepalive-daemon", "--test", "manifests", "--"]);
+    command.arg("--ignored").args(filter).env("KEEPALIVE_KUBECTL", setup::kubectl()?);
+    run_group("manifest tests", &mut command)
+}
+
 fn kernel_tests(filter: Option<&str>) -> Result<Group> {
     setup::test_tools()?;
     check_kernel()?;
@@ -65,10 +78,23 @@ fn kernel_tests(filter: Option<&str>) -> Result<Group> {
     let next_daemon = build::next_daemon().context("cannot build the daemon of a later version")?;
     build::daemon()?;
     let tests = kernel_test_program()?;
-    let mut command = Command::new(tests);
+    let mut command = Command::new(&tests);
     command.arg("--ignored").args(filter);
     command.env("KEEPALIVE_NEXT_DAEMON", next_daemon).current_dir(workspace::root().join("keepalive-daemon"));
+    if has_pod_tests(&tests, filter)? {
+        let (tools, image) = (setup::pod_tools()?, image::for_tests()?);
+        command.env("KEEPALIVE_KUBECTL", &tools.kubectl);
+        command.env("KEEPALIVE_POD_TOOLS", serde_json::to_string(&tools)?);
+        command.env("KEEPALIVE_IMAGE", serde_json::to_string(&image)?);
+    }
     run_group("kernel tests", &mut process::as_root(&command)?)
+}
+
+/// Whether `filter` leaves tests of pods: nobody waits for what they need, only to run others.
+fn has_pod_tests(tests: &Path, filter: Option<&str>) -> Result<bool> {
+    let mut command = Command::new(tests);
+    let names = process::output(command.args(["--ignored", "--list"]).args(filter))?;
+    Ok(names.lines().any(|name| name.starts_with("kernel::pods::")))
 }
 
 /// Built by this user and run by root, so that root owns nothing in the target folder.

@@ -8,7 +8,7 @@ use hyper::{Request, body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use tokio::{net::UnixStream, time::timeout};
 
-use crate::report::status::Status;
+use serde::de::DeserializeOwned;
 
 /// More than any node's status; a server that sends more is not ours.
 const MOST_BYTES: usize = 64 * 1024 * 1024;
@@ -16,17 +16,34 @@ const MOST_BYTES: usize = 64 * 1024 * 1024;
 /// How long a daemon may take to answer: it has nothing to do that takes longer than some milliseconds.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Asks the daemon for its status; `None` if none answers on the socket.
+/// Asks the daemon for what it has at `path`; `None` if none answers on the socket.
 ///
 /// # Errors
-/// If one answers, but not with a status, or takes longer than five seconds.
-pub(crate) async fn status(socket: &Path) -> Result<Option<Status>> {
-    timeout(PATIENCE, ask(socket)).await.unwrap_or_else(|_| {
-        bail!("the daemon on {} does not answer; is it stopped?", socket.display());
+/// If one answers, but not with what was asked for, or takes longer than five seconds.
+pub(crate) fn get<T: DeserializeOwned>(socket: &Path, path: &str) -> Result<Option<T>> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start tokio")?;
+    runtime.block_on(async {
+        timeout(PATIENCE, ask(socket, path)).await.unwrap_or_else(|_| {
+            bail!("the daemon on {} does not answer; is it stopped?", socket.display());
+        })
     })
 }
 
-async fn ask(socket: &Path) -> Result<Option<Status>> {
+/// As [`get`], where only a daemon can answer.
+///
+/// # Errors
+/// Also if none answers on the socket.
+pub(crate) fn require<T: DeserializeOwned>(socket: &Path, path: &str) -> Result<T> {
+    get(socket, path)?.with_context(|| {
+        format!(
+            "no daemon answers on {}; start one with `keepalive-daemon run`, or name its --api-socket",
+            socket.display()
+        )
+    })
+}
+
+async fn ask<T: DeserializeOwned>(socket: &Path, path: &str) -> Result<Option<T>> {
     let stream = match UnixStream::connect(socket).await {
         Ok(stream) => stream,
         Err(error) if is_absent(&error) => return Ok(None),
@@ -42,17 +59,19 @@ async fn ask(socket: &Path) -> Result<Option<Status>> {
     let about = || format!("asking the daemon on {}", socket.display());
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.with_context(about)?;
     tokio::spawn(connection);
-    let request = Request::get("/v1/status").header("host", "localhost").body(Empty::<Bytes>::new())?;
+    let request = Request::get(path).header("host", "localhost").body(Empty::<Bytes>::new())?;
     let response = sender.send_request(request).await.with_context(about)?;
     let code = response.status();
-    if !code.is_success() {
-        bail!("the daemon on {} answered {code}; try again", socket.display());
-    }
     let body = Limited::new(response.into_body(), MOST_BYTES).collect().await;
     let body = body.map_err(|error| anyhow::anyhow!(error)).with_context(about)?.to_bytes();
-    serde_json::from_slice(&body)
-        .map(Some)
-        .with_context(|| format!("the answer of the daemon on {} is not a status", socket.display()))
+    if !code.is_success() {
+        let reason = String::from_utf8_lossy(&body);
+        let reason = if reason.is_empty() { code.to_string() } else { reason.into_owned() };
+        bail!("{reason}");
+    }
+    serde_json::from_slice(&body).map(Some).with_context(|| {
+        format!("cannot read the answer of the daemon on {}; is it of another version?", socket.display())
+    })
 }
 
 fn is_absent(error: &io::Error) -> bool {

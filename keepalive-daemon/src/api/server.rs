@@ -7,17 +7,38 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
+use axum::{
+    Json, Router,
+    extract::{Query, State},
+    http::StatusCode,
+    routing::get,
+};
 use nix::sys::stat::{Mode, umask};
 use tokio::{
     net::UnixListener,
     sync::{mpsc, oneshot},
 };
 
-use crate::report::status::Status;
+use super::{EXPLAIN, HEALTH, POLICIES, STATUS, SubjectQuery};
+use crate::{
+    answers::Subject,
+    report::{explanation::Explanation, health::Health, policies::PolicyList, status::Status},
+};
 
-/// A question for the daemon's state.
-pub(crate) type Question = oneshot::Sender<Status>;
+/// A question for the daemon's state, with where the answer goes. Whoever asked may have gone away meanwhile.
+pub(crate) enum Question {
+    Status(oneshot::Sender<Status>),
+    Policies(oneshot::Sender<PolicyList>),
+    /// What cannot be explained is answered with the reason.
+    Explain(Subject, oneshot::Sender<Result<Explanation, String>>),
+    Health(oneshot::Sender<Health>),
+}
+
+/// The way to the daemon's loop.
+type Questions = mpsc::Sender<Question>;
+
+/// An answer that is none, as code and text.
+type Refusal = (StatusCode, String);
 
 /// How many questions may wait; more clients than that are told to come back.
 const BACKLOG: usize = 16;
@@ -42,7 +63,15 @@ pub(crate) fn serve(path: &Path) -> Result<(ControlSocket, mpsc::Receiver<Questi
     let listener = bind(path)?;
     let socket = ControlSocket(path.to_owned());
     let (questions, receiver) = mpsc::channel(BACKLOG);
-    let router = Router::new().route("/v1/status", get(status)).with_state(questions);
+    let router = Router::new()
+        .route(STATUS, get(async |State(to): State<Questions>| ask(&to, Question::Status).await.map(Json)))
+        .route(
+            POLICIES,
+            get(async |State(to): State<Questions>| ask(&to, Question::Policies).await.map(Json)),
+        )
+        .route(HEALTH, get(async |State(to): State<Questions>| ask(&to, Question::Health).await.map(Json)))
+        .route(EXPLAIN, get(explain))
+        .with_state(questions);
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
             tracing::error!(%error, "the control socket stopped answering");
@@ -51,10 +80,20 @@ pub(crate) fn serve(path: &Path) -> Result<(ControlSocket, mpsc::Receiver<Questi
     Ok((socket, receiver))
 }
 
-async fn status(State(questions): State<mpsc::Sender<Question>>) -> Result<Json<Status>, StatusCode> {
-    let (question, answer) = oneshot::channel();
-    questions.try_send(question).map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
-    answer.await.map(Json).map_err(|_| StatusCode::SERVICE_UNAVAILABLE)
+async fn explain(
+    State(to): State<Questions>,
+    Query(query): Query<SubjectQuery>,
+) -> Result<Json<Explanation>, Refusal> {
+    let subject = query.subject().map_err(|reason| (StatusCode::BAD_REQUEST, reason))?;
+    let answer = ask(&to, |reply| Question::Explain(subject, reply)).await?;
+    answer.map(Json).map_err(|reason| (StatusCode::NOT_FOUND, reason))
+}
+
+async fn ask<T>(to: &Questions, question: impl FnOnce(oneshot::Sender<T>) -> Question) -> Result<T, Refusal> {
+    let busy = || (StatusCode::SERVICE_UNAVAILABLE, "the daemon is busy, or ends; try again".to_owned());
+    let (reply, answer) = oneshot::channel();
+    to.try_send(question(reply)).map_err(|_| busy())?;
+    answer.await.map_err(|_| busy())
 }
 
 /// Makes the socket, in place of one that a killed daemon left.

@@ -1,69 +1,27 @@
-//! `policy …`: what can be said of policies without a kernel.
+//! `policy …`: what can be said of policies, with and without a daemon.
 
-use std::path::PathBuf;
+mod explain;
+mod list;
+mod validate;
 
 use anyhow::Result;
-use clap::{Args, Subcommand};
-use serde::Serialize;
+use clap::Subcommand;
 
 use super::failure::Verdict;
-use crate::{
-    cli::{MinIdleArg, OutputArg},
-    policy::directory::{self, FileReport},
-    report::{self, ForPeople},
-};
 
-/// Work with policy documents.
+/// Work with policies.
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Verb {
-    Validate(Validate),
-}
-
-/// Check policy files as the daemon would; needs neither root nor a kernel.
-///
-/// Exits with 1 if anything is wrong.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct Validate {
-    /// Files, or directories of policy files; together they are checked as one directory.
-    #[arg(value_name = "FILE", required = true)]
-    files: Vec<PathBuf>,
-    #[command(flatten)]
-    min_idle: MinIdleArg,
-    #[command(flatten)]
-    output: OutputArg,
-}
-
-#[derive(Debug, Serialize)]
-struct Validation {
-    valid: bool,
-    files: Vec<FileReport>,
-}
-
-impl ForPeople for Validation {
-    fn for_people(&self) -> String {
-        let lines = self.files.iter().map(|report| {
-            let FileReport { file, policies, problems } = report;
-            if problems.is_empty() {
-                let names = if policies.is_empty() { "no policies".to_owned() } else { policies.join(", ") };
-                return format!("{file}: ok: {names}");
-            }
-            problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-        });
-        lines.collect::<Vec<_>>().join("\n")
-    }
+    List(list::Options),
+    Explain(explain::Options),
+    Validate(validate::Options),
 }
 
 /// Runs a verb.
 pub(crate) fn run(verb: Verb) -> Result<Verdict> {
     match verb {
-        Verb::Validate(options) => validate(&options),
+        Verb::List(options) => list::run(&options),
+        Verb::Explain(options) => explain::run(options),
+        Verb::Validate(options) => validate::run(&options),
     }
-}
-
-fn validate(options: &Validate) -> Result<Verdict> {
-    let Validate { files, min_idle, output } = options;
-    let files = directory::check(files, &min_idle.limits());
-    let valid = files.iter().all(|report| report.problems.is_empty());
-    report::print(&Validation { valid, files }, output.output)?;
-    Ok(if valid { Verdict::Good } else { Verdict::Bad })
 }

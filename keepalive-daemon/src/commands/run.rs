@@ -10,9 +10,10 @@ use crate::{
     app::{self, Config},
     cli::{BpffsArg, CgroupRootArg, MinIdleArg, SocketArg},
     logging,
+    workloads::CriSocket,
 };
 
-/// Run the daemon: follow policies and cgroups, and attach.
+/// Run the daemon: follow policies, cgroups and pods, and attach.
 ///
 /// It reads the policies again when a file of the directory changes. At SIGHUP it also reads again what is
 /// attached, and puts right what was changed by hand. A mistake in any policy leaves the last good ones in force.
@@ -26,6 +27,16 @@ pub(crate) struct Options {
     cgroup_root: CgroupRootArg,
     #[command(flatten)]
     bpffs: BpffsArg,
+    /// The socket of the container runtime that tells which pods there are: `auto` looks at the usual places,
+    /// `none` is for a host without pods.
+    #[arg(
+        long,
+        value_name = "auto|none|PATH",
+        env = "KEEPALIVE_CRI_SOCKET",
+        default_value = "auto",
+        value_parser = |text: &str| text.parse::<CriSocket>()
+    )]
+    cri_socket: CriSocket,
     #[command(flatten)]
     socket: SocketArg,
     #[command(flatten)]
@@ -43,12 +54,14 @@ pub(crate) struct Options {
 
 /// Runs the daemon until a signal ends it.
 pub(crate) fn run(options: Options) -> Result<()> {
-    let Options { policies, cgroup_root, bpffs, socket, min_idle, detach_on_exit, log_bpf, log_format: _ } =
-        options;
+    let Options {
+        policies, cgroup_root, bpffs, cri_socket, socket, min_idle, detach_on_exit, log_bpf, ..
+    } = options;
     let config = Config {
         policies,
         cgroup_root: cgroup_root.cgroup_root,
         bpffs: bpffs.bpffs,
+        runtime: cri_socket,
         api_socket: socket.api_socket,
         limits: min_idle.limits(),
         log_bpf,

@@ -1,11 +1,11 @@
 //! `status`: what is attached and what came of it.
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Args;
 
 use super::failure::Verdict;
 use crate::{
-    api::client,
+    api::{self, client},
     cli::{BpffsArg, OutputArg, SocketArg},
     kernel::{self, Stored},
     report::{self, status},
@@ -29,9 +29,7 @@ pub(crate) struct Options {
 /// Prints the status.
 pub(crate) fn run(options: &Options) -> Result<Verdict> {
     let Options { socket, bpffs, output } = options;
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start tokio")?;
-    let status = match runtime.block_on(client::status(&socket.api_socket))? {
+    let status = match client::get::<status::Status>(&socket.api_socket, api::STATUS)? {
         Some(status) => status,
         None => pinned(&bpffs.bpffs)?,
     };
@@ -51,5 +49,11 @@ fn pinned(bpffs: &std::path::Path) -> Result<status::Status> {
         };
         status::Cgroup::new(&attachment.path, attachment.cgroup_id, &attachment.policy_name, policy, counters)
     });
-    Ok(status::Status { daemon: None, cgroups: cgroups.collect(), refused: Vec::new() })
+    Ok(status::Status {
+        daemon: None,
+        cgroups: cgroups.collect(),
+        refused: Vec::new(),
+        unreachable: Vec::new(),
+        annotations: Vec::new(),
+    })
 }

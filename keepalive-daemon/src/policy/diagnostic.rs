@@ -72,10 +72,26 @@ impl error::Error for Fault {}
 
 /// `text` between backticks, cut where it stops being informative.
 pub(super) fn quote(text: &str) -> String {
+    format!("`{}`", shortened(text))
+}
+
+/// The first few of `texts`, each as [`quote`] shows it.
+pub(super) fn quote_some<'t>(texts: impl IntoIterator<Item = &'t str>) -> String {
+    const MOST: usize = 3;
+    let mut texts = texts.into_iter();
+    let mut shown: Vec<_> = texts.by_ref().take(MOST).map(quote).collect();
+    if texts.next().is_some() {
+        shown.push("…".to_owned());
+    }
+    shown.join(", ")
+}
+
+/// `text` safe to print, cut where it stops being informative.
+pub(super) fn shortened(text: &str) -> String {
     const LONGEST: usize = 60;
     let shown = printable(&text.chars().take(LONGEST).collect::<String>());
     let rest = if text.chars().nth(LONGEST).is_some() { "…" } else { "" };
-    format!("`{shown}{rest}`")
+    format!("{shown}{rest}")
 }
 
 /// `text` without anything that a terminal or a log would act on. Backslashes stay as they are: the names of

@@ -111,7 +111,7 @@ fn check_file(path: &Path, limits: &Limits, valid: &mut Vec<Policy>) -> FileRepo
     let file = path.display().to_string();
     match policies(path, limits) {
         Ok(policies) => {
-            let names = policies.iter().map(|policy| policy.name.clone()).collect();
+            let names = policies.iter().map(|policy| policy.id.to_string()).collect();
             valid.extend(policies);
             FileReport { file, policies: names, problems: Vec::new() }
         }

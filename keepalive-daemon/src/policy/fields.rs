@@ -1,6 +1,8 @@
 //! Reading a tree field by field, noting every mistake on the way.
 
-use super::diagnostic::{Diagnostic, Fault, did_you_mean, printable, quote};
+use std::collections::{HashMap, hash_map::Entry};
+
+use super::diagnostic::{Diagnostic, Fault, did_you_mean, quote, shortened};
 use super::document::{Node, Position, Value};
 
 /// The mistakes found in a file so far.
@@ -83,6 +85,11 @@ impl<'d> Field<'d> {
         report.note(self.node.at, &self.path, fault);
     }
 
+    /// Notes a mistake in the name of this value.
+    pub(super) fn note_name(&self, fault: Fault, report: &mut Report<'_>) {
+        report.note(self.key_at, &self.path, fault);
+    }
+
     /// Notes that the value is of the wrong type.
     pub(super) fn note_type(&self, needed: &str, help: impl Into<String>, report: &mut Report<'_>) {
         let fault = match &self.node.value {
@@ -125,6 +132,14 @@ impl<'d> Field<'d> {
         None
     }
 
+    pub(super) fn boolean(&self, help: &str, report: &mut Report<'_>) -> Option<bool> {
+        if let Value::Bool(value) = &self.node.value {
+            return Some(*value);
+        }
+        self.note_type("`true` or `false`", help, report);
+        None
+    }
+
     /// One of `choices`, by name.
     pub(super) fn choice<T: Copy>(&self, choices: &[(&str, T)], report: &mut Report<'_>) -> Option<T> {
         let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
@@ -163,38 +178,65 @@ impl<'d> Field<'d> {
 
     fn path_of(&self, name: &str) -> String {
         let dot = if self.path.is_empty() { "" } else { "." };
-        format!("{}{dot}{}", self.path, printable(name))
+        format!("{}{dot}{}", self.path, shortened(name))
     }
 
     /// The fields of a mapping; unknown and repeated ones are noted.
     pub(super) fn fields(&self, known: &[&str], report: &mut Report<'_>) -> Option<Fields<'d>> {
-        let Value::Mapping(entries) = &self.node.value else {
-            self.note_type("a mapping", format!("the fields are {}", list(known)), report);
-            return None;
-        };
+        self.fields_but(known, |_| None, report)
+    }
+
+    /// As [`Self::fields`]; `misplaced` says of a field that is not known here what is to be said of it, if
+    /// there is more to say than that.
+    pub(super) fn fields_but(
+        &self,
+        known: &[&str],
+        misplaced: impl Fn(&str) -> Option<Fault>,
+        report: &mut Report<'_>,
+    ) -> Option<Fields<'d>> {
+        let entries = self.entries(&format!("the fields are {}", list(known)), report)?;
         let mut fields = Fields { owner: self.clone(), entries: Vec::new() };
-        for (key, node) in entries {
-            let Value::Text(name) = &key.value else {
-                let message = format!("the name of a field is a text, this is {}", key.value.describe());
-                report.note(
-                    key.at,
-                    &self.path,
-                    Fault::new(message, format!("the fields are {}", list(known))),
-                );
+        for (name, field) in entries {
+            if known.contains(&name) {
+                fields.entries.push((name, field));
                 continue;
-            };
-            let path = self.path_of(name);
-            if let Some((_, first)) = fields.entries.iter().find(|(given, _)| given == name) {
-                let message = format!("{} is given twice, first in line {}", quote(name), first.key_at.line);
-                report.note(key.at, &path, Fault::new(message, "keep one of them"));
-            } else if known.contains(&name.as_str()) {
-                fields.entries.push((name, Field { path, key_at: key.at, node }));
-            } else {
-                let help = format!("the fields are {}{}", list(known), did_you_mean(name, known));
-                report.note(key.at, &path, Fault::new(format!("{} is not known here", quote(name)), help));
             }
+            let fault = misplaced(name).unwrap_or_else(|| {
+                let help = format!("the fields are {}{}", list(known), did_you_mean(name, known));
+                Fault::new(format!("{} is not known here", quote(name)), help)
+            });
+            field.note_name(fault, report);
         }
         Some(fields)
+    }
+
+    /// The entries of a mapping, whatever their names; repeated ones are noted and left out.
+    pub(super) fn entries(&self, help: &str, report: &mut Report<'_>) -> Option<Vec<(&'d str, Field<'d>)>> {
+        let Value::Mapping(given) = &self.node.value else {
+            self.note_type("a mapping", help, report);
+            return None;
+        };
+        let mut entries = Vec::with_capacity(given.len());
+        let mut lines: HashMap<&str, u64> = HashMap::with_capacity(given.len());
+        for (key, node) in given {
+            let Value::Text(name) = &key.value else {
+                let message = format!("the name of a field is a text, this is {}", key.value.describe());
+                report.note(key.at, &self.path, Fault::new(message, help));
+                continue;
+            };
+            let field = Field { path: self.path_of(name), key_at: key.at, node };
+            match lines.entry(name) {
+                Entry::Vacant(entry) => {
+                    entry.insert(key.at.line);
+                    entries.push((name.as_str(), field));
+                }
+                Entry::Occupied(first) => {
+                    let message = format!("{} is given twice, first in line {}", quote(name), first.get());
+                    field.note_name(Fault::new(message, "keep one of them"), report);
+                }
+            }
+        }
+        Some(entries)
     }
 }
 
@@ -218,11 +260,16 @@ impl<'d> Fields<'d> {
         field
     }
 
+    /// Notes a mistake in the mapping as a whole, at its key.
+    pub(super) fn note(&self, fault: Fault, report: &mut Report<'_>) {
+        report.note(self.owner.key_at, &self.owner.path, fault);
+    }
+
     /// Notes a mistake in `field`, or in the mapping itself if the field is not there.
     pub(super) fn note_in(&self, field: Option<&Field<'_>>, fault: Fault, report: &mut Report<'_>) {
         match field {
             Some(field) => field.note(fault, report),
-            None => report.note(self.owner.key_at, &self.owner.path, fault),
+            None => self.note(fault, report),
         }
     }
 }

@@ -6,10 +6,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use globset::{GlobSet, GlobSetBuilder};
-use serde::Serialize;
 
 use super::diagnostic::{Diagnostic, Fault, printable, quote};
-use super::{Policy, Source};
+use super::{Kind, NamespaceScope, PodFacts, PodScope, Policy, PolicyId, Scope, Source};
 
 /// Most globs of all policies together: compiling so many takes a fraction of a second.
 const MOST_GLOBS: usize = 10_000;
@@ -18,31 +17,47 @@ const MOST_GLOBS: usize = 10_000;
 #[derive(Clone)]
 pub struct PolicySet(Arc<Inner>);
 
+#[derive(Default)]
 struct Inner {
-    /// The one that wins comes first.
+    /// The one that wins comes first: the index of a policy is its rank.
     policies: Vec<Policy>,
-    /// All globs but those that are the root.
+    /// All globs on cgroups but those that are the root.
     matcher: GlobSet,
     /// Of each glob of the matcher, the index of its policy and its own index therein.
     owners: Vec<(usize, usize)>,
+    /// The policies that select the root, in their order; so those below.
+    of_root: Vec<usize>,
+    /// The policies for the pods of one namespace, by that.
+    of_namespace: HashMap<String, Vec<usize>>,
+    /// The policies for pods of any namespace.
+    of_pods: Vec<usize>,
 }
 
 /// A glob that selects no cgroup.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unmatched {
-    /// The name of its policy.
-    pub policy: String,
+    /// Its policy.
+    pub policy: PolicyId,
     /// Where the policy is written.
     pub source: Source,
     /// The glob as written.
     pub glob: String,
 }
 
+/// Two policies that only their names rank.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tie {
+    /// The one that governs.
+    pub winner: PolicyId,
+    /// The one that would govern without it.
+    pub loser: PolicyId,
+}
+
 impl PolicySet {
     /// No policies.
     #[must_use]
     pub fn empty() -> Self {
-        Self(Arc::new(Inner { policies: Vec::new(), matcher: GlobSet::empty(), owners: Vec::new() }))
+        Self(Arc::default())
     }
 
     /// Puts the policies of all files together.
@@ -55,23 +70,34 @@ impl PolicySet {
         if !repeated.is_empty() {
             return Err(repeated);
         }
-        policies.sort_by(|a, b| (Reverse(a.priority), &a.name).cmp(&(Reverse(b.priority), &b.name)));
-        let mut builder = GlobSetBuilder::new();
-        let mut owners = Vec::new();
-        for (policy, p) in policies.iter().enumerate() {
-            for (index, glob) in p.cgroups.iter().enumerate() {
-                if let Some(glob) = glob.compiled() {
-                    builder.add(glob.clone());
-                    owners.push((policy, index));
-                }
-            }
-        }
+        policies.sort_by(|a, b| (rank(a), &a.id).cmp(&(rank(b), &b.id)));
         let too_many = |message| {
             let file = policies.last().map_or("", |policy| &policy.source.file);
             vec![Diagnostic::of_file(file, Fault::new(message, "use fewer, or simpler, globs"))]
         };
-        if owners.len() > MOST_GLOBS {
+        if policies.iter().map(|policy| policy.scope.globs()).sum::<usize>() > MOST_GLOBS {
             return Err(too_many(format!("all policies together have more than {MOST_GLOBS} globs")));
+        }
+        let mut inner = Inner::default();
+        let mut builder = GlobSetBuilder::new();
+        for (policy, Policy { scope, .. }) in policies.iter().enumerate() {
+            match scope {
+                Scope::Cgroups(globs) => {
+                    for (index, glob) in globs.iter().enumerate() {
+                        match glob.compiled() {
+                            None => inner.of_root.push(policy),
+                            Some(glob) => {
+                                builder.add(glob.clone());
+                                inner.owners.push((policy, index));
+                            }
+                        }
+                    }
+                }
+                Scope::Pods(PodScope { namespaces: NamespaceScope::One(one), .. }) => {
+                    inner.of_namespace.entry(one.clone()).or_default().push(policy);
+                }
+                Scope::Pods(_) => inner.of_pods.push(policy),
+            }
         }
         let matcher = builder.build().map_err(|e| {
             too_many(format!(
@@ -79,7 +105,24 @@ impl PolicySet {
                 printable(&e.to_string())
             ))
         })?;
-        Ok(Self(Arc::new(Inner { policies, matcher, owners })))
+        Ok(Self(Arc::new(Inner { policies, matcher, ..inner })))
+    }
+
+    /// Whether any policy is for pods.
+    #[must_use]
+    pub fn selects_pods(&self) -> bool {
+        self.iter().any(Policy::is_for_pods)
+    }
+
+    /// Where two policies of equal rank, but for their names, both select the workload at `path`, and the
+    /// names decide which governs; `None` if rank alone decides.
+    #[must_use]
+    pub fn tie(&self, path: &str, pod: Option<&PodFacts>) -> Option<Tie> {
+        let cgroups = self.of_cgroup(path);
+        let winner = self.next(&cgroups, pod, 0)?;
+        let loser = self.next(&cgroups, pod, winner + 1)?;
+        let [winner, loser] = [winner, loser].map(|index| &self.0.policies[index]);
+        (rank(winner) == rank(loser)).then(|| Tie { winner: winner.id.clone(), loser: loser.id.clone() })
     }
 
     /// How many policies there are.
@@ -99,25 +142,68 @@ impl PolicySet {
         self.0.policies.iter()
     }
 
-    /// The policy that governs the cgroup at `path` by the cgroup's own path: the one of the highest
-    /// priority, and of these the one whose name sorts first. `path` starts below the cgroup2 root, without a
-    /// leading slash; empty is the root. That a policy of an ancestor covers the cgroup too is not
-    /// considered.
+    /// The policy that governs the cgroup at `path`, which is that of `pod` if there is one: of those that
+    /// select it the one of the highest priority, then of the most specific [`Kind`], then the one whose name
+    /// sorts first. `path` starts below the cgroup2 root, without a leading slash; empty is the root. That a
+    /// policy of an ancestor covers the cgroup too is not considered.
     #[must_use]
-    pub fn select(&self, path: &str) -> Option<&Policy> {
-        let Inner { policies, matcher, owners } = &*self.0;
+    pub fn select(&self, path: &str, pod: Option<&PodFacts>) -> Option<&Policy> {
+        let winner = self.next(&self.of_cgroup(path), pod, 0)?;
+        self.0.policies.get(winner)
+    }
+
+    /// All policies in the order of their rank, each with whether it selects the workload at `path`, as
+    /// [`Self::select`] would.
+    pub(crate) fn selection(
+        &self,
+        path: &str,
+        pod: Option<&PodFacts>,
+    ) -> impl Iterator<Item = (&Policy, bool)> {
+        let cgroups = self.of_cgroup(path);
+        self.iter().enumerate().map(move |(index, policy)| {
+            let selects = match &policy.scope {
+                Scope::Cgroups(_) => cgroups.binary_search(&index).is_ok(),
+                Scope::Pods(scope) => pod.is_some_and(|pod| scope.selects(pod)),
+            };
+            (policy, selects)
+        })
+    }
+
+    /// The policies that select the cgroup at `path` for its path, in their order.
+    fn of_cgroup(&self, path: &str) -> Vec<usize> {
+        let Inner { matcher, owners, of_root, .. } = &*self.0;
         if path.is_empty() {
-            return policies.iter().find(|policy| policy.cgroups.iter().any(|g| g.compiled().is_none()));
+            return of_root.clone();
         }
-        let winner = matcher.matches(path).into_iter().filter_map(|glob| owners.get(glob)).min()?;
-        policies.get(winner.0)
+        let mut policies: Vec<_> = matcher.matches(path).into_iter().map(|glob| owners[glob].0).collect();
+        policies.sort_unstable();
+        policies.dedup();
+        policies
+    }
+
+    /// The first policy from the index `from` on that selects `pod`, or is one of `cgroups`.
+    fn next(&self, cgroups: &[usize], pod: Option<&PodFacts>, from: usize) -> Option<usize> {
+        let Inner { policies, of_namespace, of_pods, .. } = &*self.0;
+        let rest = |indices: &[usize]| indices.partition_point(|&index| index < from);
+        let by_path = cgroups[rest(cgroups)..].first().copied();
+        let Some(pod) = pod else { return by_path };
+        let selects = |index: &&usize| match &policies[**index].scope {
+            Scope::Pods(scope) => scope.selects(pod),
+            Scope::Cgroups(_) => false,
+        };
+        let mut first = by_path.unwrap_or(usize::MAX);
+        for indices in [of_namespace.get(&pod.namespace), Some(of_pods)].into_iter().flatten() {
+            let candidates = indices[rest(indices)..].iter().take_while(|&&index| index < first);
+            first = candidates.clone().find(selects).copied().unwrap_or(first);
+        }
+        (first < policies.len()).then_some(first)
     }
 
     /// The globs that match none of `paths`, in the order of [`Self::iter`]: worth a warning, because a glob
     /// with a slip in it does nothing. The root always exists and counts as matched.
     #[must_use]
     pub fn unmatched<'a>(&self, paths: impl IntoIterator<Item = &'a str>) -> Vec<Unmatched> {
-        let Inner { policies, matcher, owners } = &*self.0;
+        let Inner { policies, matcher, owners, .. } = &*self.0;
         let mut matched = vec![false; owners.len()];
         let mut globs = Vec::new();
         for path in paths.into_iter().filter(|path| !path.is_empty()) {
@@ -129,11 +215,11 @@ impl PolicySet {
         let unmatched = owners.iter().zip(matched).filter(|(_, matched)| !matched);
         unmatched
             .map(|(&(policy, glob), _)| {
-                let Policy { name, source, cgroups, .. } = &policies[policy];
+                let Policy { id, source, scope, .. } = &policies[policy];
                 Unmatched {
-                    policy: name.clone(),
+                    policy: id.clone(),
                     source: source.clone(),
-                    glob: cgroups[glob].as_str().to_owned(),
+                    glob: scope.cgroups()[glob].as_str().to_owned(),
                 }
             })
             .collect()
@@ -158,21 +244,27 @@ impl PartialEq for PolicySet {
     }
 }
 
+/// What decides between policies, short of their names; the lesser governs.
+pub(super) fn rank(policy: &Policy) -> (Reverse<i32>, Kind) {
+    (Reverse(policy.priority), policy.kind())
+}
+
 fn repeated_names(policies: &[Policy]) -> Vec<Diagnostic> {
-    let mut places: HashMap<&str, &Source> = HashMap::new();
+    let mut places: HashMap<&PolicyId, &Source> = HashMap::new();
     let mut repeated = Vec::new();
-    for Policy { name, source, .. } in policies {
-        let first = *places.entry(name).or_insert(source);
+    for Policy { id, source, .. } in policies {
+        let first = *places.entry(id).or_insert(source);
         if std::ptr::eq(first, source) {
             continue;
         }
+        let of_namespace = if id.namespace.is_some() { " of a namespace" } else { "" };
         repeated.push(Diagnostic {
             file: source.file.clone(),
             line: source.line,
             column: source.column,
             field: "metadata.name".to_owned(),
-            message: format!("{} is the name of the policy at {first} already", quote(name)),
-            help: "give each policy a name of its own".to_owned(),
+            message: format!("{} is the name of the policy at {first} already", quote(&id.to_string())),
+            help: format!("give each policy{of_namespace} a name of its own"),
         });
     }
     repeated

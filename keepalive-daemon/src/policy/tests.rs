@@ -2,6 +2,8 @@
 
 mod frame;
 mod mistakes;
+mod overrides;
+mod pods;
 mod yaml;
 
 use std::time::Duration;
@@ -48,9 +50,9 @@ fn a_policy_says_all_it_can() {
     ));
 
     let [policy] = policies.try_into().unwrap();
-    let globs: Vec<_> = policy.cgroups.iter().map(super::CgroupGlob::as_str).collect();
+    let globs: Vec<_> = policy.scope.cgroups().iter().map(super::CgroupGlob::as_str).collect();
     assert_eq!(globs, ["system.slice/nginx.service", "docker/*", "/"]);
-    assert_eq!(policy.name, "host-services");
+    assert_eq!(policy.id.to_string(), "host-services");
     assert_eq!(policy.source, Source { file: "p.yaml".into(), line: 4, column: 9 });
     assert_eq!((policy.priority, policy.mode, policy.direction), (-7, Mode::Monitor, Direction::Inbound));
     let timers = Timers { idle_s: 120, interval_s: 90, probes: 9, user_timeout_ms: 1500 };
@@ -111,7 +113,7 @@ fn names_are_dns_subdomains() {
     let longest = ["a".repeat(126), "b".repeat(126)].join(".");
     for name in ["a", "0", "a-b", "a.b-c.d9", "a--b", &longest] {
         let text = with_line("").replace("name: a", &format!("name: \"{name}\""));
-        assert_eq!(accepted(&text)[0].name, *name);
+        assert_eq!(accepted(&text)[0].id.name, *name);
     }
     for name in ["", "A", "a_b", "-a", "a-", ".a", "a.", "a..b", "a.-b", "ä", "a b", "a/b"] {
         let text = with_line("").replace("name: a", &format!("name: \"{name}\""));
@@ -133,6 +135,6 @@ fn documents_are_read_one_by_one_and_empty_ones_skipped() {
 
     let policies = accepted(&format!("# first\n---\n{one}---\n# nothing\n---\n---\n{other}---\n"));
 
-    let places: Vec<_> = policies.iter().map(|p| (p.name.as_str(), p.source.line)).collect();
+    let places: Vec<_> = policies.iter().map(|p| (p.id.name.as_str(), p.source.line)).collect();
     assert_eq!(places, [("a", 5), ("b", 14)]);
 }

@@ -27,7 +27,7 @@ const MAX_SECONDS: u32 = 32_767;
 /// The kernel's limit on `TCP_KEEPCNT` (`MAX_TCP_KEEPCNT`).
 const MAX_PROBES: u32 = 127;
 /// `TCP_USER_TIMEOUT` is an `int` of milliseconds: 24 days.
-const MAX_USER_TIMEOUT_MS: u32 = i32::MAX.unsigned_abs();
+pub(super) const MAX_USER_TIMEOUT_MS: u32 = i32::MAX.unsigned_abs();
 
 /// What the operator of a host allows, stricter than the kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,10 +133,9 @@ impl TimerSpec {
     ///
     /// Every value that the kernel or `limits` would refuse.
     pub fn resolve(&self, limits: &Limits) -> Result<Timers, Vec<OutOfRange>> {
-        let floor = limits.min_idle_s();
-        let default_idle = DEFAULT_IDLE.max(Duration::from_secs(floor.into()));
-        let idle = seconds(self.idle.unwrap_or(default_idle), floor, &why_idle(floor));
-        let interval = seconds(self.interval.unwrap_or(DEFAULT_INTERVAL), 1, "the kernel takes");
+        let default_idle = DEFAULT_IDLE.max(Duration::from_secs(limits.min_idle_s().into()));
+        let idle = idle(self.idle.unwrap_or(default_idle), limits);
+        let interval = interval(self.interval.unwrap_or(DEFAULT_INTERVAL));
         let probes = probes(self.probes.unwrap_or(DEFAULT_PROBES.into()));
         let user_timeout = match (self.user_timeout, &idle, &interval, &probes) {
             (None, ..) => Ok(0),
@@ -161,11 +160,17 @@ impl TimerSpec {
     }
 }
 
-fn why_idle(floor: u32) -> String {
-    match floor {
-        1 => "the kernel takes".to_owned(),
-        _ => "this daemon (--min-idle) and the kernel take".to_owned(),
+/// `given` in seconds, if the kernel and `limits` allow it as silence before the first probe.
+pub(super) fn idle(given: Duration, limits: &Limits) -> Result<u32, Fault> {
+    match limits.min_idle_s() {
+        1 => seconds(given, 1, "the kernel takes"),
+        floor => seconds(given, floor, "this daemon (--min-idle) and the kernel take"),
     }
+}
+
+/// `given` in seconds, if the kernel takes it as the time between probes.
+pub(super) fn interval(given: Duration) -> Result<u32, Fault> {
+    seconds(given, 1, "the kernel takes")
 }
 
 fn seconds(given: Duration, floor: u32, who: &str) -> Result<u32, Fault> {
@@ -180,7 +185,8 @@ fn seconds(given: Duration, floor: u32, who: &str) -> Result<u32, Fault> {
     }
 }
 
-fn probes(given: i64) -> Result<u32, Fault> {
+/// `given`, if the kernel takes it as a number of probes.
+pub(super) fn probes(given: i64) -> Result<u32, Fault> {
     match u32::try_from(given) {
         Ok(probes) if (1..=MAX_PROBES).contains(&probes) => Ok(probes),
         _ => {
@@ -189,7 +195,8 @@ fn probes(given: i64) -> Result<u32, Fault> {
     }
 }
 
-fn user_timeout(given: Duration) -> Result<u32, Fault> {
+/// `given` in milliseconds, if the kernel takes it as the user timeout.
+pub(super) fn user_timeout(given: Duration) -> Result<u32, Fault> {
     let shown = show(given);
     if given.is_zero() {
         return Err(Fault::new(
@@ -209,7 +216,8 @@ fn user_timeout(given: Duration) -> Result<u32, Fault> {
     }
 }
 
-fn auto(idle_s: u32, interval_s: u32, probes: u32) -> Result<u32, Fault> {
+/// When keep-alive gives up, in milliseconds, if the kernel takes it as the user timeout.
+pub(super) fn auto(idle_s: u32, interval_s: u32, probes: u32) -> Result<u32, Fault> {
     let total = u64::from(idle_s) + u64::from(interval_s) * u64::from(probes);
     match u32::try_from(total * 1000) {
         Ok(ms) if ms <= MAX_USER_TIMEOUT_MS => Ok(ms),

@@ -1,9 +1,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
-use keepalive_ebpf::Mode;
-
 use super::*;
-use crate::policy::{Limits, parse};
+use crate::{
+    plan::plan as planned,
+    policy::{Limits, PolicySet, parse},
+    workloads::{Paths, Placed},
+};
 
 const LIMITS: Limits = Limits { min_idle: std::time::Duration::from_secs(1) };
 
@@ -23,6 +25,10 @@ fn policies(named: &[(&str, &str)]) -> PolicySet {
 
 fn cgroups(paths: &[(&str, u64)]) -> Paths {
     paths.iter().map(|(path, id)| ((*path).to_owned(), *id)).collect()
+}
+
+fn desired(policies: &PolicySet, cgroups: &Paths) -> BTreeMap<u64, Desired> {
+    planned(policies, cgroups, &Placed::default()).desired
 }
 
 /// What is there once `desired` was brought about.
@@ -45,43 +51,6 @@ fn plan(desired: &BTreeMap<u64, Desired>, actual: &BTreeMap<u64, Actual>) -> Vec
         Action::Detach(_) => "detach",
     };
     actions(desired, actual).iter().map(|(id, action)| format!("{} {id}", verb(action))).collect()
-}
-
-#[test]
-fn a_selected_cgroup_is_attached_and_no_other() {
-    let policies = policies(&[("web", "web/*")]);
-    let cgroups = cgroups(&[("", 1), ("web", 2), ("web/a", 3), ("web/a/deep", 4), ("db", 5)]);
-
-    let desired = desired(&policies, &cgroups);
-
-    assert_eq!(plan(&desired, &BTreeMap::new()), ["attach 3"]);
-    assert_eq!(desired[&3].policy_name, "web");
-    assert_eq!(desired[&3].policy.mode(), Mode::Tighten);
-}
-
-#[test]
-fn the_cgroup_of_an_exec_is_left_to_it() {
-    let cgroups = cgroups(&[("a", 1), ("a/keepalive-transient-7", 2), ("a/keepalive-transient-7/b", 3)]);
-    let desired = desired(&policies(&[("all", "**")]), &cgroups);
-    assert_eq!(plan(&desired, &BTreeMap::new()), ["attach 1"]);
-}
-
-#[test]
-fn a_cgroup_inside_a_selected_one_claims_its_connections() {
-    let policies = policies(&[("outer", "a"), ("inner", "a/b/c"), ("root", "/")]);
-    let cgroups = cgroups(&[("", 1), ("a", 2), ("a/b", 3), ("a/b/c", 4), ("ab", 5)]);
-
-    let desired = desired(&policies, &cgroups);
-
-    let claims: Vec<(u64, bool)> = desired.iter().map(|(id, want)| (*id, want.policy.claims())).collect();
-    assert_eq!(claims, [(1, false), (2, true), (4, true)]);
-}
-
-#[test]
-fn a_name_that_begins_like_another_is_not_inside_it() {
-    let policies = policies(&[("one", "a"), ("two", "ab")]);
-    let desired = desired(&policies, &cgroups(&[("", 1), ("a", 2), ("ab", 3)]));
-    assert!(desired.values().all(|want| !want.policy.claims()));
 }
 
 #[test]

@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use keepalive_ebpf::{Counters, Mode, Policy};
+use keepalive_ebpf::{Counters, Policy};
 use serde::{Deserialize, Serialize};
 
-use super::{ForPeople, Table, counters::CounterReport};
+use super::{ForPeople, Table, counters::CounterReport, policies::PolicySummary};
 
 /// The state of the whole.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -18,6 +18,10 @@ pub(crate) struct Status {
     pub(crate) cgroups: Vec<Cgroup>,
     /// The cgroups that a policy selects and that could not be attached to.
     pub(crate) refused: Vec<Refusal>,
+    /// The pods that no policy can reach.
+    pub(crate) unreachable: Vec<PodTrouble>,
+    /// The annotations of pods that are not followed.
+    pub(crate) annotations: Vec<PodTrouble>,
 }
 
 /// The running daemon.
@@ -30,23 +34,33 @@ pub(crate) struct Daemon {
     /// What is not done yet, if it is not ready.
     pub(crate) unfinished: Vec<String>,
     pub(crate) cgroup_root: String,
+    /// The container runtime; absent if none is to be asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) runtime: Option<Runtime>,
     pub(crate) policies: Vec<PolicySummary>,
     /// Why the policies as they lie in the directory are not the ones in force.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) policy_error: Option<String>,
 }
 
-/// A policy in force.
+/// The container runtime.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct PolicySummary {
-    pub(crate) name: String,
-    pub(crate) file: String,
-    pub(crate) line: u64,
-    /// How many cgroups it governs.
-    pub(crate) cgroups: usize,
-    /// Globs of it that match no cgroup.
-    pub(crate) unmatched: Vec<String>,
+pub(crate) struct Runtime {
+    /// Its name and version; absent if none ever answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) socket: Option<String>,
+    /// How many pods it told of; absent if it never did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) pods: Option<usize>,
+    /// Since when what is known of the pods may be out of date, as RFC 3339; absent if it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) stale_since: Option<String>,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) trouble: Option<String>,
 }
 
 /// A cgroup that is attached to.
@@ -56,12 +70,18 @@ pub(crate) struct Cgroup {
     /// Relative to the cgroup root; `/` for the root itself.
     pub(crate) path: String,
     pub(crate) id: u64,
+    /// The pod whose cgroup it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) pod: Option<String>,
     pub(crate) policy: String,
     /// What is in force; absent if the bytes in the kernel are not a policy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) in_force: Option<InForce>,
     pub(crate) counters: CounterReport,
 }
+
+/// The mode that is shown of a pod that opted out below a governed cgroup.
+const EXEMPT: &str = "Exempt";
 
 /// A policy as it lies in the kernel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,6 +107,17 @@ pub(crate) struct Refusal {
     pub(crate) reason: String,
 }
 
+/// Something about a pod that somebody should look at.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PodTrouble {
+    pub(crate) pod: String,
+    /// The annotation, if it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) annotation: Option<String>,
+    pub(crate) reason: String,
+}
+
 impl Cgroup {
     pub(crate) fn new(
         path: &str,
@@ -98,18 +129,19 @@ impl Cgroup {
         Self {
             path: shown(path),
             id,
+            pod: None,
             policy: policy_name.to_owned(),
-            in_force: policy.filter(|policy| policy.mode() != Mode::Nothing).map(|p| InForce::new(&p)),
+            in_force: policy.filter(|policy| *policy != Policy::NOTHING).map(|p| InForce::new(&p)),
             counters: CounterReport::new(&counters),
         }
     }
 }
 
 impl InForce {
-    fn new(policy: &Policy) -> Self {
+    pub(crate) fn new(policy: &Policy) -> Self {
         let timers = policy.timers();
         Self {
-            mode: format!("{:?}", policy.mode()),
+            mode: if *policy == Policy::EXEMPT { EXEMPT.to_owned() } else { format!("{:?}", policy.mode()) },
             direction: format!("{:?}", policy.direction()),
             idle_seconds: timers.idle_s,
             interval_seconds: timers.interval_s,
@@ -120,7 +152,10 @@ impl InForce {
     }
 
     /// The values as a person reads them: idle, interval and probes, and the user timeout if any.
-    fn values(&self) -> String {
+    pub(crate) fn values(&self) -> String {
+        if self.mode == EXEMPT {
+            return "-".to_owned();
+        }
         let mut values = format!("{}s/{}s/{}", self.idle_seconds, self.interval_seconds, self.probes);
         if let Some(milliseconds) = self.user_timeout_milliseconds {
             let timeout = std::time::Duration::from_millis(milliseconds.into());
@@ -141,6 +176,7 @@ impl Status {
     pub(crate) fn sorted(mut self) -> Self {
         self.cgroups.sort_by(|one, other| one.path.cmp(&other.path));
         self.refused.sort_by(|one, other| one.path.cmp(&other.path));
+        self.unreachable.sort_by(|one, other| one.pod.cmp(&other.pod));
         self
     }
 }
@@ -159,6 +195,13 @@ impl ForPeople for Status {
         for refusal in &self.refused {
             let _ = write!(text, "\nnot governed: {}: {}\n", refusal.path, refusal.reason);
         }
+        for PodTrouble { pod, reason, .. } in &self.unreachable {
+            let _ = write!(text, "\nout of reach: pod {pod}: {reason}\n");
+        }
+        for PodTrouble { pod, annotation, reason } in &self.annotations {
+            let annotation = annotation.as_deref().unwrap_or_default();
+            let _ = write!(text, "\nnot followed: pod {pod}: {annotation}: {reason}\n");
+        }
         text
     }
 }
@@ -171,12 +214,11 @@ impl ForPeople for Daemon {
             format!("not ready, has yet to: {}", self.unfinished.join("; "))
         };
         let mut text = format!("daemon {} (pid {}): {state}\n", self.version, self.pid);
+        if let Some(runtime) = &self.runtime {
+            let _ = writeln!(text, "{}", runtime.for_people());
+        }
         for policy in &self.policies {
-            let PolicySummary { name, file, line, cgroups, unmatched } = policy;
-            let _ = writeln!(text, "policy {name} ({file}:{line}): governs {cgroups} {}", plural(*cgroups));
-            for glob in unmatched {
-                let _ = writeln!(text, "  no cgroup matches {glob:?}");
-            }
+            let _ = writeln!(text, "{}", policy.for_people());
         }
         if let Some(error) = &self.policy_error {
             let _ = write!(
@@ -188,9 +230,25 @@ impl ForPeople for Daemon {
     }
 }
 
+impl ForPeople for Runtime {
+    fn for_people(&self) -> String {
+        let Self { name, socket, pods, stale_since, trouble } = self;
+        let name = name.as_deref().unwrap_or("none");
+        let place = socket.as_ref().map_or_else(String::new, |socket| format!(" on {socket}"));
+        let known = pods.map_or_else(|| "pods unknown".to_owned(), |pods| plural(pods, "pod"));
+        let mut text = format!("container runtime {name}{place}: {known}");
+        if let (Some(since), Some(trouble)) = (stale_since, trouble) {
+            let _ = write!(text, ", stale since {since}: {trouble}");
+        }
+        text
+    }
+}
+
 fn cgroup_table(cgroups: &[Cgroup]) -> Table {
+    // Without pods the column would be empty.
+    let with_pods = cgroups.iter().any(|cgroup| cgroup.pod.is_some());
     let mut table = Table::new([
-        "CGROUP",
+        if with_pods { "POD, OR CGROUP" } else { "CGROUP" },
         "POLICY",
         "MODE",
         "DIRECTION",
@@ -202,13 +260,13 @@ fn cgroup_table(cgroups: &[Cgroup]) -> Table {
         "REFUSED",
     ]);
     for cgroup in cgroups {
-        let Cgroup { path, id: _, policy, in_force, counters } = cgroup;
+        let Cgroup { path, id: _, pod, policy, in_force, counters } = cgroup;
         let [mode, direction, values] = in_force.as_ref().map_or_else(
             || ["nothing", "-", "-"].map(str::to_owned),
             |in_force| [in_force.mode.clone(), in_force.direction.clone(), in_force.values()],
         );
         table.row([
-            path.clone(),
+            pod.as_ref().unwrap_or(path).clone(),
             policy.clone(),
             mode,
             direction,
@@ -223,10 +281,11 @@ fn cgroup_table(cgroups: &[Cgroup]) -> Table {
     table
 }
 
-const fn plural(cgroups: usize) -> &'static str {
-    if cgroups == 1 { "cgroup" } else { "cgroups" }
+/// A number and its noun.
+pub(super) fn plural(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
-fn shown(path: &str) -> String {
+pub(crate) fn shown(path: &str) -> String {
     if path.is_empty() { "/".to_owned() } else { path.to_owned() }
 }

@@ -9,21 +9,23 @@ use anyhow::{Context as _, Result, bail};
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
 
 /// The root of the cgroup2 hierarchy: `given`, or what the mount table shows. On hybrid hosts that is beside
-/// the version 1 hierarchies.
+/// the version 1 hierarchies: `given` may also be the directory of them all, wherever that is mounted.
 ///
 /// # Errors
-/// If `given` is not a directory of cgroup2, or none is mounted.
+/// If `given` is not a directory of cgroup2, nor one with it mounted below, or none is mounted.
 pub(crate) fn cgroup2_root(given: Option<&Path>) -> Result<PathBuf> {
     if let Some(given) = given {
         let kind = statfs(given)
             .with_context(|| format!("cannot read the cgroup root {}", given.display()))?
             .filesystem_type();
         if kind != CGROUP2_SUPER_MAGIC {
-            bail!(
-                "{} is not in a cgroup2 hierarchy: eBPF programs attach to no other; leave out --cgroup-root \
-                 to use the one that is mounted",
-                given.display()
-            );
+            return mounted_below(given)?.with_context(|| {
+                format!(
+                    "{} is not in a cgroup2 hierarchy, and none is mounted below it: eBPF programs attach to no \
+                     other; leave out --cgroup-root to use the one that is mounted",
+                    given.display()
+                )
+            });
         }
         if !given.is_dir() {
             bail!("the cgroup root {} is not a directory", given.display());
@@ -65,8 +67,20 @@ struct Mount {
 }
 
 fn mounted() -> Result<Option<Mount>> {
-    let table = fs::read_to_string("/proc/self/mountinfo").context("cannot read /proc/self/mountinfo")?;
-    Ok(find_cgroup2(&table, is_cgroup2))
+    Ok(find_cgroup2(&mount_table()?, is_cgroup2))
+}
+
+/// The cgroup2 hierarchy that is mounted below a directory.
+fn mounted_below(directory: &Path) -> Result<Option<PathBuf>> {
+    // The table has no symbolic links.
+    let directory = fs::canonicalize(directory)
+        .with_context(|| format!("cannot read the cgroup root {}", directory.display()))?;
+    let is_below = |path: &Path| path.starts_with(&directory) && is_cgroup2(path);
+    Ok(find_cgroup2(&mount_table()?, is_below).map(|mount| mount.mount_point))
+}
+
+fn mount_table() -> Result<String> {
+    fs::read_to_string("/proc/self/mountinfo").context("cannot read /proc/self/mountinfo")
 }
 
 /// Whether a directory is in a cgroup2 hierarchy.
@@ -98,6 +112,7 @@ fn unescape(field: &str) -> PathBuf {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 mod tests {
     use super::*;
 
@@ -111,6 +126,26 @@ mod tests {
                      32 31 0:29 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu\n\
                      41 31 0:38 / /sys/fs/cgroup/unified rw,relatime shared:4 - cgroup2 cgroup2 rw\n";
         assert_eq!(mount_point(table), Some("/sys/fs/cgroup/unified".into()));
+    }
+
+    #[test]
+    fn of_a_hybrid_host_that_is_mounted_elsewhere_the_part_below_is_found() {
+        let table = "41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n\
+                     61 60 0:28 / /host/cgroup ro - tmpfs tmpfs ro\n\
+                     62 61 0:29 / /host/cgroup/cpu ro - cgroup cgroup ro,cpu\n\
+                     63 61 0:38 / /host/cgroup/unified ro - cgroup2 cgroup2 ro\n";
+        let found = find_cgroup2(table, |path| path.starts_with("/host/cgroup"));
+        assert_eq!(found.map(|mount| mount.mount_point), Some("/host/cgroup/unified".into()));
+    }
+
+    #[test]
+    fn a_directory_without_cgroup2_in_or_below_it_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let refused = cgroup2_root(Some(directory.path())).unwrap_err().to_string();
+        assert!(
+            refused.contains(directory.path().to_str().unwrap()) && refused.contains("--cgroup-root"),
+            "{refused}"
+        );
     }
 
     #[test]

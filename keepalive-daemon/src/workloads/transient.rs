@@ -24,6 +24,7 @@ pub(crate) struct Transient {
     parent: PathBuf,
     path: PathBuf,
     id: u64,
+    /// Whether it is somebody else's to remove.
     kept: bool,
 }
 
@@ -43,9 +44,27 @@ impl Transient {
                 path.display()
             )
         })?;
-        let id =
-            fs::metadata(&path).with_context(|| format!("cannot read the cgroup {}", path.display()))?.ino();
+        let id = id(&path)?;
         Ok(Self { parent, path, id, kept: false })
+    }
+
+    /// The same, or the caller's own cgroup where the hierarchy is read-only, as in a container: there it is the
+    /// container's.
+    ///
+    /// # Errors
+    /// As [`Self::create`].
+    pub(crate) fn create_or_own() -> Result<Self> {
+        let refused = match Self::create() {
+            Ok(made) => return Ok(made),
+            Err(refused) => refused,
+        };
+        let is_read_only = |error: &std::io::Error| error.kind() == std::io::ErrorKind::ReadOnlyFilesystem;
+        if !refused.downcast_ref().is_some_and(is_read_only) {
+            return Err(refused);
+        }
+        let path = own_cgroup()?;
+        let id = id(&path)?;
+        Ok(Self { parent: path.clone(), path, id, kept: true })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -58,12 +77,16 @@ impl Transient {
 
     /// Moves this process into it.
     pub(crate) fn enter(&self) -> Result<()> {
-        move_into(&self.path)
+        self.move_to(&self.path)
     }
 
     /// Moves this process back to where it came from.
     pub(crate) fn leave(&self) -> Result<()> {
-        move_into(&self.parent)
+        self.move_to(&self.parent)
+    }
+
+    fn move_to(&self, cgroup: &Path) -> Result<()> {
+        if self.path == self.parent { Ok(()) } else { move_into(cgroup) }
     }
 
     /// Leaves its removal to somebody else.
@@ -94,6 +117,12 @@ pub(crate) fn remove_emptied(cgroup: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn id(cgroup: &Path) -> Result<u64> {
+    let metadata =
+        fs::metadata(cgroup).with_context(|| format!("cannot read the cgroup {}", cgroup.display()))?;
+    Ok(metadata.ino())
 }
 
 fn move_into(cgroup: &Path) -> Result<()> {

@@ -12,6 +12,7 @@ mod modes;
 mod nesting;
 mod options;
 mod peer;
+mod pods;
 mod reload;
 mod story;
 mod support;
@@ -20,15 +21,22 @@ mod tree;
 mod upgrade;
 mod verbs;
 
+use std::path::Path;
+
 use libtest_mimic::{Arguments, Trial};
 
 /// What makes this program a [`peer`] instead of the tests.
 const PEER: &str = "peer";
 
+/// What makes this program what runs [`pods::inside`] containers.
+const INSIDE: &str = "inside";
+
 fn main() {
-    if std::env::args().nth(1).as_deref() == Some(PEER) {
-        peer::serve();
-        return;
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [PEER] => return peer::serve(),
+        [INSIDE, path] => return pods::inside::serve(Path::new(path)),
+        _ => {}
     }
     let arguments = Arguments::from_args();
     let trials = [
@@ -38,6 +46,7 @@ fn main() {
         modes::TESTS,
         nesting::TESTS,
         options::TESTS,
+        &pods::TESTS.concat(),
         reload::TESTS,
         story::TESTS,
         surroundings::TESTS,

@@ -55,7 +55,11 @@ fn host_with_app(label: &str) -> (Host, Cgroup) {
 /// The daemon with flags of the test's own beside its policies.
 fn run_with(host: &Host, flags: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
-    command.args(["run", "--policies"]).arg(host.policies()).args(flags).env_remove("RUST_LOG");
+    command
+        .args(["run", "--cri-socket", "none", "--policies"])
+        .arg(host.policies())
+        .args(flags)
+        .env_remove("RUST_LOG");
     command
 }
 

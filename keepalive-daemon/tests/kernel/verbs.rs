@@ -106,7 +106,9 @@ fn status_is_the_same_from_the_daemon_and_from_the_pins() {
     assert!(table.contains("ready") && table.contains("no cgroup matches \"nobody\""), "{table}");
 
     let from_pins: Value = serde_json::from_slice(&inspected.stdout).unwrap();
-    assert_eq!(from_pins, json!({"cgroups": status["cgroups"], "refused": []}));
+    let nothing_else =
+        json!({"cgroups": status["cgroups"], "refused": [], "unreachable": [], "annotations": []});
+    assert_eq!(from_pins, nothing_else);
     assert_eq!(inspected.status.code(), Some(0));
     assert!(table_of_pins.starts_with("no daemon answers"), "{table_of_pins}");
     assert!(table_of_pins.contains(row), "{table_of_pins}");

@@ -50,7 +50,11 @@ impl Guard {
 
         let mut command = Command::new(&binary);
         command.arg("run").arg("--policies").arg(&policies).arg("--bpffs").arg(bpffs.path());
-        command.arg("--api-socket").arg(directory.path().join("api.sock")).args(["--min-idle", "1s"]);
+        command
+            .arg("--api-socket")
+            .arg(directory.path().join("api.sock"))
+            .args(["--min-idle", "1s"])
+            .args(["--cri-socket", "none"]);
         screen.line(format_args!("$ {}", process::describe(&command)));
         let process = Process::observed("keepalive-daemon", command, happenings.daemon_observer())?;
         let guard = Self { process, binary, bpffs, directory };

@@ -2,14 +2,13 @@
 
 use std::{
     env, fs,
-    os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::Command,
 };
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{linker_path, packages, pins::Pins, toolchain::Compiler};
+use super::{linker_path, links::point_to, packages, pins::Pins, toolchain::Compiler};
 use crate::{console, process, workspace};
 
 /// The linker, if it is there and was made for `compiler`.
@@ -45,7 +44,9 @@ pub(super) fn install(pins: &Pins, compiler: &Compiler) -> Result<PathBuf> {
         }
         try_out(&linker, &pins.bpf_linker)?;
     }
-    point_to(&linker, &linker_path::linker(&data_dir, &pins.bpf_linker))?;
+    let link = linker_path::linker(&data_dir, &pins.bpf_linker);
+    point_to(&linker, &link)?;
+    console::progress(format_args!("{} is {}", link.display(), linker.display()));
     find(pins, compiler)
 }
 
@@ -113,15 +114,6 @@ fn try_out(linker: &Path, version: &str) -> Result<()> {
         linker.display(),
         said.trim()
     );
-    Ok(())
-}
-
-/// Lets `link` point to `linker`, at no time to nothing.
-fn point_to(linker: &Path, link: &Path) -> Result<()> {
-    let temporary = link.with_extension(format!("{}.tmp", std::process::id()));
-    symlink(linker, &temporary).with_context(|| format!("cannot create {}", temporary.display()))?;
-    fs::rename(&temporary, link).with_context(|| format!("cannot create {}", link.display()))?;
-    console::progress(format_args!("{} is {}", link.display(), linker.display()));
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! What set-up installs: the table `[workspace.metadata.setup]` of the root manifest.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
@@ -27,6 +27,61 @@ pub(crate) struct Pins {
     pub(crate) debian_clippy: String,
     /// What tests and the demo call: command and the Debian package it is in.
     pub(crate) test_tools: BTreeMap<String, String>,
+    /// What builds an image where nothing is there that can.
+    pub(crate) image_builder: String,
+    /// Where packages come from that are unpacked.
+    pub(crate) debian: Debian,
+    /// What the tests of pods run.
+    pub(crate) pod_tools: PodPackages,
+}
+
+/// Where packages come from that are unpacked and not installed.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct Debian {
+    /// The URL of the archive.
+    pub(crate) mirror: String,
+    /// The file with the keys of those who may sign its lists.
+    pub(crate) keyring: PathBuf,
+}
+
+/// The packages that the tests of pods run programs of.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct PodPackages {
+    /// The static shell of test images.
+    pub(crate) busybox: Package,
+    /// The plugins that give pods their network.
+    pub(crate) cni_plugins: Package,
+    /// What renders the manifests.
+    pub(crate) kubectl: Package,
+    /// What containerd starts containers with.
+    pub(crate) runc: Package,
+    /// Each containerd by its line, such as `1.7`.
+    pub(crate) containerd: BTreeMap<String, Package>,
+}
+
+/// A package of a Debian suite, written `PACKAGE/SUITE`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Package {
+    /// The name of the binary package.
+    pub(crate) name: String,
+    /// The suite, such as `trixie`.
+    pub(crate) suite: String,
+}
+
+impl TryFrom<String> for Package {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.split_once('/') {
+            Some((name, suite)) if !name.is_empty() && !suite.is_empty() && !suite.contains('/') => {
+                Ok(Self { name: name.to_owned(), suite: suite.to_owned() })
+            }
+            _ => Err(format!("`{text}` is not a package as PACKAGE/SUITE")),
+        }
+    }
 }
 
 impl Pins {
@@ -63,5 +118,21 @@ mod tests {
 
         let text = format!("{error:#}");
         assert!(text.contains("[workspace.metadata.setup]: unknown field `linker`"), "{text}");
+    }
+
+    #[test]
+    fn a_package_is_written_with_its_suite() {
+        let package: Package = serde_json::from_value(json!("containerd/sid")).unwrap();
+
+        assert_eq!(package, Package { name: "containerd".to_owned(), suite: "sid".to_owned() });
+    }
+
+    #[test]
+    fn a_package_without_a_suite_or_with_two_is_refused() {
+        for text in ["containerd", "containerd/", "/sid", "containerd/sid/main"] {
+            let error = serde_json::from_value::<Package>(json!(text)).unwrap_err();
+
+            assert_eq!(error.to_string(), format!("`{text}` is not a package as PACKAGE/SUITE"));
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! The trial: the real program, attached to a cgroup of its own, and a real connection in it.
+//! The trial: the real program, attached to a cgroup of its own or, in a container, to the container's, and a real
+//! connection in it.
 
 use std::{
     net::{Ipv4Addr, TcpListener, TcpStream},
@@ -75,7 +76,7 @@ struct Trial {
 
 impl Trial {
     fn attach(mut kernel: Private) -> Result<Self> {
-        let cgroup = Transient::create()?;
+        let cgroup = Transient::create_or_own()?;
         let policy = Policy::new(Mode::Tighten, Direction::Both, TIMERS, true);
         let at = Cgroup { root: cgroup.path(), path: "", id: cgroup.id() };
         let link = kernel.attach(at, &policy)?;

@@ -25,7 +25,7 @@ fn directory(files: &[(&str, &str)]) -> TempDir {
 }
 
 fn names(set: &PolicySet) -> Vec<&str> {
-    set.iter().map(|policy| policy.name.as_str()).collect()
+    set.iter().map(|policy| policy.id.name.as_str()).collect()
 }
 
 fn loaded(directory: &TempDir) -> PolicySet {
@@ -118,12 +118,12 @@ fn the_swap_of_a_config_map_in_the_midst_of_reading_yields_the_new_one() {
 
     let read = snapshot(directory.path(), |files| {
         let first = policies(&files[0].path, &Limits::default()).unwrap();
-        if first[0].name == "a1" {
+        if first[0].id.name == "a1" {
             symlink("..2", at("..data_tmp")).unwrap();
             fs::rename(at("..data_tmp"), at("..data")).unwrap();
         }
         let second = policies(&files[1].path, &Limits::default()).unwrap();
-        [first[0].name.clone(), second[0].name.clone()]
+        [first[0].id.name.clone(), second[0].id.name.clone()]
     });
 
     assert_eq!(read.unwrap(), ["a2", "b2"]);

@@ -1,5 +1,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod pods;
+mod rank;
+
 use super::*;
 use crate::policy::{Limits, parse};
 
@@ -21,14 +24,14 @@ fn set(documents: &[(&str, i32, &str)]) -> PolicySet {
 }
 
 fn selected<'s>(set: &'s PolicySet, path: &str) -> Option<&'s str> {
-    set.select(path).map(|policy| policy.name.as_str())
+    set.select(path, None).map(|policy| policy.id.name.as_str())
 }
 
 #[test]
 fn the_highest_priority_governs_and_then_the_first_name() {
     let set = set(&[("z", 0, "[a]"), ("b", 5, "[a, '*']"), ("c", 5, "[a]"), ("low", -1, "['**']")]);
 
-    let order: Vec<_> = set.iter().map(|policy| policy.name.as_str()).collect();
+    let order: Vec<_> = set.iter().map(|policy| policy.id.name.as_str()).collect();
     assert_eq!(order, ["b", "c", "z", "low"]);
     assert_eq!(selected(&set, "a"), Some("b"));
     assert_eq!(selected(&set, "x"), Some("b"));
@@ -75,7 +78,7 @@ fn globs_that_match_no_path_are_told_by_policy_and_place() {
     let unmatched = set.unmatched(["", "docker", "docker/1", "docker/1/init"]);
 
     let shown: Vec<_> =
-        unmatched.iter().map(|u| (u.policy.as_str(), u.source.to_string(), u.glob.as_str())).collect();
+        unmatched.iter().map(|u| (u.policy.name.as_str(), u.source.to_string(), u.glob.as_str())).collect();
     assert_eq!(shown, [("a", "p.yaml:3:18".into(), "nothing"), ("b", "p.yaml:8:18".into(), "nothing")]);
     assert_eq!(set.unmatched([]).len(), 4);
 }

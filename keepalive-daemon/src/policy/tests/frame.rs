@@ -43,14 +43,14 @@ fn a_mistake_in_the_frame_is_shown_with_its_place_and_cure() {
         ),
         (format!("{api}{rest}"), "p.yaml:1:1: `kind` is missing\n  help: add `kind: ClusterKeepalivePolicy`"),
         (
-            format!("{api}kind: KeepalivePolicy\n{rest}"),
-            "p.yaml:2:7: kind: `KeepalivePolicy` is not known\n  \
-             help: the kinds are ClusterKeepalivePolicy",
+            format!("{api}kind: NetworkPolicy\n{rest}"),
+            "p.yaml:2:7: kind: `NetworkPolicy` is not known\n  \
+             help: the kinds are ClusterKeepalivePolicy, KeepalivePolicy",
         ),
         (
             format!("{api}kind: ClusterKeepAlivePolicy\n{rest}"),
             "p.yaml:2:7: kind: `ClusterKeepAlivePolicy` is not known\n  \
-             help: the kinds are ClusterKeepalivePolicy. Did you mean `ClusterKeepalivePolicy`?",
+             help: the kinds are ClusterKeepalivePolicy, KeepalivePolicy. Did you mean `ClusterKeepalivePolicy`?",
         ),
         (
             format!("{HEADER}spec: {{cgroups: [x]}}\n"),
@@ -66,7 +66,8 @@ fn a_mistake_in_the_frame_is_shown_with_its_place_and_cure() {
         ),
         (
             format!("{HEADER}metadata: {{name: a}}\nspec: {{mode: Monitor}}\n"),
-            "p.yaml:4:1: spec: `cgroups` is missing\n  help: add `cgroups: [\"system.slice/*\"]`",
+            "p.yaml:4:1: spec: neither pods nor cgroups are selected\n  \
+             help: add `namespaces: [\"*\"]` for every pod, or `cgroups: [\"system.slice/*\"]`",
         ),
         (
             format!("{HEADER}metadata: {{name: 7}}\nspec: {{cgroups: [x]}}\n"),
@@ -76,8 +77,8 @@ fn a_mistake_in_the_frame_is_shown_with_its_place_and_cure() {
         ),
         (
             format!("{HEADER}metadata: {{name: a, namespace: b}}\nspec: {{cgroups: [x]}}\n"),
-            "p.yaml:3:21: metadata.namespace: `namespace` is not known here\n  \
-             help: the fields are name, labels, annotations",
+            "p.yaml:3:21: metadata.namespace: a ClusterKeepalivePolicy is of no namespace\n  \
+             help: remove it, or make this a KeepalivePolicy: that is for the pods of its namespace",
         ),
         (
             format!("{HEADER}metadata: {{name: a, labels: [b]}}\nspec: {{cgroups: [x]}}\n"),

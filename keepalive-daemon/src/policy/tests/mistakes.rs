@@ -171,13 +171,13 @@ fn a_mistake_in_a_spec_is_shown_with_its_place_and_cure() {
             "modes: Monitor",
             "6:3: spec.modes",
             "`modes` is not known here",
-            "the fields are cgroups, priority, mode, direction, keepalive, userTimeout. Did you mean `mode`?",
+            "the fields are cgroups, namespaces, excludedNamespaces, podSelector, priority, mode, direction, keepalive, userTimeout, podOverrides. Did you mean `mode`?",
         ),
         (
             "podSelector: {}",
-            "6:3: spec.podSelector",
-            "`podSelector` is not known here",
-            "the fields are cgroups, priority, mode, direction, keepalive, userTimeout",
+            "6:16: spec.podSelector",
+            "a policy with `cgroups` is not for pods",
+            "make two policies: `cgroups` selects by path, whatever runs there",
         ),
         (
             "keepalive: {Idle: 60s}",
@@ -195,7 +195,7 @@ fn a_mistake_in_a_spec_is_shown_with_its_place_and_cure() {
             "1: y",
             "6:3: spec",
             "the name of a field is a text, this is the number `1`",
-            "the fields are cgroups, priority, mode, direction, keepalive, userTimeout",
+            "the fields are cgroups, namespaces, excludedNamespaces, podSelector, priority, mode, direction, keepalive, userTimeout, podOverrides",
         ),
     ] {
         let shown = refused(&with_line(line));

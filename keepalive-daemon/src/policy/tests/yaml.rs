@@ -98,7 +98,7 @@ fn values_keep_the_type_they_are_written_with() {
     ] {
         let text = with_line("").replace("name: a", &format!("name: {name}"));
         match wrong {
-            None => assert_eq!(accepted(&text)[0].name, name),
+            None => assert_eq!(accepted(&text)[0].id.name, name),
             Some(wrong) => {
                 let shown = refused(&text).concat();
                 assert!(shown.contains(wrong), "{name}: {shown}");
@@ -150,5 +150,5 @@ fn many_comments_and_blank_lines_are_nothing_special() {
 
     let policies = accepted(&with_spec(&format!("{noise}  cgroups:\n{noise}  - x\n{noise}  - y\n")));
 
-    assert_eq!(policies[0].cgroups.len(), 2);
+    assert_eq!(policies[0].scope.cgroups().len(), 2);
 }

@@ -1,0 +1,57 @@
+//! `policy validate`: what can be said of policies without a kernel.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use serde::Serialize;
+
+use crate::{
+    cli::{MinIdleArg, OutputArg},
+    commands::failure::Verdict,
+    policy::directory::{self, FileReport},
+    report::{self, ForPeople},
+};
+
+/// Check policy files as the daemon would; needs neither root nor a kernel.
+///
+/// Exits with 1 if anything is wrong.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Options {
+    /// Files, or directories of policy files; together they are checked as one directory.
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    min_idle: MinIdleArg,
+    #[command(flatten)]
+    output: OutputArg,
+}
+
+#[derive(Debug, Serialize)]
+struct Validation {
+    valid: bool,
+    files: Vec<FileReport>,
+}
+
+impl ForPeople for Validation {
+    fn for_people(&self) -> String {
+        let lines = self.files.iter().map(|report| {
+            let FileReport { file, policies, problems } = report;
+            if problems.is_empty() {
+                let names = if policies.is_empty() { "no policies".to_owned() } else { policies.join(", ") };
+                return format!("{file}: ok: {names}");
+            }
+            problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// Checks and prints what was found.
+pub(crate) fn run(options: &Options) -> Result<Verdict> {
+    let Options { files, min_idle, output } = options;
+    let files = directory::check(files, &min_idle.limits());
+    let valid = files.iter().all(|report| report.problems.is_empty());
+    report::print(&Validation { valid, files }, output.output)?;
+    Ok(if valid { Verdict::Good } else { Verdict::Bad })
+}

@@ -1,0 +1,150 @@
+//! What should be: which cgroups are governed, by which policy and with which values. Pure.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use keepalive_ebpf::Policy as InKernel;
+
+use crate::{
+    policy::{Kind, Policy, PolicyId, PolicySet, Refused, Tie},
+    reconcile::{Actual, ancestors},
+    workloads::{Paths, Placed, Pod, is_like_pod, is_transient},
+};
+
+/// An attachment that should exist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Desired {
+    pub(crate) path: String,
+    /// The pod whose cgroup it is, for people.
+    pub(crate) pod: Option<String>,
+    pub(crate) policy_name: String,
+    pub(crate) policy: InKernel,
+}
+
+/// What should be, and what somebody should know about it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Plan {
+    /// By cgroup id.
+    pub(crate) desired: BTreeMap<u64, Desired>,
+    pub(crate) notes: BTreeSet<Note>,
+}
+
+/// Something that somebody should look at.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Note {
+    /// An annotation of a pod is not followed.
+    Annotation { pod: String, uid: String, annotation: String, reason: String },
+    /// Names alone decide between two policies.
+    Tie(Tie),
+}
+
+/// Finds what should be. A cgroup is attached to if a policy selects it, by its path or as the cgroup of a pod;
+/// what lies below it inherits, as the kernel runs the programs of all ancestors. Nothing is attached in a pod that
+/// opted out, but for what has governed ancestors yield. The cgroup of an `exec` is left to it: whoever runs that
+/// asked for its values.
+pub(crate) fn plan(policies: &PolicySet, cgroups: &Paths, pods: &Placed) -> Plan {
+    let mut plan = Plan::default();
+    let mut selected: BTreeMap<&str, &Policy> = BTreeMap::new();
+    for path in cgroups.keys().filter(|path| !is_transient(path)) {
+        let pod = pods.by_path.get(path).map(|pod| &pod.facts);
+        if let Some(policy) = policies.select(path, pod) {
+            selected.insert(path, policy);
+            plan.notes.extend(policies.tie(path, pod).map(Note::Tie));
+        }
+    }
+    let opted_out = opted_out(&selected, pods, &mut plan.notes);
+    let is_opted_out = |path: &str| {
+        !opted_out.is_empty()
+            && std::iter::once(path).chain(ancestors(path)).any(|path| opted_out.contains_key(path))
+    };
+    for (path, id) in cgroups {
+        let pod = pods.by_path.get(path);
+        let inherited = || ancestors(path).find_map(|ancestor| selected.get(ancestor));
+        // What governs above is not opted out of if it does not allow it.
+        let yields = || inherited().is_some_and(|policy| policy.overrides.opt_out);
+        let exempted = opted_out.get(path.as_str()).filter(|_| yields());
+        let (policy, in_kernel) = match (exempted, selected.get(path.as_str())) {
+            (Some(policy), _) => (*policy, InKernel::EXEMPT),
+            (None, Some(policy)) if !is_opted_out(path) => {
+                let timers = pod.map_or(policy.timers, |pod| policy.govern(&pod.facts).timers);
+                (*policy, InKernel::new(policy.mode, policy.direction, timers, inherited().is_some()))
+            }
+            _ => continue,
+        };
+        let pod = pod.map(|pod| pod.facts.to_string());
+        let policy_name = policy.id.to_string();
+        plan.desired.insert(*id, Desired { path: path.clone(), pod, policy_name, policy: in_kernel });
+    }
+    plan
+}
+
+/// The cgroups of pods that opted out, each with the policy that allows it: the one that would govern.
+fn opted_out<'p>(
+    selected: &BTreeMap<&str, &'p Policy>,
+    pods: &'p Placed,
+    notes: &mut BTreeSet<Note>,
+) -> BTreeMap<&'p str, &'p Policy> {
+    let mut opted_out = BTreeMap::new();
+    for (path, pod) in &pods.by_path {
+        let Some((policy, own)) = governing(selected, path) else { continue };
+        let governed = policy.govern(&pod.facts);
+        if governed.opted_out {
+            opted_out.insert(path.as_str(), policy);
+        }
+        // What it may not ask of a policy of its cgroup's ancestors, it did not ask of them.
+        if own {
+            notes.extend(governed.refused.into_iter().map(|refused| note(pod, refused)));
+        }
+    }
+    opted_out
+}
+
+/// The policy that governs what is at `path`, and whether it selects that itself rather than something above.
+pub(crate) fn governing<'p>(selected: &BTreeMap<&str, &'p Policy>, path: &str) -> Option<(&'p Policy, bool)> {
+    let own = selected.get(path).map(|policy| (*policy, true));
+    own.or_else(|| ancestors(path).find_map(|ancestor| selected.get(ancestor)).map(|policy| (*policy, false)))
+}
+
+fn note(pod: &Arc<Pod>, refused: Refused) -> Note {
+    let Refused { annotation, reason } = refused;
+    Note::Annotation { pod: pod.facts.to_string(), uid: pod.facts.uid.clone(), annotation, reason }
+}
+
+/// While the pods are not known, what an earlier run attached to them stays as it is.
+pub(crate) fn hold(plan: &mut Plan, actual: &BTreeMap<u64, Actual>, policies: &PolicySet, cgroups: &Paths) {
+    for (id, have) in actual.iter().filter(|(id, have)| cgroups.get(&have.path) == Some(id)) {
+        let Some(policy) = have.policy.filter(|policy| *policy != InKernel::NOTHING) else { continue };
+        if is_like_pod(&have.path) || is_for_pods(&have.policy_name, policies) {
+            let Actual { path, policy_name, .. } = have.clone();
+            plan.desired.insert(*id, Desired { path, pod: None, policy_name, policy });
+        }
+    }
+}
+
+fn is_for_pods(policy_name: &str, policies: &PolicySet) -> bool {
+    let is_named = |id: &PolicyId| id.to_string() == policy_name;
+    policy_name.contains('/')
+        || policies.iter().any(|policy| policy.kind() != Kind::ClusterCgroups && is_named(&policy.id))
+}
+
+impl Desired {
+    /// Whether all that is in force stays as it is, but for whether ancestors have to yield.
+    pub(crate) fn differs_in_claim_only(&self, have: &Actual) -> bool {
+        let same = |policy: InKernel| with_claim(policy) == with_claim(self.policy) && policy != self.policy;
+        self.policy_name == have.policy_name && have.policy.is_some_and(same)
+    }
+
+    /// The same, as a cgroup with a governed ancestor has it.
+    pub(crate) fn claiming(&self) -> Self {
+        Self { policy: with_claim(self.policy), ..self.clone() }
+    }
+}
+
+fn with_claim(policy: InKernel) -> InKernel {
+    InKernel::new(policy.mode(), policy.direction(), policy.timers(), true)
+}
+
+#[cfg(test)]
+mod tests;

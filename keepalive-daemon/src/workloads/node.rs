@@ -1,0 +1,150 @@
+//! All that runs on this node: the cgroup tree and the pods in it, followed together.
+
+use std::{collections::BTreeSet, path::Path};
+
+use anyhow::Result;
+use tracing::warn;
+
+use super::{CgroupTree, CriSocket, Paths, Placed, Runtime, RuntimeState, is_like_pod, place};
+
+/// What changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// Cgroups were made or removed.
+    Cgroups,
+    /// The runtime told of other pods, or of trouble.
+    Pods,
+}
+
+/// The cgroup tree and the pods in it.
+pub(crate) struct Node {
+    tree: CgroupTree,
+    runtime: Runtime,
+    has_runtime: bool,
+    known: RuntimeState,
+    /// Absent until the runtime told of its pods once.
+    pods: Option<Placed>,
+    /// The sandboxes that somebody was told cannot be reached.
+    told: BTreeSet<String>,
+}
+
+impl Node {
+    /// Reads the tree below `root` and begins to follow it and the runtime. Needs to be called within a tokio
+    /// runtime.
+    ///
+    /// # Errors
+    /// If the tree cannot be read.
+    pub(crate) fn open(root: &Path, socket: CriSocket) -> Result<Self> {
+        let tree = CgroupTree::open(root)?;
+        let has_runtime = socket != CriSocket::Off;
+        let runtime = Runtime::follow(socket);
+        let known = runtime.state();
+        let mut node = Self { tree, runtime, has_runtime, known, pods: None, told: BTreeSet::new() };
+        node.place();
+        Ok(node)
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        self.tree.root()
+    }
+
+    pub(crate) fn cgroups(&self) -> &Paths {
+        self.tree.paths()
+    }
+
+    /// The pods; `None` until the runtime told of them once.
+    pub(crate) const fn pods(&self) -> Option<&Placed> {
+        self.pods.as_ref()
+    }
+
+    /// Whether a container runtime is to be asked at all.
+    pub(crate) const fn has_runtime(&self) -> bool {
+        self.has_runtime
+    }
+
+    pub(crate) const fn runtime(&self) -> &RuntimeState {
+        &self.known
+    }
+
+    /// Waits until something changed. Cancel safe.
+    ///
+    /// # Errors
+    /// If the tree can no longer be followed.
+    pub(crate) async fn changed(&mut self) -> Result<Change> {
+        let change = tokio::select! {
+            changed = self.tree.changed() => changed.map(|()| Change::Cgroups)?,
+            changed = self.runtime.changed() => changed.map(|()| Change::Pods)?,
+        };
+        self.place();
+        Ok(change)
+    }
+
+    /// Reads the whole tree again.
+    ///
+    /// # Errors
+    /// If the root is gone.
+    pub(crate) fn scan(&mut self) -> Result<()> {
+        self.tree.scan()?;
+        self.place();
+        self.warn_of_unreachable(true);
+        Ok(())
+    }
+
+    /// Finds the pods in the tree, and has the runtime asked about what they leave open.
+    fn place(&mut self) {
+        self.known = self.runtime.state();
+        self.pods = self.known.pods.as_ref().map(|pods| place(pods, self.tree.paths()));
+        self.runtime.ask_about(open_questions(self.tree.paths(), self.pods.as_ref()));
+        self.warn_of_unreachable(false);
+    }
+
+    /// Warns, once a sandbox, of pods that cannot be reached; of those that may only be beginning or ending if
+    /// they have been so for long.
+    fn warn_of_unreachable(&mut self, for_long: bool) {
+        let Some(pods) = &self.pods else { return };
+        let unreachable = pods.unreachable.iter().filter(|it| for_long || !it.passing);
+        for it in unreachable {
+            if self.told.insert(it.pod.sandbox.clone()) {
+                warn!(pod = %it.pod.facts, reason = it.reason, "no policy can reach the pod");
+            }
+        }
+        let known: BTreeSet<&str> = pods.unreachable.iter().map(|it| it.pod.sandbox.as_str()).collect();
+        self.told.retain(|sandbox| known.contains(sandbox.as_str()));
+    }
+}
+
+/// What only the runtime can tell: whose are the cgroups that look like those of pods (with those made in them
+/// since: each is a reason to ask at once), and where are the pods whose cgroup is not there.
+fn open_questions(cgroups: &Paths, pods: Option<&Placed>) -> BTreeSet<String> {
+    let is_known = |path: &str| pods.is_some_and(|pods| pods.by_path.contains_key(path));
+    let mut open = BTreeSet::new();
+    let mut inside: Option<String> = None;
+    for path in cgroups.keys() {
+        if is_like_pod(path) {
+            inside = (!is_known(path)).then(|| format!("{path}/"));
+            open.extend(inside.is_some().then(|| path.clone()));
+        } else if inside.as_ref().is_some_and(|pod| path.starts_with(pod)) {
+            open.insert(path.clone());
+        }
+    }
+    let missing = pods.into_iter().flat_map(|pods| &pods.unreachable).filter(|it| it.passing);
+    open.extend(missing.map(|it| format!("sandbox {}", it.pod.sandbox)));
+    open
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cgroup_like_that_of_a_pod_is_asked_about_with_what_is_in_it() {
+        const POD: &str = "kubepods/burstable/pod0f3c1f8e-6a9d-4d3a-9d8e-2b1c3d4e5f60";
+        let paths = ["", "kubepods", "kubepods/burstable", POD, "system.slice"];
+        let mut cgroups: Paths = paths.iter().zip(1..).map(|(path, id)| ((*path).to_owned(), id)).collect();
+        cgroups.insert(format!("{POD}/c1"), 9);
+
+        let open = open_questions(&cgroups, None);
+
+        assert_eq!(open, BTreeSet::from([POD.to_owned(), format!("{POD}/c1")]));
+    }
+}

@@ -1,0 +1,99 @@
+//! What an answer of the runtime is needed for, and when to ask again for it.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use tokio::{sync::watch, time::Instant};
+
+/// How often the list is asked for when nothing asks for it: what gives no event and changes no cgroup (a pod of a
+/// virtual machine, one that lost its sandbox only) is known by then.
+pub(super) const RELIST: Duration = Duration::from_secs(30);
+
+/// The first pause after a question. A sandbox is listed no earlier than the runtime has made it, and its first
+/// container starts 20 ms and more after that (measured with containerd 1.6 to 2.1): the answer must come well
+/// within.
+const SOON: Duration = Duration::from_millis(2);
+
+/// The part of a question's age to wait until it is asked again: it is answered by then within an eighth more than it
+/// had to take, and in four minutes asked some eighty times.
+const PART: u32 = 8;
+
+/// The questions that are open.
+pub(super) struct Questions {
+    told: watch::Receiver<BTreeSet<String>>,
+    open: BTreeSet<String>,
+    /// Since when the youngest of them is.
+    since: Instant,
+}
+
+impl Questions {
+    pub(super) fn new(told: watch::Receiver<BTreeSet<String>>) -> Self {
+        Self { told, open: BTreeSet::new(), since: Instant::now() }
+    }
+
+    /// Waits for a question that was not open before. Cancel safe.
+    pub(super) async fn asked(&mut self) {
+        loop {
+            if self.told.changed().await.is_err() {
+                // Whoever asks is gone, and ends this task too.
+                return std::future::pending().await;
+            }
+            let told = self.told.borrow_and_update().clone();
+            let is_other = !told.is_subset(&self.open);
+            self.open = told;
+            if is_other {
+                self.since = Instant::now();
+                return;
+            }
+        }
+    }
+
+    /// How long to wait before the next list, if the last one took so long: a runtime is not kept busy for more than
+    /// half of the time.
+    pub(super) fn pause(&self, took: Duration) -> Duration {
+        if self.open.is_empty() { RELIST } else { pause(self.since.elapsed(), took) }
+    }
+}
+
+fn pause(age: Duration, took: Duration) -> Duration {
+    (age / PART).max(took).clamp(SOON, RELIST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn an_open_question_is_asked_again_less_and_less_often() {
+        assert_eq!(pause(Duration::ZERO, MS), 2 * MS);
+        assert_eq!(pause(80 * MS, MS), 10 * MS);
+        assert_eq!(pause(8000 * MS, MS), 1000 * MS);
+        assert_eq!(pause(86_400_000 * MS, MS), RELIST);
+    }
+
+    #[test]
+    fn a_slow_runtime_is_given_as_much_rest_as_it_took() {
+        assert_eq!(pause(Duration::ZERO, 300 * MS), 300 * MS);
+        assert_eq!(pause(Duration::ZERO, 60_000 * MS), RELIST);
+    }
+
+    #[tokio::test]
+    async fn only_a_question_that_was_not_open_is_another() {
+        let set = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<BTreeSet<_>>();
+        let (teller, told) = watch::channel(BTreeSet::new());
+        let mut questions = Questions::new(told);
+        assert_eq!(questions.pause(MS), RELIST);
+
+        teller.send_replace(set(&["a", "b"]));
+        questions.asked().await;
+        assert!(questions.pause(MS) < RELIST);
+
+        teller.send_replace(set(&["a"]));
+        let fewer = futures_util::FutureExt::now_or_never(questions.asked());
+        teller.send_replace(set(&["a", "c"]));
+        let other = futures_util::FutureExt::now_or_never(questions.asked());
+
+        assert_eq!((fewer, other), (None, Some(())));
+    }
+}

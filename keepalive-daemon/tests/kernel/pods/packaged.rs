@@ -1,0 +1,58 @@
+//! The image, as a container of the same runtime, with no more than the manifests give it.
+
+use super::{
+    UNTOUCHED, armed, of_cluster, of_namespace,
+    support::{DaemonSetPod, Node, PodSpec, import_daemon},
+};
+use crate::support::eventually;
+
+crate::tests![
+    the_image_governs_pods_with_the_rights_of_the_enforcing_overlay,
+    the_image_governs_pods_with_the_rights_of_the_least_privilege_overlay,
+];
+
+fn the_image_governs_pods_with_the_rights_of_the_enforcing_overlay() {
+    governs_pods("enforcing", "1.7");
+}
+
+fn the_image_governs_pods_with_the_rights_of_the_least_privilege_overlay() {
+    governs_pods("least-privilege", "2");
+}
+
+fn governs_pods(overlay: &str, line: &str) {
+    let node = Node::new("packaged", line);
+    let image = import_daemon(&node.containerd);
+    let bounds = "podOverrides: {idle: {min: 10s, max: 60s}}";
+    let policies =
+        of_namespace("shop", "all", 31, bounds) + &of_cluster("team", 33, "namespaces: ['team-*']");
+    node.host.write_policies("p.yaml", &policies);
+    let daemon_set = DaemonSetPod::of_overlay(overlay);
+    let spec = PodSpec::new("keepalive-system", "keepalive-daemon-x1");
+    let pod = node.run_pod(spec);
+    let daemon = node.start_container(&pod, daemon_set.config(&node, &image));
+    let readiness = daemon_set.readiness();
+    let readiness: Vec<&str> = readiness.iter().map(String::as_str).collect();
+    eventually("the readiness probe succeeds", || {
+        (node.cri.exec(&daemon, &readiness).exit_code == 0).then_some(())
+    });
+
+    let found = [
+        PodSpec::new("shop", "web-0"),
+        PodSpec::new("shop", "web-1").annotation("keepalive.dev/idle", "20s"),
+        PodSpec::new("shop", "web-2").annotation("keepalive.dev/opt-out", "true"),
+        PodSpec::new("team-a", "web-0").host_network(),
+        PodSpec::new("bare", "web-0"),
+    ]
+    .map(|spec| {
+        let (_, container) = node.run(spec);
+        [container.first_connection(), container.connection()]
+    });
+    let explained = node.cri.exec(&daemon, &["keepalive-daemon", "policy", "explain", "team-a/web-0"]);
+    let probe = node.cri.exec(&daemon, &["keepalive-daemon", "status"]);
+
+    let expected = [armed(31), armed(20), UNTOUCHED, armed(33), UNTOUCHED];
+    assert_eq!(found, expected.map(|options| [options, options]));
+    let explained = String::from_utf8(explained.stdout).unwrap();
+    assert!(explained.contains("governed by team"), "{explained}");
+    assert_eq!(probe.exit_code, 0, "{}", String::from_utf8_lossy(&probe.stderr));
+}

@@ -1,0 +1,156 @@
+//! A real containerd for one test.
+
+mod ready;
+mod settings;
+
+use std::{path::PathBuf, process::Command};
+
+use tempfile::TempDir;
+use xtask::{
+    lab::{Cgroup, Cgroup1, Netns, Process, TEST_PREFIX, scratch},
+    setup::PodTools,
+};
+
+pub(super) use self::ready::wait_for_image;
+use super::{Driver, image};
+
+/// A containerd in namespaces of its own (network, mounts, processes) with its directories in a scratch
+/// directory. When it is dropped, everything in the namespaces is killed, and all that it made is removed.
+///
+/// Its cgroups are those of the host, below a group that no other test has.
+pub(crate) struct Containerd {
+    line: String,
+    tools: PodTools,
+    init: Process,
+    // In the order in which they are removed.
+    cgroup: Cgroup,
+    _cgroup1: Cgroup1,
+    _netns: Netns,
+    directory: TempDir,
+}
+
+impl Containerd {
+    /// Starts the containerd of a line (`1.6`, `1.7`, `2`) and waits until it can start pods, once there are
+    /// images.
+    ///
+    /// Of the host's mounts it and its containers see those that there are at this moment.
+    pub(crate) fn start(line: &str) -> Self {
+        let mut containerd = Self::prepare(line, &[]);
+        containerd.start_again();
+        containerd
+    }
+
+    /// As [`Self::start`], one that knows nothing of pods, as Docker brings it along.
+    pub(crate) fn start_without_cri(line: &str) -> Self {
+        let mut containerd = Self::prepare(line, &["io.containerd.grpc.v1.cri"]);
+        containerd.boot();
+        containerd
+    }
+
+    fn prepare(line: &str, disabled: &[&str]) -> Self {
+        let tools = tools();
+        let programs = tools.containerds.get(line).unwrap_or_else(|| panic!("there is no containerd {line}"));
+        let cgroup = Cgroup::create(TEST_PREFIX, "kubepods").unwrap();
+        let cgroup1 = Cgroup1::of(&cgroup).unwrap();
+        let netns = Netns::create(TEST_PREFIX, "node").unwrap();
+        let directory = scratch(TEST_PREFIX, "containerd").unwrap();
+        settings::write(directory.path(), &tools, disabled);
+
+        let mut command = netns.command("unshare");
+        command.args(["--mount", "--propagation=slave", "--pid", "--fork", "--kill-child", "--mount-proc"]);
+        command.args(["sh", "-c", include_str!("containerd/init.sh"), "init.sh"]);
+        command.arg(directory.path()).arg(programs.join("containerd"));
+        // containerd looks for its shim there.
+        command.env("PATH", format!("{}:{}", programs.display(), std::env::var("PATH").unwrap()));
+        let init = Process::spawn(&format!("containerd {line}"), command).unwrap();
+        Self { line: line.to_owned(), tools, init, cgroup, _cgroup1: cgroup1, _netns: netns, directory }
+    }
+
+    /// Gives it the images [`image::PAUSE`], without which it starts no pod, and [`image::USERLAND`].
+    pub(crate) fn import_images(&self) {
+        image::import_for_pods(self);
+    }
+
+    /// Its CRI socket, as the host sees it. Containers that mount `/run/containerd` find it there, as on any node.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.directory.path().join("run/containerd.sock")
+    }
+
+    /// A scratch directory, the same for the host and for its containers' mounts.
+    pub(crate) fn directory(&self) -> PathBuf {
+        self.directory.path().join("scratch")
+    }
+
+    /// How cgroups have to be told to it, and the path, below the root, of the one that stands for the kubelet's
+    /// `kubepods`: all pods have to be below it.
+    pub(crate) fn cgroups(&self) -> (Driver, String) {
+        (Driver::Cgroupfs, self.cgroup.relative().display().to_string())
+    }
+
+    /// What a container of [`image::USERLAND`] has to mount, each path on itself, to run the host's programs and this
+    /// one.
+    pub(crate) fn userland_mounts() -> Vec<PathBuf> {
+        let program = std::env::current_exe().unwrap();
+        vec![PathBuf::from("/usr"), program.parent().unwrap().to_owned()]
+    }
+
+    /// The programs that it was made of.
+    pub(crate) fn tools(&self) -> &PodTools {
+        &self.tools
+    }
+
+    /// Stops containerd and nothing else: its pods live on.
+    pub(crate) fn stop(&mut self) {
+        let mark = self.init.mark();
+        self.init.say("TERM").unwrap();
+        self.init.wait_line_from(mark, "containerd has ended").unwrap();
+    }
+
+    /// Starts containerd with the directories of before, after [`Self::stop`], and waits until it answers. A client's
+    /// connections of before are broken.
+    pub(crate) fn start_again(&mut self) {
+        self.boot();
+        ready::wait_for_pods(&self.socket());
+    }
+
+    /// Lets containerd accept connections and answer nothing, until [`Self::thaw`].
+    pub(crate) fn freeze(&mut self) {
+        self.init.say("STOP").unwrap();
+    }
+
+    /// Lets it answer after [`Self::freeze`].
+    pub(crate) fn thaw(&mut self) {
+        self.init.say("CONT").unwrap();
+    }
+
+    /// Runs its own client on the images and containers of the CRI.
+    pub(crate) fn ctr(&self, arguments: &[&str]) -> String {
+        let programs = &self.tools.containerds[&self.line];
+        let mut command = Command::new(programs.join("ctr"));
+        command.arg("--address").arg(self.socket()).args(["--namespace", "k8s.io"]).args(arguments);
+        xtask::process::output(&mut command).unwrap()
+    }
+
+    fn boot(&mut self) {
+        let mark = self.init.mark();
+        self.init.say("start").unwrap();
+        self.init.wait_line_from(mark, "containerd successfully booted").unwrap();
+    }
+}
+
+impl Drop for Containerd {
+    fn drop(&mut self) {
+        // The end of the input is the end of the namespaces' first process, and that one ends after all others: what
+        // is removed after this is in use no more. A hang is reported by the groups that then cannot be removed.
+        self.init.close_stdin();
+        let _ = self.init.wait();
+    }
+}
+
+/// The programs, as `cargo xtask test` tells.
+pub(crate) fn tools() -> PodTools {
+    let Ok(tools) = std::env::var("KEEPALIVE_POD_TOOLS") else {
+        panic!("KEEPALIVE_POD_TOOLS does not tell where containerd is; `cargo xtask test` does")
+    };
+    serde_json::from_str(&tools).unwrap()
+}

@@ -1,0 +1,86 @@
+//! The unit and its settings.
+
+use std::{collections::BTreeSet, path::Path};
+
+use serde_json::Value;
+
+use crate::{
+    command_line::{Call, option_of_run},
+    text,
+};
+
+const UNIT: &str = "systemd/keepalive-daemon.service";
+const SETTINGS: &str = "systemd/keepalive-daemon.env";
+
+/// The values of a key of the unit, in their order.
+fn values(key: &str) -> Vec<String> {
+    let unit = text(UNIT);
+    let values = unit.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+    values.map(str::to_owned).collect()
+}
+
+fn value(key: &str) -> String {
+    let [value] = &values(key)[..] else { panic!("not one {key}=") };
+    value.clone()
+}
+
+fn call() -> Call {
+    let start = value("ExecStart");
+    let mut words = start.split(' ').map(str::to_owned);
+    assert_eq!(
+        words.next().as_deref(),
+        Some("/usr/local/bin/keepalive-daemon"),
+        "as the documents install it"
+    );
+    Call::parse(&words.collect::<Vec<_>>(), &[])
+}
+
+#[test]
+fn the_unit_starts_the_daemon_with_a_socket_in_its_runtime_directory() {
+    let socket = call().path("api-socket");
+
+    let runtime = Path::new("/run").join(value("RuntimeDirectory"));
+    assert_eq!(socket.parent(), Some(runtime.as_path()));
+    assert_eq!(value("Type"), "notify");
+}
+
+#[test]
+fn the_unit_grants_the_capabilities_of_the_manifests() {
+    let base: Value = serde_saphyr::from_str(&text("kubernetes/base/daemon-set.yaml")).unwrap();
+
+    let added = &base["spec"]["template"]["spec"]["containers"][0]["securityContext"]["capabilities"]["add"];
+    let added = added.as_array().unwrap().iter().map(|name| format!("CAP_{}", name.as_str().unwrap()));
+    let bounding = value("CapabilityBoundingSet");
+    assert_eq!(bounding.split(' ').map(str::to_owned).collect::<BTreeSet<_>>(), added.collect());
+}
+
+#[test]
+fn the_unit_leaves_the_pins_writable() {
+    let bpffs = call().path("bpffs");
+
+    assert!(bpffs.starts_with("/sys"), "{}", bpffs.display());
+    assert_eq!(values("ProtectKernelTunables"), [""; 0], "it makes all of /sys read-only");
+}
+
+#[test]
+fn the_settings_are_variables_of_the_daemon_with_their_defaults() {
+    let mut checked = 0;
+    for line in text(SETTINGS).lines() {
+        let Some((name, shown)) = line.trim_start_matches('#').split_once('=') else { continue };
+        if name != "RUST_LOG" {
+            let option = option_of_run(name).unwrap_or_else(|| panic!("`run` reads no {name}"));
+            assert_eq!(option.get_default_values(), [shown], "{name}");
+        }
+        assert!(line.starts_with('#'), "{line}: the defaults apply until somebody changes them");
+        checked += 1;
+    }
+    assert!(checked >= 4, "the settings have examples");
+}
+
+#[test]
+fn the_unit_reads_the_settings_from_where_the_file_says() {
+    let file = value("EnvironmentFile");
+
+    let path = file.strip_prefix('-').unwrap_or_else(|| panic!("{file} is not optional"));
+    assert!(text(SETTINGS).contains(path), "{path}");
+}

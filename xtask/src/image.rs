@@ -1,0 +1,132 @@
+//! `cargo xtask image`: the daemon as an OCI image in one file, built without a network.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
+
+use crate::{build, console, process, setup, workspace};
+
+/// How the image is built, relative to the workspace.
+const CONTAINERFILE: &str = "deploy/Containerfile";
+
+/// Builds the daemon as an OCI image in one file, as `podman load` and `ctr images import` take it.
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// Where to put it [default: in the target folder, keepalive-daemon.oci.tar, or with --debug
+    /// keepalive-daemon-debug.oci.tar].
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// With the daemon that is built for trying out: faster to build, slower, larger.
+    #[arg(long)]
+    debug: bool,
+}
+
+/// An image in a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Image {
+    /// The file, an OCI archive.
+    pub archive: PathBuf,
+    /// What names the image there, and in a store that it is imported into.
+    pub reference: String,
+    /// The digest of its manifest, as `sha256:…`; the same for the same daemon.
+    pub digest: String,
+}
+
+/// Builds the image and tells where it is, how large, and its digest.
+///
+/// # Errors
+///
+/// If set-up or the build fails, or the file cannot be written.
+pub fn run(Options { output, debug }: Options) -> Result<()> {
+    let output = output.map_or_else(|| default_output(debug), Ok)?;
+    let Image { archive, reference, digest } = image(debug, &output)?;
+    let bytes =
+        fs::metadata(&archive).with_context(|| format!("cannot look at {}", archive.display()))?.len();
+    console::result(format_args!(
+        "{}\n{reference}, {} MB, {digest}",
+        archive.display(),
+        bytes.div_ceil(1_000_000)
+    ));
+    Ok(())
+}
+
+/// Builds the image for tests. What they look at is the daemon's behaviour as a container, which is that of the
+/// daemon for trying out as well, and that one is built in a tenth of the time.
+///
+/// # Errors
+///
+/// If set-up or the build fails.
+pub fn for_tests() -> Result<Image> {
+    image(true, &default_output(true)?)
+}
+
+fn default_output(debug: bool) -> Result<PathBuf> {
+    let name = if debug { "keepalive-daemon-debug.oci.tar" } else { "keepalive-daemon.oci.tar" };
+    Ok(workspace::target_dir()?.join(name))
+}
+
+fn image(debug: bool, output: &Path) -> Result<Image> {
+    let builder = Builder::new(setup::image_builder()?)?;
+    let daemon = build::daemon_with(build::Options { release: !debug, is_static: true })?;
+    let context = daemon.parent().context("the daemon has no folder")?;
+    let version = env!("CARGO_PKG_VERSION");
+    // In full, and as container runtimes read the manifests' short name: with the image imported on a node, they run
+    // unchanged.
+    let reference = format!("docker.io/library/keepalive-daemon:{version}");
+    let digest = builder.build(context, version, &reference, output)?;
+    Ok(Image { archive: output.to_owned(), reference, digest })
+}
+
+/// buildah or podman, whose options are the same here, with a store of its own that is gone when it is dropped.
+struct Builder {
+    program: PathBuf,
+    store: TempDir,
+}
+
+impl Builder {
+    fn new(program: PathBuf) -> Result<Self> {
+        Ok(Self { program, store: TempDir::with_prefix("keepalive-image-").context("cannot make a folder")? })
+    }
+
+    /// Writes the image to `output` and returns its digest.
+    fn build(&self, context: &Path, version: &str, reference: &str, output: &Path) -> Result<String> {
+        let mut command = self.command();
+        command.args(["build", "--pull-never", "--format=oci"]);
+        // The same daemon makes the same image, whenever it is built.
+        command.args(["--timestamp=0", "--no-cache"]);
+        command.arg(format!("--build-arg=VERSION={version}")).arg(format!("--tag={reference}"));
+        command.arg("--file").arg(workspace::root().join(CONTAINERFILE)).arg(context);
+        process::run_with_progress("building the image", &mut command)?;
+
+        let folder =
+            output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        // In its folder, so that it gets its name in one step; a colon would end the path.
+        let temporary = TempDir::with_prefix_in(".keepalive-image-", folder)
+            .with_context(|| format!("cannot make a folder in {}", folder.display()))?;
+        let (archive, digest) = (temporary.path().join("image.tar"), self.store.path().join("digest"));
+        let mut command = self.command();
+        command.arg("push").arg("--digestfile").arg(&digest).arg(reference);
+        command.arg(format!("oci-archive:{}:{reference}", archive.display()));
+        process::run_with_progress("writing the image", &mut command)?;
+        fs::rename(&archive, output).with_context(|| format!("cannot create {}", output.display()))?;
+        let digest =
+            fs::read_to_string(&digest).with_context(|| format!("cannot read {}", digest.display()))?;
+        Ok(digest.trim().to_owned())
+    }
+
+    /// Overlay file systems in the store would need rights that containers of build machines often lack.
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(["--storage-driver", "vfs", "--root"]).arg(self.store.path().join("root"));
+        command.arg("--runroot").arg(self.store.path().join("run"));
+        command
+    }
+}
