@@ -61,11 +61,13 @@ fn build() -> Result<()> {
 fn cri() -> Result<()> {
     println!("cargo::rerun-if-changed={CRI}");
     let description = protox::compile([CRI], ["proto"]).with_context(|| format!("cannot read {CRI}"))?;
+    let mut config = tonic_prost_build::Config::new();
+    // Thousands of lines that are none of this project's.
+    config.disable_comments(["."]);
     tonic_prost_build::configure()
         .build_server(false)
-        // Thousands of lines of comments that are none of this project's.
         .disable_comments(["."])
-        .compile_fds(description)
+        .compile_fds_with_config(description, config)
         .with_context(|| format!("cannot make a client of {CRI}"))
 }
 

@@ -113,9 +113,7 @@ impl Governor {
         cause: Cause,
     ) -> bool {
         let mut plan = plan::plan(policies, cgroups, pods.unwrap_or(&Placed::default()));
-        if pods.is_none() {
-            plan::hold(&mut plan, &self.actual, policies, cgroups);
-        }
+        plan::hold(&mut plan, &self.actual, policies, cgroups, pods);
         self.tell(plan.notes);
         // What was refused and still should be is tried again now, so that this pass names all refusals anew.
         let before = mem::take(&mut self.refused);

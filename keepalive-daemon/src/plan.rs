@@ -112,11 +112,24 @@ fn note(pod: &Arc<Pod>, refused: Refused) -> Note {
     Note::Annotation { pod: pod.facts.to_string(), uid: pod.facts.uid.clone(), annotation, reason }
 }
 
-/// While the pods are not known, what an earlier run attached to them stays as it is.
-pub(crate) fn hold(plan: &mut Plan, actual: &BTreeMap<u64, Actual>, policies: &PolicySet, cgroups: &Paths) {
+/// What is attached to pods that the runtime has yet to tell of stays as it is: to all while they are not known
+/// (`pods` is absent), and, while it has not told all of some, to those that may be these.
+pub(crate) fn hold(
+    plan: &mut Plan,
+    actual: &BTreeMap<u64, Actual>,
+    policies: &PolicySet,
+    cgroups: &Paths,
+    pods: Option<&Placed>,
+) {
+    let is_told = |path: &str| {
+        pods.is_some_and(|pods| {
+            pods.by_path.contains_key(path) || pods.unreachable.iter().all(|it| !it.passing)
+        })
+    };
     for (id, have) in actual.iter().filter(|(id, have)| cgroups.get(&have.path) == Some(id)) {
         let Some(policy) = have.policy.filter(|policy| *policy != InKernel::NOTHING) else { continue };
-        if is_like_pod(&have.path) || is_for_pods(&have.policy_name, policies) {
+        let may_be_pod = is_like_pod(&have.path) || is_for_pods(&have.policy_name, policies);
+        if may_be_pod && !is_told(&have.path) {
             let Actual { path, policy_name, .. } = have.clone();
             plan.desired.insert(*id, Desired { path, pod: None, policy_name, policy });
         }

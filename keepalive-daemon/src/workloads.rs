@@ -9,9 +9,9 @@ mod tree;
 
 pub(crate) use mounts::{cgroup2_root, own_cgroup};
 pub(crate) use node::{Change, Node};
-#[cfg(test)]
-pub(crate) use pods::Place;
 use pods::place;
+#[cfg(test)]
+pub(crate) use pods::{Place, Unreachable};
 pub(crate) use pods::{Placed, Pod, is_like_pod};
 use runtime::Runtime;
 pub(crate) use runtime::{CriSocket, RuntimeState};

@@ -13,4 +13,5 @@ pub mod process;
 pub mod run;
 pub mod setup;
 pub mod test;
+pub mod vm;
 pub mod workspace;

@@ -11,11 +11,13 @@ mod debs;
 mod linker;
 mod linker_path;
 mod links;
+mod machine;
 mod packages;
 mod pins;
 mod pods;
 mod toolchain;
 
+pub use machine::Machine;
 use pins::Pins;
 pub use pods::PodTools;
 use toolchain::Compiler;
@@ -89,15 +91,7 @@ pub fn ebpf_clippy() -> Result<String> {
 /// If one is missing and cannot be installed.
 pub fn test_tools() -> Result<()> {
     let Pins { test_tools, .. } = Pins::read()?;
-    let missing: Vec<_> = test_tools.iter().filter(|(tool, _)| process::find(tool).is_none()).collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let tools: Vec<_> = missing.iter().map(|(tool, _)| tool.as_str()).collect();
-    let mut packages: Vec<_> = missing.iter().map(|(_, package)| package.as_str()).collect();
-    packages.sort_unstable();
-    packages.dedup();
-    packages::install(&packages, &format!("what tests and the demo call ({})", tools.join(", ")))
+    packages::install_commands(&test_tools, "what tests and the demo call")
 }
 
 /// Makes sure that there is what the tests of pods run, and tells where. Nothing of it is installed: packages are
@@ -118,6 +112,16 @@ pub fn pod_tools() -> Result<PodTools> {
 /// If it is missing and cannot be fetched.
 pub fn kubectl() -> Result<PathBuf> {
     pods::find_kubectl(&Pins::read()?)
+}
+
+/// Makes sure that there is what runs a machine with the kernel of a line, such as `6.1`, and tells where. The kernel is
+/// unpacked and not installed. Silent if there is nothing to do.
+///
+/// # Errors
+///
+/// If the line is unknown, or something is missing and cannot be installed or fetched.
+pub fn machine(kernel: &str) -> Result<Machine> {
+    machine::find(&Pins::read()?, kernel)
 }
 
 /// Makes sure that there is a program that builds images, and returns its path. Silent if there is nothing to do.

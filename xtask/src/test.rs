@@ -74,6 +74,16 @@ fn manifest_tests(filter: Option<&str>) -> Result<Group> {
 fn kernel_tests(filter: Option<&str>) -> Result<Group> {
     setup::test_tools()?;
     check_kernel()?;
+    run_group("kernel tests", &mut process::as_root(&kernel_command(filter)?)?)
+}
+
+/// Builds the program of the kernel tests and all that they need; returns what runs them, to be run as root.
+///
+/// # Errors
+///
+/// If something is missing and cannot be installed, or a build fails.
+pub(crate) fn kernel_command(filter: Option<&str>) -> Result<Command> {
+    setup::test_tools()?;
     // In this order: both put their program in one place, and what is found there later is the daemon itself.
     let next_daemon = build::next_daemon().context("cannot build the daemon of a later version")?;
     build::daemon()?;
@@ -87,7 +97,7 @@ fn kernel_tests(filter: Option<&str>) -> Result<Group> {
         command.env("KEEPALIVE_POD_TOOLS", serde_json::to_string(&tools)?);
         command.env("KEEPALIVE_IMAGE", serde_json::to_string(&image)?);
     }
-    run_group("kernel tests", &mut process::as_root(&command)?)
+    Ok(command)
 }
 
 /// Whether `filter` leaves tests of pods: nobody waits for what they need, only to run others.

@@ -4,7 +4,7 @@ use keepalive_ebpf::{Mode, Timers};
 
 use super::*;
 use crate::policy::{Limits, PodFacts, parse};
-use crate::workloads::Place;
+use crate::workloads::{Place, Unreachable};
 
 const LIMITS: Limits = Limits { min_idle: std::time::Duration::from_secs(1) };
 const HEADER: &str = "apiVersion: keepalive.dev/v1alpha1";
@@ -216,9 +216,31 @@ fn what_is_attached_to_pods_is_held_while_they_are_not_known() {
     ]);
     let mut plan = plan(&policies, &tree, &Placed::default());
 
-    hold(&mut plan, &actual, &policies, &tree);
+    hold(&mut plan, &actual, &policies, &tree, None);
 
     let idle: BTreeMap<u64, u32> =
         plan.desired.iter().map(|(id, want)| (*id, idle(want.policy.timers()))).collect();
     assert_eq!(idle, BTreeMap::from([(1, 9), (2, 9), (3, 9), (4, 60)]));
+}
+
+#[test]
+fn what_is_attached_to_a_pod_that_is_half_told_of_is_held() {
+    let tree = cgroups(&[(POD, 1)]);
+    let policies = set(&of_namespace("shop", "all", ""));
+    let actual = BTreeMap::from([(1, attached(POD, "shop/all"))]);
+    let half_told = |passing| {
+        let Placed { by_path, .. } = placed("elsewhere", "shop", &[]);
+        let pod = by_path["elsewhere"].clone();
+        let unreachable = vec![Unreachable { pod, reason: "its status is slow".to_owned(), passing }];
+        Placed { by_path: BTreeMap::new(), unreachable }
+    };
+
+    let [while_it_is, afterwards] = [true, false].map(|passing| {
+        let pods = half_told(passing);
+        let mut plan = plan(&policies, &tree, &pods);
+        hold(&mut plan, &actual, &policies, &tree, Some(&pods));
+        plan.desired.len()
+    });
+
+    assert_eq!((while_it_is, afterwards), (1, 0));
 }

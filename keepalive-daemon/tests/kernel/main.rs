@@ -18,6 +18,7 @@ mod story;
 mod support;
 mod surroundings;
 mod tree;
+mod unit;
 mod upgrade;
 mod verbs;
 
@@ -51,6 +52,7 @@ fn main() {
         story::TESTS,
         surroundings::TESTS,
         tree::TESTS,
+        unit::tests(),
         upgrade::TESTS,
         verbs::TESTS,
     ]

@@ -1,6 +1,9 @@
 //! Packages of Debian and of what is made of it.
 
-use std::process::{Command, Stdio};
+use std::{
+    collections::BTreeMap,
+    process::{Command, Stdio},
+};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -14,6 +17,19 @@ pub(super) fn can_install() -> bool {
 /// Those of `packages` that are not installed.
 pub(super) fn missing(packages: &[String]) -> Vec<&str> {
     packages.iter().map(String::as_str).filter(|package| !is_installed(package)).collect()
+}
+
+/// Installs the packages of those of `commands`, each with its package, that are missing.
+pub(super) fn install_commands(commands: &BTreeMap<String, String>, why: &str) -> Result<()> {
+    let missing = || commands.iter().filter(|(command, _)| process::find(command).is_none());
+    let mut packages: Vec<_> = missing().map(|(_, package)| package.as_str()).collect();
+    if packages.is_empty() {
+        return Ok(());
+    }
+    packages.sort_unstable();
+    packages.dedup();
+    let names: Vec<_> = missing().map(|(command, _)| command.as_str()).collect();
+    install(&packages, &format!("{why} ({})", names.join(", ")))
 }
 
 /// Installs `packages`, and removes none: the machine may have others in their stead that its owner needs.

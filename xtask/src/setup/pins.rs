@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
+use super::machine::MachinePackages;
 use crate::workspace;
 
 /// The versions and names that set-up needs.
@@ -33,6 +34,8 @@ pub(crate) struct Pins {
     pub(crate) debian: Debian,
     /// What the tests of pods run.
     pub(crate) pod_tools: PodPackages,
+    /// What machines of the tests' own are made of.
+    pub(crate) machine: MachinePackages,
 }
 
 /// Where packages come from that are unpacked and not installed.

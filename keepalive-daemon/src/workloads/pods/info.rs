@@ -84,6 +84,8 @@ impl Info {
             return Err(reason);
         }
         match (self.text("/config/linux/cgroup_parent"), note("CgroupParent")) {
+            // containerd has in its own place those that were told none.
+            ("", "") if self.0.pointer("/config").is_some() => cgroup::from_parent(""),
             ("", "") => cgroup::from_container(self.first_container()?),
             ("", parent) if parent.starts_with('/') || parent.ends_with(".slice") => {
                 cgroup::from_parent(parent)

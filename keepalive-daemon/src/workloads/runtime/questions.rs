@@ -17,6 +17,18 @@ const SOON: Duration = Duration::from_millis(2);
 /// had to take, and in four minutes asked some eighty times.
 const PART: u32 = 8;
 
+/// The digits of the id of a sandbox or a container.
+const ID: usize = 64;
+
+/// As [`PART`], for the sandboxes that a question names: the answer to it alone costs the runtime little.
+const PART_OF_ONE: u32 = 64;
+
+/// How long sandboxes are asked for by name. A runtime that takes longer to make one tells of it in its list.
+const YOUNG: Duration = Duration::from_secs(30);
+
+/// How many are asked for at a time: a pod has one, and dozens begin together only when a node does.
+const MOST_NAMED: usize = 16;
+
 /// The questions that are open.
 pub(super) struct Questions {
     told: watch::Receiver<BTreeSet<String>>,
@@ -47,11 +59,30 @@ impl Questions {
         }
     }
 
+    /// The sandboxes that the questions may be about: the first cgroup in that of a pod has the name of its sandbox. Of
+    /// the others, which are containers, the runtime knows no sandbox.
+    pub(super) fn named(&self) -> Vec<String> {
+        self.open.iter().filter_map(|question| named(question)).take(MOST_NAMED).map(str::to_owned).collect()
+    }
+
+    /// How long to wait before those are asked about again; `None` if that is left to the list.
+    pub(super) fn pause_of_named(&self) -> Option<Duration> {
+        let age = self.since.elapsed();
+        (age < YOUNG).then(|| (age / PART_OF_ONE).max(SOON))
+    }
+
     /// How long to wait before the next list, if the last one took so long: a runtime is not kept busy for more than
     /// half of the time.
     pub(super) fn pause(&self, took: Duration) -> Duration {
         if self.open.is_empty() { RELIST } else { pause(self.since.elapsed(), took) }
     }
+}
+
+fn named(question: &str) -> Option<&str> {
+    let name = question.rsplit_once('/').map_or(question, |(_, name)| name);
+    let name = name.strip_suffix(".scope").unwrap_or(name);
+    let id = name.rsplit_once('-').map_or(name, |(_, id)| id);
+    (id.len() == ID && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(id)
 }
 
 fn pause(age: Duration, took: Duration) -> Duration {
@@ -61,6 +92,21 @@ fn pause(age: Duration, took: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_cgroup_in_that_of_a_pod_names_its_sandbox() {
+        let id = "0123456789abcdef".repeat(4);
+        for (question, expected) in [
+            (format!("kubepods/pod1/{id}"), Some(id.as_str())),
+            (format!("kubepods.slice/kubepods-pod1.slice/cri-containerd-{id}.scope"), Some(&id)),
+            (format!("kubepods.slice/kubepods-pod1.slice/crio-{id}.scope"), Some(&id)),
+            ("kubepods/pod0f3c1f8e-6a9d-4d3a-9d8e-2b1c3d4e5f60".to_owned(), None),
+            (format!("sandbox {id}"), None),
+            (format!("kubepods/pod1/{id}/init.scope"), None),
+        ] {
+            assert_eq!(named(&question), expected, "{question}");
+        }
+    }
 
     const MS: Duration = Duration::from_millis(1);
 

@@ -1,6 +1,6 @@
 //! What is asked on one connection, and when.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{
     select,
@@ -42,6 +42,10 @@ pub(super) struct Session<'f> {
     listing: Option<Instant>,
     /// How long the last list took.
     took: Duration,
+    /// When to ask next about the sandboxes that the questions name.
+    named_due: Option<Instant>,
+    /// Those that are asked about.
+    asked: BTreeSet<String>,
     /// When the pods are told of, whether or not all are known; absent until the first list.
     complete_by: Option<Instant>,
 }
@@ -49,7 +53,8 @@ pub(super) struct Session<'f> {
 /// What the runtime answered.
 enum Answer {
     List(Result<Vec<PodSandbox>, Status>),
-    Status(String, Result<PodSandboxStatusResponse, Status>),
+    Status(String, Box<Result<PodSandboxStatusResponse, Status>>),
+    Named(String, Box<Result<PodSandboxStatusResponse, Status>>),
 }
 
 impl<'f> Session<'f> {
@@ -64,6 +69,8 @@ impl<'f> Session<'f> {
             due: now,
             listing: None,
             took: Duration::ZERO,
+            named_due: None,
+            asked: BTreeSet::new(),
             complete_by: None,
         }
     }
@@ -81,7 +88,13 @@ impl<'f> Session<'f> {
                 Some(answer) = self.calls.join_next() => if let Err(why) = self.take(answer) {
                     return why;
                 },
-                () = self.follower.questions.asked() => self.due = Instant::now(),
+                () = self.follower.questions.asked() => {
+                    self.due = Instant::now();
+                    self.ask_named();
+                }
+                () = sleep_until(self.named_due.unwrap_or(self.due)), if self.named_due.is_some() => {
+                    self.ask_named();
+                }
                 // Not at once: while hundreds of pods begin or end, events would keep the runtime busy with lists.
                 () = happened.notified() => self.due = self.due.min(Instant::now() + self.took),
                 () = sleep_until(self.due), if self.listing.is_none() => self.list(),
@@ -99,6 +112,22 @@ impl<'f> Session<'f> {
         self.calls.spawn(async move { Answer::List(client.list().await) });
     }
 
+    /// Asks about the sandboxes that the questions name. Each is known by this before it is listed, by one call whatever
+    /// the number of pods: the first container of its pod starts next.
+    fn ask_named(&mut self) {
+        for sandbox in self.follower.questions.named() {
+            if self.asked.insert(sandbox.clone()) {
+                let mut client = self.connection.client.clone();
+                self.calls.spawn(async move {
+                    let status = client.status(sandbox.clone()).await;
+                    Answer::Named(sandbox, Box::new(status))
+                });
+            }
+        }
+        let pause = self.follower.questions.pause_of_named();
+        self.named_due = pause.filter(|_| !self.asked.is_empty()).map(|pause| Instant::now() + pause);
+    }
+
     /// Takes an answer, and those that are there already: pods that begin together are told of together.
     fn take(&mut self, answer: Result<Answer, JoinError>) -> Result<(), String> {
         let mut next = Some(answer);
@@ -106,14 +135,23 @@ impl<'f> Session<'f> {
             match answer.map_err(|error| error.to_string())? {
                 Answer::List(list) => self.listed(list.map_err(|status| shown(&status))?),
                 Answer::Status(sandbox, status) => {
-                    if self.follower.sandboxes.tell(&sandbox, status, Instant::now().into_std()) {
+                    if self.follower.sandboxes.tell(&sandbox, *status, Instant::now().into_std()) {
                         self.due = Instant::now();
+                    }
+                }
+                Answer::Named(sandbox, status) => {
+                    self.asked.remove(&sandbox);
+                    // Of one that is not made yet, and of containers, it knows nothing.
+                    if let Ok(status) = &*status {
+                        self.follower.sandboxes.discover(status, Instant::now().into_std());
                     }
                 }
             }
             next = self.calls.try_join_next();
         }
-        if !self.is_incomplete() || !self.follower.sandboxes.are_awaited() {
+        // Before the first list, what is known is but a part.
+        let is_listed = self.complete_by.is_some();
+        if is_listed && !(self.is_incomplete() && self.follower.sandboxes.are_awaited()) {
             self.follower.publish();
         }
         Ok(())
@@ -121,11 +159,12 @@ impl<'f> Session<'f> {
 
     fn listed(&mut self, sandboxes: Vec<PodSandbox>) {
         let now = Instant::now();
-        self.took = self.listing.take().map_or(Duration::ZERO, |since| now - since);
+        let asked = self.listing.take().unwrap_or(now);
+        self.took = now - asked;
         self.due = self.due.min(now + self.follower.questions.pause(self.took));
         self.complete_by.get_or_insert(now + COMPLETE);
         self.follower.answers(&self.socket, &self.connection.version.to_string());
-        for sandbox in self.follower.sandboxes.list(sandboxes, now.into_std()) {
+        for sandbox in self.follower.sandboxes.list(sandboxes, asked.into_std(), now.into_std()) {
             let (client, slots) = (self.connection.client.clone(), Arc::clone(&self.slots));
             self.calls.spawn(status(client, slots, sandbox));
         }
@@ -149,5 +188,5 @@ async fn status(mut client: Client, slots: Arc<Semaphore>, sandbox: String) -> A
             call.await
         }
     };
-    Answer::Status(sandbox, status)
+    Answer::Status(sandbox, Box::new(status))
 }

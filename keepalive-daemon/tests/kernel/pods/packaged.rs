@@ -1,7 +1,7 @@
 //! The image, as a container of the same runtime, with no more than the manifests give it.
 
 use super::{
-    UNTOUCHED, armed, of_cluster, of_namespace,
+    UNTOUCHED, armed, first, of_cluster, of_namespace,
     support::{DaemonSetPod, Node, PodSpec, import_daemon},
 };
 use crate::support::eventually;
@@ -47,11 +47,13 @@ fn governs_pods(overlay: &str, line: &str) {
         let (_, container) = node.run(spec);
         [container.first_connection(), container.connection()]
     });
+    let uncovered = first::uncovered(&node);
     let explained = node.cri.exec(&daemon, &["keepalive-daemon", "policy", "explain", "team-a/web-0"]);
     let probe = node.cri.exec(&daemon, &["keepalive-daemon", "status"]);
 
     let expected = [armed(31), armed(20), UNTOUCHED, armed(33), UNTOUCHED];
     assert_eq!(found, expected.map(|options| [options, options]));
+    assert!(uncovered.is_empty(), "{uncovered:?}");
     let explained = String::from_utf8(explained.stdout).unwrap();
     assert!(explained.contains("governed by team"), "{explained}");
     assert_eq!(probe.exit_code, 0, "{}", String::from_utf8_lossy(&probe.stderr));

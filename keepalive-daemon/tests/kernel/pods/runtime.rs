@@ -33,7 +33,7 @@ fn while_the_runtime_is_away_nothing_attached_is_lost() {
     node.host.write_policies("p.yaml", &of_namespace("shop", "all", 41, ""));
     daemon.wait_line_from(mark, "changed the policy").unwrap();
     let meanwhile = container.connection();
-    node.containerd.start_again();
+    node.start_containerd_again();
     let (_, next) = node.run(PodSpec::new("shop", "web-1"));
 
     assert_eq!(meanwhile, armed(41));
@@ -60,7 +60,7 @@ fn a_daemon_that_starts_while_the_runtime_is_away_keeps_what_is_attached() {
     daemon.wait_line("does not answer").unwrap();
     let health = node.ask_json(&["health"]);
     let kept = (node.is_attached(&node.cgroup_path(&pod)), container.connection());
-    node.containerd.start_again();
+    node.start_containerd_again();
     daemon.wait_line("ready: all policies").unwrap();
 
     assert_eq!(health["ready"], false);

@@ -1,4 +1,4 @@
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::panic, reason = "a test that cannot go on has failed")]
 
 use std::collections::HashMap;
 
@@ -41,7 +41,7 @@ fn reason(info: &str) -> String {
     }
 }
 
-/// Of containerd 1.6.20, with the cgroupfs driver; shortened.
+/// In the form of containerd 1.6 with the cgroupfs driver; written by hand.
 const CONTAINERD_1_6: &str = r#"{"pid":2711,"processStatus":"running","netNamespaceClosed":false,
 "image":"registry.test/pause:1","snapshotKey":"4f2a","snapshotter":"overlayfs","runtimeHandler":"",
 "runtimeType":"io.containerd.runc.v2","runtimeOptions":{"binary_name":"/usr/sbin/runc"},
@@ -53,7 +53,7 @@ const CONTAINERD_1_6: &str = r#"{"pid":2711,"processStatus":"running","netNamesp
 "namespaces":[{"type":"pid"},{"type":"ipc"},{"type":"mount"},{"type":"network","path":"/run/netns/cni-1"}]}},
 "cniResult":{"Interfaces":{"eth0":{"Sandbox":"/run/netns/cni-1"}}}}"#;
 
-/// Of containerd 2.1.9, with the systemd driver; shortened.
+/// In the form of containerd 2.1 with the systemd driver; written by hand.
 const CONTAINERD_2: &str = r#"{"pid":2711,"processStatus":"running","netNamespaceClosed":false,
 "runtimeType":"io.containerd.runc.v2","runtimeOptions":{"systemd_cgroup":true},
 "config":{"linux":{"cgroup_parent":"kubepods-burstable-pod0f3c1f8e_6a9d_4d3a_9d8e_2b1c3d4e5f60.slice"}},

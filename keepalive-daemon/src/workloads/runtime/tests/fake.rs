@@ -176,7 +176,8 @@ impl Shared {
 
     fn list(&self) -> Told<ListPodSandboxResponse> {
         self.log.send_modify(|log| log.lists += 1);
-        let items = self.sandboxes.lock().unwrap().keys().map(|id| PodSandbox {
+        let sandboxes = self.sandboxes.lock().unwrap();
+        let items = sandboxes.keys().map(|id| PodSandbox {
             id: id.clone(),
             metadata: Some(PodSandboxMetadata {
                 name: id.clone(),

@@ -95,6 +95,13 @@ impl Node {
             .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)))
     }
 
+    /// Starts containerd again after it was stopped.
+    pub(crate) fn start_containerd_again(&mut self) {
+        self.containerd.start_again();
+        // What was connected to the one before may take a call to notice its end.
+        self.cri = Cri::new(&self.containerd.socket());
+    }
+
     /// Makes a sandbox, as the kubelet does first.
     pub(crate) fn run_pod(&self, spec: PodSpec) -> Pod {
         let sandbox = self.cri.run_pod_sandbox(spec.sandbox_config(self.driver(), &self.top()));
