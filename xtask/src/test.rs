@@ -9,11 +9,14 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
-use crate::{build, console, failures::Failures, image, lab, process, setup, workspace};
+use crate::{build, console, failures::Failures, image, lab, process, setup, vm, workspace};
 
 mod summary;
 
-use summary::{Group, run_group};
+use summary::{Group, count_group, run_group};
+
+/// What the names of the tests that need a machine begin with.
+const IN_MACHINE: &str = "kernel::machine";
 
 /// Runs the tests: those that need nothing, and those that need root and a kernel.
 #[derive(Clone, Debug, Args)]
@@ -44,6 +47,10 @@ pub fn run(Options { unit, kernel, filter }: Options) -> Result<()> {
     }
     if !unit {
         groups.extend(failures.check("kernel tests", kernel_tests(filter.as_deref())));
+        if filter.as_deref().is_none_or(|filter| filter.starts_with(IN_MACHINE)) {
+            let filter = filter.as_deref().unwrap_or(IN_MACHINE);
+            groups.extend(failures.check("kernel tests in a machine", machine_tests(filter)));
+        }
     }
     for group in &groups {
         console::result(group);
@@ -77,6 +84,12 @@ fn kernel_tests(filter: Option<&str>) -> Result<Group> {
     run_group("kernel tests", &mut process::as_root(&kernel_command(filter)?)?)
 }
 
+/// The kernel tests that need systemd as the first process and cgroup2 alone, in a machine that has both.
+fn machine_tests(filter: &str) -> Result<Group> {
+    let command = kernel_command(Some(filter))?;
+    count_group("kernel tests in a machine", |show| vm::run_in_machine(vm::DEFAULT_KERNEL, &command, show))
+}
+
 /// Builds the program of the kernel tests and all that they need; returns what runs them, to be run as root.
 ///
 /// # Errors
@@ -102,6 +115,10 @@ pub(crate) fn kernel_command(filter: Option<&str>) -> Result<Command> {
 
 /// Whether `filter` leaves tests of pods: nobody waits for what they need, only to run others.
 fn has_pod_tests(tests: &Path, filter: Option<&str>) -> Result<bool> {
+    // These are listed in the machine only.
+    if filter.is_some_and(|filter| filter.starts_with(IN_MACHINE)) {
+        return Ok(true);
+    }
     let mut command = Command::new(tests);
     let names = process::output(command.args(["--ignored", "--list"]).args(filter))?;
     Ok(names.lines().any(|name| name.starts_with("kernel::pods::")))

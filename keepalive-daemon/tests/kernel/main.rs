@@ -8,6 +8,7 @@
 mod exec;
 mod foreign;
 mod lifecycle;
+mod machine;
 mod modes;
 mod nesting;
 mod options;
@@ -18,7 +19,6 @@ mod story;
 mod support;
 mod surroundings;
 mod tree;
-mod unit;
 mod upgrade;
 mod verbs;
 
@@ -52,7 +52,7 @@ fn main() {
         story::TESTS,
         surroundings::TESTS,
         tree::TESTS,
-        unit::tests(),
+        &machine::tests(),
         upgrade::TESTS,
         verbs::TESTS,
     ]

@@ -4,12 +4,12 @@
 mod annotations;
 mod churn;
 mod explain;
-mod first;
+pub(crate) mod first;
 pub(crate) mod inside;
-mod namespaces;
+pub(crate) mod namespaces;
 mod packaged;
 mod runtime;
-mod shapes;
+pub(crate) mod shapes;
 mod support;
 
 use crate::support::options;

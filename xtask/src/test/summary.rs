@@ -60,20 +60,37 @@ impl Display for Group {
 ///
 /// If it cannot be started. Tests that fail are no error but in the result.
 pub(super) fn run_group(name: &str, command: &mut Command) -> Result<Group> {
-    console::progress(format_args!("{name}: {}", process::describe(command)));
+    count_group(name, |show| {
+        console::progress(format_args!("{name}: {}", process::describe(command)));
+        let mut child = process::start(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
+        if let Some(stdout) = child.stdout.take() {
+            for line in BufReader::new(stdout).split(b'\n') {
+                let line = line.with_context(|| format!("cannot read what the {name} print"))?;
+                show(&String::from_utf8_lossy(&line));
+            }
+        }
+        let status = child.wait().with_context(|| format!("cannot wait for the {name}"))?;
+        Ok(status.success())
+    })
+}
+
+/// Calls `run`, which runs tests, calls what it is given with each line that they print, and returns whether all went
+/// well; shows the lines and counts the tests.
+///
+/// # Errors
+///
+/// Those of `run`.
+pub(super) fn count_group(
+    name: &str,
+    run: impl FnOnce(&mut dyn FnMut(&str)) -> Result<bool>,
+) -> Result<Group> {
     let start = Instant::now();
     let mut counts = Counts::default();
-    let mut child = process::start(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
-    if let Some(stdout) = child.stdout.take() {
-        for line in BufReader::new(stdout).split(b'\n') {
-            let line = line.with_context(|| format!("cannot read what the {name} print"))?;
-            let line = String::from_utf8_lossy(&line);
-            console::result(&line);
-            counts += parse(&line).unwrap_or_default();
-        }
-    }
-    let status = child.wait().with_context(|| format!("cannot wait for the {name}"))?;
-    Ok(Group { name: name.to_owned(), counts, elapsed: start.elapsed(), exited_well: status.success() })
+    let exited_well = run(&mut |line| {
+        console::result(line);
+        counts += parse(line).unwrap_or_default();
+    })?;
+    Ok(Group { name: name.to_owned(), counts, elapsed: start.elapsed(), exited_well })
 }
 
 impl AddAssign for Counts {

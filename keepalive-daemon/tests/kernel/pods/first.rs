@@ -12,29 +12,29 @@ crate::tests![
 ];
 
 /// How many pods are started, one after another.
-const PODS: usize = 50;
+pub(super) const PODS: usize = 50;
 
 fn the_first_connection_of_every_pod_is_covered_with_containerd_1_6() {
-    the_first_connection_of_every_pod_is_covered("1.6");
+    the_first_connection_of_every_pod_is_covered("1.6", PODS);
 }
 
 fn the_first_connection_of_every_pod_is_covered_with_containerd_2() {
-    the_first_connection_of_every_pod_is_covered("2");
+    the_first_connection_of_every_pod_is_covered("2", PODS);
 }
 
-fn the_first_connection_of_every_pod_is_covered(line: &str) {
+pub(crate) fn the_first_connection_of_every_pod_is_covered(line: &str, pods: usize) {
     let node = Node::new("first", line);
     node.host.write_policies("p.yaml", &of_namespace("shop", "all", 31, ""));
     let _daemon = node.start_daemon();
 
-    let uncovered = uncovered(&node);
+    let uncovered = uncovered(&node, pods);
 
-    assert!(uncovered.is_empty(), "{} of {PODS}: {uncovered:?}", uncovered.len());
+    assert!(uncovered.is_empty(), "{} of {pods}: {uncovered:?}", uncovered.len());
 }
 
-/// Starts pods of namespace `shop`, whose policy asks for 31 s; returns those whose first connection had anything else.
-pub(super) fn uncovered(node: &Node) -> Vec<(usize, [Options; 2])> {
-    (0..PODS)
+/// Starts so many pods of namespace `shop`, whose policy asks for 31 s; returns those whose first connection had anything else.
+pub(super) fn uncovered(node: &Node, pods: usize) -> Vec<(usize, [Options; 2])> {
+    (0..pods)
         .filter_map(|number| {
             let spec = PodSpec::new("shop", &format!("web-{number}"));
             // Without a network to set up, a sandbox is there in half the time.

@@ -26,7 +26,7 @@ fn each_pod_has_the_policy_of_its_namespace_with_containerd_2() {
     each_pod_has_the_policy_of_its_namespace("2");
 }
 
-fn each_pod_has_the_policy_of_its_namespace(line: &str) {
+pub(crate) fn each_pod_has_the_policy_of_its_namespace(line: &str) {
     let node = Node::new("namespaces", line);
     let policies = [of_namespace("shop", "all", 31, ""), of_namespace("pay", "all", 32, "")].concat()
         + &of_cluster("others", 33, "namespaces: [\"team-*\"], excludedNamespaces: [team-quiet]");

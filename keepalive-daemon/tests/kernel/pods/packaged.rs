@@ -47,7 +47,7 @@ fn governs_pods(overlay: &str, line: &str) {
         let (_, container) = node.run(spec);
         [container.first_connection(), container.connection()]
     });
-    let uncovered = first::uncovered(&node);
+    let uncovered = first::uncovered(&node, first::PODS);
     let explained = node.cri.exec(&daemon, &["keepalive-daemon", "policy", "explain", "team-a/web-0"]);
     let probe = node.cri.exec(&daemon, &["keepalive-daemon", "status"]);
 

@@ -7,7 +7,7 @@ use super::{
 
 crate::tests![pods_of_every_class_and_kind_are_found, a_pod_that_no_policy_can_reach_is_reported];
 
-fn pods_of_every_class_and_kind_are_found() {
+pub(crate) fn pods_of_every_class_and_kind_are_found() {
     let node = Node::new("shapes", "1.7");
     node.host.write_policies("p.yaml", &of_namespace("shop", "all", 31, ""));
     let _daemon = node.start_daemon();

@@ -3,7 +3,11 @@
 mod ready;
 mod settings;
 
-use std::{path::PathBuf, process::Command};
+use std::{
+    path::PathBuf,
+    process::Command,
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 use tempfile::TempDir;
 use xtask::{
@@ -17,14 +21,15 @@ use super::{Driver, image};
 /// A containerd in namespaces of its own (network, mounts, processes) with its directories in a scratch
 /// directory. When it is dropped, everything in the namespaces is killed, and all that it made is removed.
 ///
-/// Its cgroups are those of the host, below a group that no other test has.
+/// Its cgroups are those of the host, below a group that no other test has. In a machine of `cargo xtask vm` systemd
+/// makes them; what it made is gone with the machine.
 pub(crate) struct Containerd {
     line: String,
     tools: PodTools,
     init: Process,
-    // In the order in which they are removed.
-    cgroup: Cgroup,
-    _cgroup1: Cgroup1,
+    cgroups: (Driver, String),
+    // In the order in which they are removed; none where they are systemd's.
+    _cgroup: Option<(Cgroup, Cgroup1)>,
     _netns: Netns,
     directory: TempDir,
 }
@@ -50,20 +55,24 @@ impl Containerd {
     fn prepare(line: &str, disabled: &[&str]) -> Self {
         let tools = tools();
         let programs = tools.containerds.get(line).unwrap_or_else(|| panic!("there is no containerd {line}"));
-        let cgroup = Cgroup::create(TEST_PREFIX, "kubepods").unwrap();
-        let cgroup1 = Cgroup1::of(&cgroup).unwrap();
+        let (cgroups, cgroup) = top();
+        let driver = cgroups.0;
         let netns = Netns::create(TEST_PREFIX, "node").unwrap();
         let directory = scratch(TEST_PREFIX, "containerd").unwrap();
-        settings::write(directory.path(), &tools, disabled);
+        settings::write(directory.path(), &tools, driver, disabled);
 
         let mut command = netns.command("unshare");
-        command.args(["--mount", "--propagation=slave", "--pid", "--fork", "--kill-child", "--mount-proc"]);
+        command.args(["--mount", "--propagation=slave"]);
+        // systemd has to know processes by the numbers that the runtime tells it.
+        if driver == Driver::Cgroupfs {
+            command.args(["--pid", "--fork", "--kill-child", "--mount-proc"]);
+        }
         command.args(["sh", "-c", include_str!("containerd/init.sh"), "init.sh"]);
         command.arg(directory.path()).arg(programs.join("containerd"));
         // containerd looks for its shim there.
         command.env("PATH", format!("{}:{}", programs.display(), std::env::var("PATH").unwrap()));
         let init = Process::spawn(&format!("containerd {line}"), command).unwrap();
-        Self { line: line.to_owned(), tools, init, cgroup, _cgroup1: cgroup1, _netns: netns, directory }
+        Self { line: line.to_owned(), tools, init, cgroups, _cgroup: cgroup, _netns: netns, directory }
     }
 
     /// Gives it the images [`image::PAUSE`], without which it starts no pod, and [`image::USERLAND`].
@@ -84,7 +93,7 @@ impl Containerd {
     /// How cgroups have to be told to it, and the path, below the root, of the one that stands for the kubelet's
     /// `kubepods`: all pods have to be below it.
     pub(crate) fn cgroups(&self) -> (Driver, String) {
-        (Driver::Cgroupfs, self.cgroup.relative().display().to_string())
+        self.cgroups.clone()
     }
 
     /// What a container of [`image::USERLAND`] has to mount, each path on itself, to run the host's programs and this
@@ -144,6 +153,23 @@ impl Drop for Containerd {
         // is removed after this is in use no more. A hang is reported by the groups that then cannot be removed.
         self.init.close_stdin();
         let _ = self.init.wait();
+    }
+}
+
+/// How cgroups are told to the runtime, and the path of the one that stands for the kubelet's top, with what removes it.
+fn top() -> ((Driver, String), Option<(Cgroup, Cgroup1)>) {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    match std::env::var("KEEPALIVE_CGROUP_DRIVER").as_deref() {
+        Ok("systemd") => {
+            // A dash would make it a slice in another.
+            let name = format!("keepalivetest{}", NEXT.fetch_add(1, Ordering::Relaxed));
+            ((Driver::Systemd, name), None)
+        }
+        _ => {
+            let cgroup = Cgroup::create(TEST_PREFIX, "kubepods").unwrap();
+            let cgroup1 = Cgroup1::of(&cgroup).unwrap();
+            ((Driver::Cgroupfs, cgroup.relative().display().to_string()), Some((cgroup, cgroup1)))
+        }
     }
 }
 

@@ -4,10 +4,10 @@ use std::{fs, path::Path};
 
 use xtask::setup::PodTools;
 
-use super::image;
+use super::{Driver, image};
 
 /// Makes the directories that containerd works in and writes its settings; `disabled` are plugins that it lacks.
-pub(super) fn write(directory: &Path, tools: &PodTools, disabled: &[&str]) {
+pub(super) fn write(directory: &Path, tools: &PodTools, driver: Driver, disabled: &[&str]) {
     for part in ["run", "cni-cache", "cni", "scratch"] {
         fs::create_dir(directory.join(part)).unwrap();
     }
@@ -15,14 +15,15 @@ pub(super) fn write(directory: &Path, tools: &PodTools, disabled: &[&str]) {
     for place in ["/run/containerd", "/var/lib/cni"] {
         fs::create_dir_all(place).unwrap();
     }
-    fs::write(directory.join("config.toml"), settings(directory, tools, disabled)).unwrap();
+    fs::write(directory.join("config.toml"), settings(directory, tools, driver, disabled)).unwrap();
     fs::write(directory.join("cni/10-bridge.conflist"), network(directory)).unwrap();
 }
 
 /// As on a node, seccomp included, but for what this host's lack of rights or its own containerd demand.
-fn settings(directory: &Path, tools: &PodTools, disabled: &[&str]) -> String {
+fn settings(directory: &Path, tools: &PodTools, driver: Driver, disabled: &[&str]) -> String {
     let (directory, runc) = (directory.display(), tools.runc.display());
     let (cni_plugins, pause) = (tools.cni_plugins.display(), image::PAUSE);
+    let is_systemd = driver == Driver::Systemd;
     // Those that are always disabled write to the host's /opt, /etc and /var/run.
     let disabled = [&["io.containerd.internal.v1.opt", "io.containerd.nri.v1.nri"], disabled].concat();
     format!(
@@ -52,6 +53,7 @@ runtime_type = "io.containerd.runc.v2"
 
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
 BinaryName = "{runc}"
+SystemdCgroup = {is_systemd}
 "#
     )
 }

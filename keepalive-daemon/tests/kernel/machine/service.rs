@@ -1,6 +1,6 @@
 //! The service of plain hosts under systemd, installed as `deploy/README.md` says.
 //!
-//! It writes where an installation does, so that there is this test only in a machine of `cargo xtask vm`.
+//! It writes where an installation does, which only a machine of `cargo xtask vm` is for.
 
 use std::{fs, path::Path, process::Command};
 
@@ -15,13 +15,6 @@ const POLICIES: &str = "/etc/keepalive/policies.d";
 const UNIT: &str = "keepalive-daemon.service";
 
 crate::tests!(the_service_is_ready_when_policies_are_in_force_and_leaves_them_so);
-
-/// The tests that this machine may run: none, if it is anybody's.
-pub(crate) fn tests() -> &'static [crate::Test] {
-    let is_ours = std::env::var_os("KEEPALIVE_IN_MACHINE").is_some();
-    let has_systemd = fs::read_to_string("/proc/1/comm").is_ok_and(|name| name.trim_end() == "systemd");
-    if is_ours && has_systemd { TESTS } else { &[] }
-}
 
 fn the_service_is_ready_when_policies_are_in_force_and_leaves_them_so() {
     let host = Host::new("unit");
