@@ -5,7 +5,6 @@
 #![expect(
     missing_docs,
     unused_qualifications,
-    clippy::allow_attributes,
     clippy::allow_attributes_without_reason,
     reason = "generated code"
 )]

@@ -13,7 +13,7 @@ pub(crate) const SCRATCH: &str = "/var/tmp";
 /// Makes a directory whose name tells its maker, so that `cargo xtask clean-host` finds it; removed when dropped.
 ///
 /// # Errors
-/// When [`SCRATCH`] cannot be written to.
+/// When `/var/tmp` cannot be written to.
 pub fn scratch(prefix: &str, label: &str) -> Result<TempDir> {
     let name = unique(prefix, label, |name| Path::new(SCRATCH).join(name).exists());
     tempfile::Builder::new()
