@@ -120,14 +120,18 @@ impl Governor {
         for (id, action) in reconcile::actions(&plan.desired, &self.actual) {
             self.act(id, action, cause, &before);
         }
-        self.retire_other_layouts();
+        self.retire_other_layouts(|id, path, policy_name| {
+            !plan.desired.contains_key(&id) && plan::is_untold(path, policy_name, policies, pods)
+        });
         self.refused.is_empty()
     }
 
     /// Removes what versions with another layout of the maps left attached, where this one governs or nobody
-    /// should. What was refused to this one stays governed by the other.
-    fn retire_other_layouts(&self) {
-        match self.kernel.retire_other_layouts(|id| self.refused.contains_key(&id)) {
+    /// should. What was refused to this one stays governed by the other, and so does what is to be held.
+    fn retire_other_layouts(&self, holds: impl Fn(u64, &str, &str) -> bool) {
+        let keep =
+            |id, path: &str, policy_name: &str| self.refused.contains_key(&id) || holds(id, path, policy_name);
+        match self.kernel.retire_other_layouts(keep) {
             Ok(layouts) => {
                 for layout in layouts {
                     info!(layout = %layout.display(), "removed the pins of another version, its work is taken over");

@@ -198,15 +198,20 @@ impl Kernel {
         self.object.storage.counters(cgroup_id)
     }
 
-    /// Removes what versions with another layout of the maps left attached, but for the cgroups to `keep`; called
-    /// with everything else in force in this one, so that no connection falls between. Returns the layouts of
-    /// which nothing is left.
-    pub(crate) fn retire_other_layouts(&self, keep: impl Fn(u64) -> bool) -> Result<Vec<PathBuf>> {
+    /// Removes what versions with another layout of the maps left attached, but for the cgroups to `keep`, by their
+    /// id, path and the name of their policy; called with everything else in force in this one, so that no
+    /// connection falls between. Returns the layouts of which nothing is left.
+    pub(crate) fn retire_other_layouts(
+        &self,
+        keep: impl Fn(u64, &str, &str) -> bool,
+    ) -> Result<Vec<PathBuf>> {
+        let is_kept = |pins: &CgroupPins| {
+            let [path, policy_name] = [pins.path(), pins.policy()].map(Option::unwrap_or_default);
+            pins.cgroup_id().is_some_and(|id| keep(id, &path, &policy_name))
+        };
         let mut retired = Vec::new();
         for layout in self.pins.other_layouts()? {
-            let (kept, ended): (Vec<_>, Vec<_>) = pins::cgroups_of(&layout)?
-                .into_iter()
-                .partition(|cgroup| cgroup.cgroup_id().is_some_and(&keep));
+            let (kept, ended): (Vec<_>, Vec<_>) = pins::cgroups_of(&layout)?.into_iter().partition(is_kept);
             for cgroup in ended {
                 cgroup.remove()?;
             }

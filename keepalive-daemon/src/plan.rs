@@ -93,9 +93,11 @@ fn opted_out<'p>(
         if governed.opted_out {
             opted_out.insert(path.as_str(), policy);
         }
-        // What it may not ask of a policy of its cgroup's ancestors, it did not ask of them.
         if own {
             notes.extend(governed.refused.into_iter().map(|refused| note(pod, refused)));
+        } else if !governed.opted_out {
+            // What a policy of its cgroup's ancestors does not allow, it did not ask of that.
+            notes.extend(governed.unshared(policy).into_iter().map(|refused| note(pod, refused)));
         }
     }
     opted_out
@@ -112,8 +114,8 @@ fn note(pod: &Arc<Pod>, refused: Refused) -> Note {
     Note::Annotation { pod: pod.facts.to_string(), uid: pod.facts.uid.clone(), annotation, reason }
 }
 
-/// What is attached to pods that the runtime has yet to tell of stays as it is: to all while they are not known
-/// (`pods` is absent), and, while it has not told all of some, to those that may be these.
+/// What is attached to pods that the runtime has yet to tell of stays as it is, but for whether what governs above
+/// yields.
 pub(crate) fn hold(
     plan: &mut Plan,
     actual: &BTreeMap<u64, Actual>,
@@ -121,18 +123,41 @@ pub(crate) fn hold(
     cgroups: &Paths,
     pods: Option<&Placed>,
 ) {
-    let is_told = |path: &str| {
-        pods.is_some_and(|pods| {
-            pods.by_path.contains_key(path) || pods.unreachable.iter().all(|it| !it.passing)
-        })
-    };
+    let mut holds = false;
     for (id, have) in actual.iter().filter(|(id, have)| cgroups.get(&have.path) == Some(id)) {
         let Some(policy) = have.policy.filter(|policy| *policy != InKernel::NOTHING) else { continue };
-        let may_be_pod = is_like_pod(&have.path) || is_for_pods(&have.policy_name, policies);
-        if may_be_pod && !is_told(&have.path) {
+        if is_untold(&have.path, &have.policy_name, policies, pods) {
             let Actual { path, policy_name, .. } = have.clone();
             plan.desired.insert(*id, Desired { path, pod: None, policy_name, policy });
+            holds = true;
         }
+    }
+    if holds {
+        claim(&mut plan.desired);
+    }
+}
+
+/// Whether what is attached at `path` may be to a pod that the runtime has yet to tell of: any while they are not
+/// known (`pods` is absent), and, while it has not told all of some, one that may be these.
+pub(crate) fn is_untold(
+    path: &str,
+    policy_name: &str,
+    policies: &PolicySet,
+    pods: Option<&Placed>,
+) -> bool {
+    let is_told = pods.is_some_and(|pods| {
+        pods.by_path.contains_key(path) || pods.unreachable.iter().all(|it| !it.passing)
+    });
+    !is_told && (is_like_pod(path) || is_for_pods(policy_name, policies))
+}
+
+/// Has what governs above yield to what is below it, and nothing else.
+fn claim(desired: &mut BTreeMap<u64, Desired>) {
+    let governed: BTreeSet<String> = desired.values().map(|want| want.path.clone()).collect();
+    for want in desired.values_mut().filter(|want| want.policy != InKernel::EXEMPT) {
+        let claims = ancestors(&want.path).any(|above| governed.contains(above));
+        want.policy =
+            InKernel::new(want.policy.mode(), want.policy.direction(), want.policy.timers(), claims);
     }
 }
 

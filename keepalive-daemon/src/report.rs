@@ -35,10 +35,15 @@ pub(crate) trait ForPeople {
 /// Prints a listing.
 pub(crate) fn print<T: Serialize + ForPeople>(listing: &T, output: Output) -> Result<()> {
     match output {
-        Output::Table => print_text(listing.for_people().trim_end()),
+        Output::Table => print_text(&printable_lines(listing.for_people().trim_end())),
         Output::Json => print_text(&serde_json::to_string_pretty(listing)?),
         Output::Yaml => print_text(serde_saphyr::to_string(listing).context("cannot write YAML")?.trim_end()),
     }
+}
+
+/// Lines for a terminal: whoever names a pod or a cgroup must not be able to write to it.
+fn printable_lines(text: &str) -> String {
+    text.split('\n').map(table::printable).collect::<Vec<_>>().join("\n")
 }
 
 /// Prints a line, or several. A reader that has gone away (`status | head`) wanted no more.
@@ -48,5 +53,15 @@ pub(crate) fn print_text(text: &str) -> Result<()> {
             Err(error).context("cannot write to standard output")
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_pod_is_called_cannot_write_to_the_terminal() {
+        assert_eq!(printable_lines("pod a\u{1b}[2Jb\r\nnext"), "pod a\\u{1b}[2Jb\\r\nnext");
     }
 }

@@ -4,7 +4,11 @@
     reason = "CGRP_STORAGE, which replaces these maps, needs Linux 6.2 and a look-up a connection"
 )]
 
-use std::{io, path::Path};
+use std::{
+    io,
+    os::fd::{AsFd as _, OwnedFd},
+    path::Path,
+};
 
 use anyhow::{Context as _, Result, bail};
 use aya::maps::{
@@ -102,7 +106,10 @@ pub(crate) fn check_pinned_maps(pins: &Pins) -> Result<()> {
     ] {
         let path = pins.map(name);
         if exists(&path)? {
-            check_pinned_map(&path, kind, key_size, value_size).with_context(|| {
+            let pin = sys::open_pin(&path).with_context(|| {
+                format!("cannot open the map pinned as {}; it takes root with CAP_BPF", path.display())
+            })?;
+            check_pinned_map(&pin, &path, kind, key_size, value_size).with_context(|| {
                 format!(
                     "{} is not the map this version pins there; remove what another program or version \
                      left with `keepalive-daemon cleanup`",
@@ -114,10 +121,13 @@ pub(crate) fn check_pinned_maps(pins: &Pins) -> Result<()> {
     Ok(())
 }
 
-fn check_pinned_map(path: &Path, kind: MapType, key_size: usize, value_size: usize) -> Result<()> {
-    use std::os::fd::AsFd as _;
-
-    let pin = sys::open_pin(path).context("cannot open it")?;
+fn check_pinned_map(
+    pin: &OwnedFd,
+    path: &Path,
+    kind: MapType,
+    key_size: usize,
+    value_size: usize,
+) -> Result<()> {
     if sys::kind(pin.as_fd())? != sys::Kind::Map {
         bail!("it is not a map");
     }

@@ -16,7 +16,7 @@ pub struct PodFacts {
     pub uid: String,
     /// Its labels, including those the kubelet adds.
     pub labels: BTreeMap<String, String>,
-    /// Its annotations, including those the kubelet adds.
+    /// Those of its annotations that are for this project; others mean nothing here.
     pub annotations: BTreeMap<String, String>,
 }
 

@@ -105,7 +105,7 @@ impl Node {
         let unreachable = pods.unreachable.iter().filter(|it| for_long || !it.passing);
         for it in unreachable {
             if self.told.insert(it.pod.sandbox.clone()) {
-                warn!(pod = %it.pod.facts, reason = it.reason, "no policy can reach the pod");
+                warn!(pod = it.pod.facts.to_string(), reason = it.reason, "no policy can reach the pod");
             }
         }
         let known: BTreeSet<&str> = pods.unreachable.iter().map(|it| it.pod.sandbox.as_str()).collect();

@@ -11,8 +11,10 @@ use serde_json::{Value, json};
 
 use self::{
     privileges::{
+        probe_attaches_to_its_own_cgroup_where_it_may_make_none,
         probe_finds_everything_as_root_and_leaves_nothing, the_log_of_connections_needs_one_capability_more,
         two_capabilities_suffice, what_a_missing_capability_is_for_is_told,
+        what_is_pinned_is_taken_over_with_the_capability_alone,
     },
     removal::{
         cleanup_refuses_while_a_daemon_runs, cleanup_removes_everything_and_a_second_one_nothing,
@@ -30,6 +32,7 @@ crate::tests!(
     cleanup_refuses_while_a_daemon_runs,
     cleanup_removes_everything_and_a_second_one_nothing,
     cleanup_removes_what_a_killed_exec_left,
+    probe_attaches_to_its_own_cgroup_where_it_may_make_none,
     probe_finds_everything_as_root_and_leaves_nothing,
     status_fails_until_the_policies_are_in_force,
     status_is_the_same_from_the_daemon_and_from_the_pins,
@@ -37,6 +40,7 @@ crate::tests!(
     the_pins_read_like_a_report,
     two_capabilities_suffice,
     what_a_missing_capability_is_for_is_told,
+    what_is_pinned_is_taken_over_with_the_capability_alone,
 );
 
 fn stdout(output: &Output) -> String {

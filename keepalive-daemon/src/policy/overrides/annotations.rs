@@ -83,6 +83,23 @@ impl Policy {
     }
 }
 
+impl Governed {
+    /// The annotations that are not followed although they may be, if `policy` governs the pod as part of a cgroup
+    /// above: its values there are those of all that is in it.
+    pub(crate) fn unshared(&self, policy: &Policy) -> Vec<Refused> {
+        let keys = self.followed.iter().filter_map(|followed| followed.split_once(": "));
+        let refused = keys.map(|(key, _)| Refused {
+            annotation: key.to_owned(),
+            reason: format!(
+                "policy {} governs a cgroup above that of the pod, with the same values for all in it (have it \
+                 select the pod itself)",
+                quote(&policy.id.to_string())
+            ),
+        });
+        refused.collect()
+    }
+}
+
 /// The annotations of a pod while they are read.
 struct Reading<'a> {
     policy: &'a Policy,

@@ -4,14 +4,17 @@
 //! verbose `PodSandboxStatus`: JSON, in a form of each runtime's own. All that is not needed is passed over, whatever
 //! it is.
 
-use std::path::PathBuf;
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::PathBuf,
+};
 
 use serde_json::Value;
 
 use super::{Place, Pod, cgroup, guest};
 use crate::{
     cri::{NamespaceMode, PodSandbox, PodSandboxStatusResponse},
-    policy::PodFacts,
+    policy::{ANNOTATION_PREFIX, PodFacts},
 };
 
 /// A pod from the list of sandboxes and, as soon as the runtime told it, the verbose status of its own; until then,
@@ -26,7 +29,7 @@ pub(in crate::workloads) fn read(
         name: metadata.name,
         uid: metadata.uid,
         labels: sandbox.labels.clone().into_iter().collect(),
-        annotations: sandbox.annotations.clone().into_iter().collect(),
+        annotations: ours(&sandbox.annotations),
     };
     let told = status.map(|status| (status, Info::read(status)));
     let network = match &told {
@@ -45,6 +48,12 @@ pub(in crate::workloads) fn read(
         Err(answer) => Place::Untold(answer),
     };
     Pod { facts, sandbox: sandbox.id.clone(), network, place }
+}
+
+/// The annotations that are for this project: all that a pod has may be 256 KiB, and it is kept as long as that.
+fn ours(annotations: &HashMap<String, String>) -> BTreeMap<String, String> {
+    let ours = annotations.iter().filter(|(key, _)| key.starts_with(ANNOTATION_PREFIX));
+    ours.map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
 fn uses_nodes_network(status: &PodSandboxStatusResponse) -> bool {

@@ -144,6 +144,18 @@ impl Sandboxes {
         self.0.values().any(|entry| matches!(entry, Entry::Untold(it) if it.at.is_none() && it.pod.is_none()))
     }
 
+    /// Those whose status is awaited are pods all the same, of which more is not known yet.
+    pub(super) fn await_no_longer(&mut self) {
+        for entry in self.0.values_mut() {
+            if let Entry::Untold(untold) = entry
+                && untold.pod.is_none()
+            {
+                let no_answer = Err("there is no answer yet".to_owned());
+                untold.pod = Some(Arc::new(pods::read(&untold.listed, no_answer)));
+            }
+        }
+    }
+
     /// Nothing is being asked for, as the connection is gone.
     pub(super) fn interrupt(&mut self, now: Instant) {
         for entry in self.0.values_mut() {

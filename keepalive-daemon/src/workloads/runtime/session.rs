@@ -25,8 +25,8 @@ const AT_ONCE: usize = 8;
 /// waiting.
 const SLOW: Duration = Duration::from_millis(250);
 
-/// How long what is known of the pods is held back at first, until the status of each is told: what an earlier run
-/// attached to them would be detached in between.
+/// How long what is known of the pods is held back at first, until the status of each is told. After that the others
+/// are told of as pods that are somewhere: what an earlier run attached to them stays.
 const COMPLETE: Duration = Duration::from_secs(1);
 
 /// One connection, from its beginning to its end. All that is under way ends with it.
@@ -99,6 +99,7 @@ impl<'f> Session<'f> {
                 () = happened.notified() => self.due = self.due.min(Instant::now() + self.took),
                 () = sleep_until(self.due), if self.listing.is_none() => self.list(),
                 () = sleep_until(self.complete_by.unwrap_or(self.due)), if self.is_incomplete() => {
+                    self.follower.sandboxes.await_no_longer();
                     self.follower.publish();
                 }
             }

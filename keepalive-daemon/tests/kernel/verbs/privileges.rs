@@ -2,11 +2,12 @@
 
 use std::{fs, process::Command};
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
-use xtask::lab::{Cgroup, InCgroup as _, Process};
+use xtask::lab::{Cgroup, InCgroup as _, Process, cgroup2_root};
 
 use super::{stderr, stdout};
-use crate::support::{Host, document, options, with_privileges};
+use crate::support::{Host, document, objects::attached, options, with_privileges};
 
 const KEEPALIVE: &str = "keepalive: {idle: 61s, interval: 13s, probes: 5}";
 /// For root, the bounding set is what is left.
@@ -83,6 +84,43 @@ pub(super) fn what_a_missing_capability_is_for_is_told() {
             assert_eq!(peer.options(pair.client), crate::support::UNTOUCHED, "without {name}");
         }
     }
+}
+
+pub(super) fn what_is_pinned_is_taken_over_with_the_capability_alone() {
+    let host = Host::new("takeover");
+    let cgroup = host.cgroup("app");
+    host.write_policies("p.yaml", &document("app", "app", KEEPALIVE));
+    let daemon = host.start();
+    daemon.signal(Signal::SIGKILL).unwrap();
+    daemon.wait().unwrap();
+
+    let output = with_privileges(&["--bounding-set=-bpf,-sys_admin"], &host.command("run")).output().unwrap();
+
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said.contains("CAP_BPF") && !said.contains("cleanup"), "{said}");
+    let mut peer = host.peer(&cgroup);
+    let pair = peer.pair();
+    assert_eq!(peer.options(pair.client), options(true, 61, 13, 5, 0), "what is pinned stays in force");
+}
+
+pub(super) fn probe_attaches_to_its_own_cgroup_where_it_may_make_none() {
+    let host = Host::new("read-only");
+    let cgroup = host.cgroup("container");
+    let root = cgroup2_root().unwrap();
+    let mut command = Command::new("unshare");
+    let script = "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\" && exec \"$@\"";
+    command.args(["--mount", "sh", "-c", script]).arg(root).arg(env!("CARGO_BIN_EXE_keepalive-daemon"));
+    command.args(["probe", "-o", "json", "--bpffs"]).arg(host.bpffs.path());
+
+    let output = command.in_cgroup(&cgroup).output().unwrap();
+
+    let probed: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let checks = probed["checks"].as_array().unwrap();
+    for name in ["attach with a link", "set options at establishment"] {
+        assert_eq!(check(checks, name)["state"], "present", "{checks:?}");
+    }
+    assert!(attached(&cgroup).is_empty(), "the trial's program is gone with it");
 }
 
 pub(super) fn two_capabilities_suffice() {
