@@ -9,7 +9,7 @@ use keepalive_ebpf::Policy as InKernel;
 
 use crate::{
     governor::Governor,
-    plan::{Note, Plan, governing, plan},
+    plan::{Desired, Note, Plan, governing, plan},
     policy::{Policy, PolicyId, PolicySet, Verdict},
     reconcile::ancestors,
     report::{
@@ -146,22 +146,27 @@ impl State<'_> {
                 reason,
             }
         });
-        let id = path.and_then(|path| self.node.cgroups().get(path));
+        // Where the values come from: the cgroup itself, or the next above that is governed.
+        let around = path.into_iter().flat_map(|path| std::iter::once(path).chain(ancestors(path)));
+        let ids: Vec<u64> = around.filter_map(|path| self.node.cgroups().get(path).copied()).collect();
+        let desired = self.plan().desired;
+        let source = ids.iter().find_map(|id| Some((id, desired.get(id)?)));
+        let in_force = |id| self.governor.attached().get(id)?.policy.filter(|it| *it != InKernel::NOTHING);
         let governing = path.and_then(|path| self.governing(path));
-        let desired = id.and_then(|id| self.plan().desired.remove(id));
         let governed = governing.as_ref().zip(facts).map(|(by, facts)| by.policy.govern(facts));
         let opted_out = governed.as_ref().is_some_and(|governed| governed.opted_out);
-        let actual = id.and_then(|id| self.governor.attached().get(id)).and_then(|actual| actual.policy);
+        let is_shared = governing.as_ref().is_some_and(|by| by.above.is_some()) && !opted_out;
+        let refused = self.governor.refused();
         Explanation {
             pod: pod.map(describe),
             cgroup: path.map(status::shown),
             unreachable: None,
             considered: considered.collect(),
-            outcome: outcome(governing.as_ref(), opted_out),
-            values: desired.map(|desired| InForce::new(&desired.policy)),
-            in_force: actual.filter(|policy| *policy != InKernel::NOTHING).map(|p| InForce::new(&p)),
-            refused: id.and_then(|id| self.governor.refused().get(id)).map(|(_, reason)| reason.clone()),
-            followed: governed.map(|governed| governed.followed).unwrap_or_default(),
+            outcome: outcome(governing.as_ref(), source.map(|(_, want)| want), opted_out),
+            values: source.map(|(_, want)| InForce::new(&want.policy)),
+            in_force: ids.iter().find_map(in_force).map(|policy| InForce::new(&policy)),
+            refused: source.and_then(|(id, _)| refused.get(id)).map(|(_, reason)| reason.clone()),
+            followed: governed.filter(|_| !is_shared).map(|governed| governed.followed).unwrap_or_default(),
             not_followed: facts.map(|facts| self.annotations(|uid| uid == facts.uid)).unwrap_or_default(),
             stale_since: self.stale_since(),
         }
@@ -253,18 +258,25 @@ struct Governing<'p> {
     above: Option<String>,
 }
 
-fn outcome(governing: Option<&Governing<'_>>, opted_out: bool) -> String {
-    match governing {
-        None => "no policy selects it".to_owned(),
-        Some(Governing { policy, above: None }) if opted_out => {
-            format!("opted out of {}, by its annotation", policy.id)
+/// What decides, with where the values come from if there are any.
+fn outcome(governing: Option<&Governing<'_>>, source: Option<&Desired>, opted_out: bool) -> String {
+    let Some(Governing { policy, above }) = governing else { return "no policy selects it".to_owned() };
+    let id = &policy.id;
+    match (above, opted_out) {
+        (None, false) => format!("governed by {id}"),
+        (Some(above), false) => format!("governed by {id}, as part of {above}"),
+        (Some(above), true) => {
+            format!("opted out of {id}, which governs it as part of {above}, by its annotation")
         }
-        Some(Governing { policy, above: None }) => format!("governed by {}", policy.id),
-        Some(Governing { policy, above: Some(above) }) if opted_out => {
-            format!("opted out of {}, which governs it as part of {above}, by its annotation", policy.id)
-        }
-        Some(Governing { policy, above: Some(above) }) => {
-            format!("governed by {}, as part of {above}", policy.id)
+        (None, true) => {
+            let strict = source.filter(|want| want.policy != InKernel::EXEMPT);
+            let strict = strict.map(|Desired { path, policy_name, .. }| {
+                format!(
+                    "; {policy_name} lets no pod opt out, and governs it as part of {}",
+                    status::shown(path)
+                )
+            });
+            format!("opted out of {id}, by its annotation{}", strict.unwrap_or_default())
         }
     }
 }

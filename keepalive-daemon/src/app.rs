@@ -146,6 +146,11 @@ impl Daemon {
                         "no cgroup matches; the policy takes effect as soon as one does"
                     );
                 }
+                if policies.selects_pods() && !self.node.has_runtime() {
+                    warn!(
+                        "policies select pods, and --cri-socket is `none`: name the runtime's socket, or they govern nothing"
+                    );
+                }
                 self.policies = Some(policies);
                 self.policy_error = None;
                 self.readiness.done(Task::ReadPolicies);

@@ -129,8 +129,9 @@ impl Governor {
     /// Removes what versions with another layout of the maps left attached, where this one governs or nobody
     /// should. What was refused to this one stays governed by the other, and so does what is to be held.
     fn retire_other_layouts(&self, holds: impl Fn(u64, &str, &str) -> bool) {
-        let keep =
-            |id, path: &str, policy_name: &str| self.refused.contains_key(&id) || holds(id, path, policy_name);
+        let keep = |id, path: &str, policy_name: &str| {
+            self.refused.contains_key(&id) || holds(id, path, policy_name)
+        };
         match self.kernel.retire_other_layouts(keep) {
             Ok(layouts) => {
                 for layout in layouts {

@@ -139,15 +139,9 @@ pub(crate) fn hold(
 
 /// Whether what is attached at `path` may be to a pod that the runtime has yet to tell of: any while they are not
 /// known (`pods` is absent), and, while it has not told all of some, one that may be these.
-pub(crate) fn is_untold(
-    path: &str,
-    policy_name: &str,
-    policies: &PolicySet,
-    pods: Option<&Placed>,
-) -> bool {
-    let is_told = pods.is_some_and(|pods| {
-        pods.by_path.contains_key(path) || pods.unreachable.iter().all(|it| !it.passing)
-    });
+pub(crate) fn is_untold(path: &str, policy_name: &str, policies: &PolicySet, pods: Option<&Placed>) -> bool {
+    let is_told = pods
+        .is_some_and(|pods| pods.by_path.contains_key(path) || pods.unreachable.iter().all(|it| !it.passing));
     !is_told && (is_like_pod(path) || is_for_pods(policy_name, policies))
 }
 

@@ -9,10 +9,10 @@ mod tree;
 
 pub(crate) use mounts::{cgroup2_root, own_cgroup};
 pub(crate) use node::{Change, Node};
-use pods::place;
 #[cfg(test)]
-pub(crate) use pods::{Place, Unreachable};
-pub(crate) use pods::{Placed, Pod, is_like_pod};
+pub(crate) use pods::Place;
+use pods::place;
+pub(crate) use pods::{Placed, Pod, Unreachable, is_like_pod};
 use runtime::Runtime;
 pub(crate) use runtime::{CriSocket, RuntimeState};
 pub(crate) use transient::{TRANSIENT_PREFIX, Transient, is_transient, remove_emptied};

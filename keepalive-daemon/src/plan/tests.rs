@@ -244,3 +244,31 @@ fn what_is_attached_to_a_pod_that_is_half_told_of_is_held() {
 
     assert_eq!((while_it_is, afterwards), (1, 0));
 }
+
+#[test]
+fn what_is_held_has_a_policy_above_it_yield() {
+    let tree = cgroups(&[("kubepods", 1), (POD, 2)]);
+    let policies = set(&of_cgroups("node", "kubepods", ""));
+    let exempt = Actual { policy: Some(InKernel::EXEMPT), ..attached(POD, "shop/all") };
+
+    for have in [attached(POD, "shop/all"), exempt] {
+        let mut plan = plan(&policies, &tree, &Placed::default());
+        hold(&mut plan, &BTreeMap::from([(2, have)]), &policies, &tree, None);
+
+        assert!(plan.desired[&2].policy.claims() && !plan.desired[&1].policy.claims());
+    }
+}
+
+#[test]
+fn values_of_its_own_are_refused_to_a_pod_that_a_policy_above_governs() {
+    let policies = set(&of_cgroups("node", "pods", ", podOverrides: {idle: {min: 10s, max: 60s}}"));
+    let asked = [("keepalive.dev/idle", "20s"), ("keepalive.dev/interval", "20s")];
+
+    let plan = plan(&policies, &cgroups(&TREE), &placed("pods/p1", "shop", &asked));
+
+    assert_eq!(plan.desired.keys().collect::<Vec<_>>(), [&2]);
+    let noted: Vec<_> = plan.notes.iter().collect();
+    let [Note::Annotation { annotation, reason, .. }] = noted[..] else { unreachable!("{noted:?}") };
+    assert_eq!(annotation, "keepalive.dev/idle");
+    assert!(reason.contains("`node`") && reason.contains("same values"), "{reason}");
+}

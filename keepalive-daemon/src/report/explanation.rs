@@ -26,10 +26,10 @@ pub(crate) struct Explanation {
     pub(crate) considered: Vec<Considered>,
     /// What decides, in a sentence.
     pub(crate) outcome: String,
-    /// The values that result; absent if there are none.
+    /// The values that result, in its own cgroup or from one above; absent if there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) values: Option<InForce>,
-    /// What is in force in the kernel, in its own cgroup.
+    /// What is in force in the kernel, in its own cgroup or else in the next above.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) in_force: Option<InForce>,
     /// Why what results could not be put in force.

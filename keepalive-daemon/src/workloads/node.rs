@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, path::Path};
 use anyhow::Result;
 use tracing::warn;
 
-use super::{CgroupTree, CriSocket, Paths, Placed, Runtime, RuntimeState, is_like_pod, place};
+use super::{CgroupTree, CriSocket, Paths, Placed, Runtime, RuntimeState, Unreachable, is_like_pod, place};
 
 /// What changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,8 +24,7 @@ pub(crate) struct Node {
     known: RuntimeState,
     /// Absent until the runtime told of its pods once.
     pods: Option<Placed>,
-    /// The sandboxes that somebody was told cannot be reached.
-    told: BTreeSet<String>,
+    out_of_reach: OutOfReach,
 }
 
 impl Node {
@@ -39,7 +38,8 @@ impl Node {
         let has_runtime = socket != CriSocket::Off;
         let runtime = Runtime::follow(socket);
         let known = runtime.state();
-        let mut node = Self { tree, runtime, has_runtime, known, pods: None, told: BTreeSet::new() };
+        let mut node =
+            Self { tree, runtime, has_runtime, known, pods: None, out_of_reach: OutOfReach::default() };
         node.place();
         Ok(node)
     }
@@ -98,18 +98,38 @@ impl Node {
         self.warn_of_unreachable(false);
     }
 
-    /// Warns, once a sandbox, of pods that cannot be reached; of those that may only be beginning or ending if
-    /// they have been so for long.
-    fn warn_of_unreachable(&mut self, for_long: bool) {
+    /// Warns, once a sandbox, of pods that cannot be reached; `at_scan` also of those that may only be beginning or
+    /// ending.
+    fn warn_of_unreachable(&mut self, at_scan: bool) {
         let Some(pods) = &self.pods else { return };
-        let unreachable = pods.unreachable.iter().filter(|it| for_long || !it.passing);
-        for it in unreachable {
-            if self.told.insert(it.pod.sandbox.clone()) {
-                warn!(pod = it.pod.facts.to_string(), reason = it.reason, "no policy can reach the pod");
-            }
+        for it in self.out_of_reach.to_tell(&pods.unreachable, at_scan) {
+            warn!(pod = it.pod.facts.to_string(), reason = it.reason, "no policy can reach the pod");
         }
-        let known: BTreeSet<&str> = pods.unreachable.iter().map(|it| it.pod.sandbox.as_str()).collect();
+    }
+}
+
+/// Who was told of which pods that cannot be reached, by their sandboxes.
+#[derive(Debug, Default)]
+struct OutOfReach {
+    told: BTreeSet<String>,
+    /// Those that were in passing at the last scan: what is so at two is not.
+    passing: BTreeSet<String>,
+}
+
+impl OutOfReach {
+    /// The pods that somebody should be told of, each once.
+    fn to_tell<'p>(&mut self, unreachable: &'p [Unreachable], at_scan: bool) -> Vec<&'p Unreachable> {
+        let lasts = |it: &Unreachable| !it.passing || (at_scan && self.passing.contains(&it.pod.sandbox));
+        let lasting = unreachable.iter().filter(|it| lasts(it));
+        let to_tell: Vec<_> = lasting.filter(|it| !self.told.contains(&it.pod.sandbox)).collect();
+        self.told.extend(to_tell.iter().map(|it| it.pod.sandbox.clone()));
+        let known: BTreeSet<&str> = unreachable.iter().map(|it| it.pod.sandbox.as_str()).collect();
         self.told.retain(|sandbox| known.contains(sandbox.as_str()));
+        if at_scan {
+            let passing = unreachable.iter().filter(|it| it.passing);
+            self.passing = passing.map(|it| it.pod.sandbox.clone()).collect();
+        }
+        to_tell
     }
 }
 
@@ -134,7 +154,42 @@ fn open_questions(cgroups: &Paths, pods: Option<&Placed>) -> BTreeSet<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::{
+        policy::PodFacts,
+        workloads::{Place, Pod},
+    };
+
+    fn unreachable(sandbox: &str, passing: bool) -> Unreachable {
+        let place = Place::Untold(String::new());
+        let pod = Pod { facts: PodFacts::default(), sandbox: sandbox.to_owned(), network: None, place };
+        Unreachable { pod: Arc::new(pod), reason: String::new(), passing }
+    }
+
+    fn told(out_of_reach: &mut OutOfReach, of: &[Unreachable], at_scan: bool) -> Vec<String> {
+        out_of_reach.to_tell(of, at_scan).iter().map(|it| it.pod.sandbox.clone()).collect()
+    }
+
+    #[test]
+    fn of_a_pod_out_of_reach_somebody_is_told_once() {
+        let mut out_of_reach = OutOfReach::default();
+        let pods = [unreachable("kata", false)];
+        let tellings = [false, true, true].map(|at_scan| told(&mut out_of_reach, &pods, at_scan));
+        assert_eq!(tellings, [vec!["kata".to_owned()], vec![], vec![]]);
+    }
+
+    #[test]
+    fn of_a_pod_that_begins_or_ends_nobody_is_told_unless_it_does_so_from_one_scan_to_the_next() {
+        let mut out_of_reach = OutOfReach::default();
+        let [first, second] = [unreachable("first", true), unreachable("second", true)];
+        let pods = [first, second];
+
+        assert!(told(&mut out_of_reach, &pods[..1], true).is_empty());
+        assert!(told(&mut out_of_reach, &pods, false).is_empty());
+        assert_eq!(told(&mut out_of_reach, &pods, true), ["first"]);
+    }
 
     #[test]
     fn a_cgroup_like_that_of_a_pod_is_asked_about_with_what_is_in_it() {

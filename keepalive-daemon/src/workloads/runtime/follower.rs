@@ -131,7 +131,7 @@ impl Follower {
     }
 
     fn is_away(&mut self, message: String) {
-        if self.sockets.is_given() && !self.is_told {
+        if (self.sockets.is_given() || self.questions.are_open()) && !self.is_told {
             self.is_told = true;
             warn!(
                 why = message,

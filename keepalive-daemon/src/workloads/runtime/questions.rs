@@ -59,6 +59,11 @@ impl Questions {
         }
     }
 
+    /// Whether there are any.
+    pub(super) fn are_open(&self) -> bool {
+        !self.told.borrow().is_empty()
+    }
+
     /// The sandboxes that the questions may be about: the first cgroup in that of a pod has the name of its sandbox. Of
     /// the others, which are containers, the runtime knows no sandbox.
     pub(super) fn named(&self) -> Vec<String> {

@@ -96,6 +96,22 @@ async fn a_question_is_asked_at_once_and_again_until_it_is_answered() {
 }
 
 #[tokio::test]
+async fn a_sandbox_that_a_question_names_is_known_before_it_is_listed() {
+    let directory = directory();
+    let fake = Fake::start(directory.path(), "containerd", "1.7.24");
+    let mut runtime = follow(&fake.path);
+    pods_are(&mut runtime, &[]).await;
+    let id = "0123456789abcdef".repeat(4);
+    fake.answer_no_lists();
+
+    runtime.ask_about(question(&format!("kubepods/a/{id}")));
+    fake.asked(|log| log.statuses.get(&id).is_some_and(|times| *times >= 3)).await;
+    fake.run(&id, at("kubepods/a"));
+
+    pods_are(&mut runtime, &[(id.as_str(), "kubepods/a")]).await;
+}
+
+#[tokio::test]
 async fn a_sandbox_is_asked_about_once() {
     let directory = directory();
     let fake = Fake::start(directory.path(), "containerd", "1.7.24");
@@ -138,12 +154,22 @@ async fn statuses_that_hang_hold_up_no_other() {
     }
     fake.run("good", at("kubepods/good"));
     let mut runtime = follow(&fake.path);
-    pods_are(&mut runtime, &[("good", "kubepods/good")]).await;
+    while runtime.state().pods.is_none() {
+        runtime.changed().await.unwrap();
+    }
+    let first = places(&runtime.state()).unwrap();
 
     fake.run("next", at("kubepods/next"));
     runtime.ask_about(question("kubepods/next"));
+    let next = ("next".to_owned(), Place::Cgroup("kubepods/next".to_owned()));
+    while !places(&runtime.state()).unwrap().contains(&next) {
+        runtime.changed().await.unwrap();
+    }
 
-    pods_are(&mut runtime, &[("good", "kubepods/good"), ("next", "kubepods/next")]).await;
+    // They are somewhere: what an earlier run attached to them stays.
+    let untold = first.iter().filter(|(_, place)| matches!(place, Place::Untold(_))).count();
+    let good = ("good".to_owned(), Place::Cgroup("kubepods/good".to_owned()));
+    assert_eq!((untold, first.contains(&good)), (20, true));
 }
 
 #[tokio::test]

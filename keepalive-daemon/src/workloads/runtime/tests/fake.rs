@@ -7,7 +7,10 @@ use std::{
     fs,
     future::{pending, ready},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use hyper::{Request, Response, body::Incoming, server::conn::http2, service::service_fn};
@@ -24,8 +27,8 @@ use tower::service_fn as answer;
 
 use crate::cri::{
     ContainerEventResponse, GetEventsRequest, ListPodSandboxRequest, ListPodSandboxResponse, PodSandbox,
-    PodSandboxMetadata, PodSandboxState, PodSandboxStatusRequest, PodSandboxStatusResponse, VersionRequest,
-    VersionResponse,
+    PodSandboxMetadata, PodSandboxState, PodSandboxStatus, PodSandboxStatusRequest, PodSandboxStatusResponse,
+    VersionRequest, VersionResponse,
 };
 
 /// Serves until it is dropped; what was on its way is then lost.
@@ -62,6 +65,8 @@ struct Shared {
     name: &'static str,
     version: &'static str,
     sandboxes: Mutex<BTreeMap<String, Answer>>,
+    /// Whether lists are answered.
+    lists: AtomicBool,
     subscribers: Mutex<Vec<mpsc::UnboundedSender<ContainerEventResponse>>>,
     log: watch::Sender<Log>,
 }
@@ -80,7 +85,8 @@ impl Fake {
         let path = directory.join("fake.sock");
         let (sandboxes, subscribers) = (Mutex::default(), Mutex::default());
         let log = watch::channel(Log::default()).0;
-        let shared = Arc::new(Shared { service, name, version, sandboxes, subscribers, log });
+        let lists = AtomicBool::new(true);
+        let shared = Arc::new(Shared { service, name, version, sandboxes, lists, subscribers, log });
         let mut fake = Self { path, shared, server: JoinSet::new() };
         fake.listen();
         fake
@@ -104,6 +110,11 @@ impl Fake {
     /// Makes a sandbox run.
     pub(super) fn run(&self, id: &str, answer: Answer) {
         self.shared.sandboxes.lock().unwrap().insert(id.to_owned(), answer);
+    }
+
+    /// From here on, whoever asks for a list waits for ever.
+    pub(super) fn answer_no_lists(&self) {
+        self.shared.lists.store(false, Ordering::Relaxed);
     }
 
     pub(super) fn remove(&self, id: &str) {
@@ -154,6 +165,9 @@ async fn respond(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Resp
         }
         "ListPodSandbox" => {
             let codec = ProstCodec::<ListPodSandboxResponse, ListPodSandboxRequest>::default();
+            if !shared.lists.load(Ordering::Relaxed) {
+                return pending().await;
+            }
             Grpc::new(codec).unary(answer(|_| ready(Ok(shared.list()))), request).await
         }
         "PodSandboxStatus" => {
@@ -168,6 +182,15 @@ async fn respond(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Resp
     })
 }
 
+fn metadata(id: &str) -> PodSandboxMetadata {
+    PodSandboxMetadata {
+        name: id.to_owned(),
+        uid: format!("uid of {id}"),
+        namespace: "shop".to_owned(),
+        attempt: 0,
+    }
+}
+
 impl Shared {
     fn version(&self) -> Told<VersionResponse> {
         let (runtime_name, runtime_version) = (self.name.to_owned(), self.version.to_owned());
@@ -179,12 +202,7 @@ impl Shared {
         let sandboxes = self.sandboxes.lock().unwrap();
         let items = sandboxes.keys().map(|id| PodSandbox {
             id: id.clone(),
-            metadata: Some(PodSandboxMetadata {
-                name: id.clone(),
-                uid: format!("uid of {id}"),
-                namespace: "shop".to_owned(),
-                attempt: 0,
-            }),
+            metadata: Some(metadata(id)),
             state: PodSandboxState::SandboxReady.into(),
             ..PodSandbox::default()
         });
@@ -203,7 +221,17 @@ impl Shared {
             Some(Answer::In(cgroup)) => {
                 let info = format!(r#"{{"config":{{"linux":{{"cgroup_parent":"/{cgroup}"}}}}}}"#);
                 let info = [("info".to_owned(), info)].into();
-                Ok(Told::new(PodSandboxStatusResponse { info, ..PodSandboxStatusResponse::default() }))
+                let status = PodSandboxStatus {
+                    metadata: Some(metadata(&id)),
+                    id,
+                    state: PodSandboxState::SandboxReady.into(),
+                    ..PodSandboxStatus::default()
+                };
+                Ok(Told::new(PodSandboxStatusResponse {
+                    status: Some(status),
+                    info,
+                    ..PodSandboxStatusResponse::default()
+                }))
             }
             Some(Answer::Error(status)) => Err(status),
             Some(Answer::Hang) => pending().await,
