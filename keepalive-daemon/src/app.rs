@@ -74,6 +74,7 @@ pub(crate) async fn run(config: Config) -> Result<()> {
         node,
         governor,
         readiness: Readiness::new(),
+        told_of_lack: false,
     };
     daemon.follow(&mut questions).await?;
     if !detach_on_exit {
@@ -98,6 +99,8 @@ struct Daemon {
     node: Node,
     governor: Governor,
     readiness: Readiness,
+    /// Whether somebody was told that policies for pods govern nothing.
+    told_of_lack: bool,
 }
 
 impl Daemon {
@@ -160,6 +163,7 @@ impl Daemon {
                     if self.policies.is_some() { "the last good ones stay" } else { "what is pinned stays" };
                 error!("cannot use the policies, {kept} in force:\n{error}");
                 self.policy_error = Some(error.to_string());
+                self.readiness.reopen(Task::ReadPolicies);
             }
         }
     }
@@ -168,6 +172,13 @@ impl Daemon {
         let Some(policies) = &self.policies else { return };
         let pods = self.node.pods();
         let in_force = self.governor.reconcile(policies, self.node.cgroups(), pods, cause);
+        if policies.selects_pods() && self.node.lacks_runtime() && !self.told_of_lack {
+            self.told_of_lack = true;
+            warn!(
+                "policies select pods, and no container runtime is found that tells of any: start it, or name its \
+                 socket with --cri-socket"
+            );
+        }
         if pods.is_some() || !policies.selects_pods() {
             self.readiness.done(Task::LearnPods);
             if in_force {
@@ -210,7 +221,7 @@ impl Daemon {
         }
     }
 
-    fn describe(&self, policies: PolicyList, runtime: status::Runtime) -> status::Daemon {
+    fn describe(&self, policies: PolicyList, runtime: Option<status::Runtime>) -> status::Daemon {
         let Health { ready, unfinished } = self.health();
         status::Daemon {
             pid: std::process::id(),
@@ -218,15 +229,19 @@ impl Daemon {
             ready,
             unfinished,
             cgroup_root: self.node.root().display().to_string(),
-            runtime: self.node.has_runtime().then_some(runtime),
+            runtime,
             policies: policies.0,
             policy_error: self.policy_error.clone(),
         }
     }
 
     fn health(&self) -> Health {
-        let unfinished = self.readiness.unfinished().into_iter().map(str::to_owned);
-        Health { ready: self.readiness.is_ready(), unfinished: unfinished.collect() }
+        let mut unfinished: Vec<String> =
+            self.readiness.unfinished().into_iter().map(str::to_owned).collect();
+        let trouble =
+            self.node.runtime().trouble.as_ref().filter(|_| !self.readiness.is_done(Task::LearnPods));
+        unfinished.extend(trouble.map(|trouble| trouble.message.clone()));
+        Health { ready: self.readiness.is_ready(), unfinished }
     }
 }
 

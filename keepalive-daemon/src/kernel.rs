@@ -205,18 +205,9 @@ impl Kernel {
         &self,
         keep: impl Fn(u64, &str, &str) -> bool,
     ) -> Result<Vec<PathBuf>> {
-        let is_kept = |pins: &CgroupPins| {
-            let [path, policy_name] = [pins.path(), pins.policy()].map(Option::unwrap_or_default);
-            pins.cgroup_id().is_some_and(|id| keep(id, &path, &policy_name))
-        };
         let mut retired = Vec::new();
         for layout in self.pins.other_layouts()? {
-            let (kept, ended): (Vec<_>, Vec<_>) = pins::cgroups_of(&layout)?.into_iter().partition(is_kept);
-            for cgroup in ended {
-                cgroup.remove()?;
-            }
-            if kept.is_empty() {
-                pins::remove_layout(&layout)?;
+            if pins::retire_layout(&layout, &keep)? {
                 retired.push(layout);
             }
         }

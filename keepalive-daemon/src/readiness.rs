@@ -1,14 +1,13 @@
-//! What has to happen before the daemon does its job: a set of named tasks, so that "not ready" always says
-//! why.
+//! What has to happen for the daemon to do its job: a set of named tasks, so that "not ready" always says why.
 
 use std::collections::BTreeSet;
 
 use tracing::info;
 
-/// Something the daemon has to do once.
+/// Something the daemon has to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Task {
-    /// Read the policies without an error.
+    /// Read the policies, as they lie in their directory, without an error.
     ReadPolicies,
     /// Learn from the container runtime which pods there are, if a policy selects pods.
     LearnPods,
@@ -44,6 +43,16 @@ impl Readiness {
     /// What is not done, as a person would say it.
     pub(crate) fn unfinished(&self) -> Vec<&'static str> {
         self.unfinished.iter().map(|task| task.describe()).collect()
+    }
+
+    /// A task that was done is to be done again.
+    pub(crate) fn reopen(&mut self, task: Task) {
+        self.unfinished.insert(task);
+    }
+
+    /// Whether a task is done.
+    pub(crate) fn is_done(&self, task: Task) -> bool {
+        !self.unfinished.contains(&task)
     }
 
     /// Ticks off a task; with the last one the daemon is ready.

@@ -19,13 +19,9 @@ const CONTAINERFILE: &str = "deploy/Containerfile";
 /// Builds the daemon as an OCI image in one file, as `podman load` and `ctr images import` take it.
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// Where to put it [default: in the target folder, keepalive-daemon.oci.tar, or with --debug
-    /// keepalive-daemon-debug.oci.tar].
+    /// Where to put it [default: keepalive-daemon.oci.tar in the target folder].
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// With the daemon that is built for trying out: faster to build, slower, larger.
-    #[arg(long)]
-    debug: bool,
 }
 
 /// An image in a file.
@@ -44,9 +40,9 @@ pub struct Image {
 /// # Errors
 ///
 /// If set-up or the build fails, or the file cannot be written.
-pub fn run(Options { output, debug }: Options) -> Result<()> {
-    let output = output.map_or_else(|| default_output(debug), Ok)?;
-    let Image { archive, reference, digest } = image(debug, &output)?;
+pub fn run(Options { output }: Options) -> Result<()> {
+    let output = output.map_or_else(default_output, Ok)?;
+    let Image { archive, reference, digest } = image(&output)?;
     let bytes =
         fs::metadata(&archive).with_context(|| format!("cannot look at {}", archive.display()))?.len();
     console::result(format_args!(
@@ -57,29 +53,27 @@ pub fn run(Options { output, debug }: Options) -> Result<()> {
     Ok(())
 }
 
-/// Builds the image for tests. What they look at is the daemon's behaviour as a container, which is that of the
-/// daemon for trying out as well, and that one is built in a tenth of the time.
+/// Builds the image where [`run`] puts it unless told otherwise: tests run what is deployed.
 ///
 /// # Errors
 ///
 /// If set-up or the build fails.
-pub fn for_tests() -> Result<Image> {
-    image(true, &default_output(true)?)
+pub fn in_place() -> Result<Image> {
+    image(&default_output()?)
 }
 
-fn default_output(debug: bool) -> Result<PathBuf> {
-    let name = if debug { "keepalive-daemon-debug.oci.tar" } else { "keepalive-daemon.oci.tar" };
-    Ok(workspace::target_dir()?.join(name))
+fn default_output() -> Result<PathBuf> {
+    Ok(workspace::target_dir()?.join("keepalive-daemon.oci.tar"))
 }
 
-fn image(debug: bool, output: &Path) -> Result<Image> {
+fn image(output: &Path) -> Result<Image> {
     let builder = Builder::new(setup::image_builder()?)?;
-    let daemon = build::daemon_with(build::Options { release: !debug, is_static: true })?;
+    let daemon = build::daemon_with(build::Options { release: true, is_static: true })?;
     let context = daemon.parent().context("the daemon has no folder")?;
     let version = env!("CARGO_PKG_VERSION");
-    // In full, and as container runtimes read the manifests' short name: with the image imported on a node, they run
-    // unchanged.
-    let reference = format!("docker.io/library/keepalive-daemon:{version}");
+    // As in the manifests, which so run unchanged where it is imported on the nodes. Of no registry: a short name would
+    // be looked for in whichever each runtime is set to.
+    let reference = format!("localhost/keepalive-daemon:{version}");
     let digest = builder.build(context, version, &reference, output)?;
     Ok(Image { archive: output.to_owned(), reference, digest })
 }

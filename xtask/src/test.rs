@@ -1,10 +1,6 @@
 //! `cargo xtask test`: the tests that need nothing, then those that need root and a kernel.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-    time::Instant,
-};
+use std::{path::PathBuf, process::Command, time::Instant};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
@@ -104,24 +100,16 @@ pub(crate) fn kernel_command(filter: Option<&str>) -> Result<Command> {
     let mut command = Command::new(&tests);
     command.arg("--ignored").args(filter);
     command.env("KEEPALIVE_NEXT_DAEMON", next_daemon).current_dir(workspace::root().join("keepalive-daemon"));
-    if has_pod_tests(&tests, filter)? {
-        let (tools, image) = (setup::pod_tools()?, image::for_tests()?);
-        command.env("KEEPALIVE_KUBECTL", &tools.kubectl);
-        command.env("KEEPALIVE_POD_TOOLS", serde_json::to_string(&tools)?);
-        command.env("KEEPALIVE_IMAGE", serde_json::to_string(&image)?);
+    // Nobody waits for what some tests need, only to run others. Those of a machine are listed there only.
+    let names = process::output(Command::new(&tests).args(["--ignored", "--list"]).args(filter))?;
+    let has = |module: &str| names.lines().any(|name| name.starts_with(module));
+    if has("kernel::pods::") || filter.is_some_and(|filter| filter.starts_with(IN_MACHINE)) {
+        command.env("KEEPALIVE_POD_TOOLS", serde_json::to_string(&setup::pod_tools()?)?);
+    }
+    if has("kernel::pods::packaged::") {
+        command.env("KEEPALIVE_IMAGE", serde_json::to_string(&image::in_place()?)?);
     }
     Ok(command)
-}
-
-/// Whether `filter` leaves tests of pods: nobody waits for what they need, only to run others.
-fn has_pod_tests(tests: &Path, filter: Option<&str>) -> Result<bool> {
-    // These are listed in the machine only.
-    if filter.is_some_and(|filter| filter.starts_with(IN_MACHINE)) {
-        return Ok(true);
-    }
-    let mut command = Command::new(tests);
-    let names = process::output(command.args(["--ignored", "--list"]).args(filter))?;
-    Ok(names.lines().any(|name| name.starts_with("kernel::pods::")))
 }
 
 /// Built by this user and run by root, so that root owns nothing in the target folder.

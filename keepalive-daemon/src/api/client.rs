@@ -66,8 +66,11 @@ async fn ask<T: DeserializeOwned>(socket: &Path, path: &str) -> Result<Option<T>
     let body = body.map_err(|error| anyhow::anyhow!(error)).with_context(about)?.to_bytes();
     if !code.is_success() {
         let reason = String::from_utf8_lossy(&body);
-        let reason = if reason.is_empty() { code.to_string() } else { reason.into_owned() };
-        bail!("{reason}");
+        // What is wrong with the question is all there is to say; anything else is about the daemon.
+        if code.is_client_error() && !reason.is_empty() {
+            bail!("{reason}");
+        }
+        bail!("the daemon on {} answered {code}; try again", socket.display());
     }
     serde_json::from_slice(&body).map(Some).with_context(|| {
         format!("cannot read the answer of the daemon on {}; is it of another version?", socket.display())

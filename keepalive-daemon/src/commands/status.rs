@@ -14,8 +14,8 @@ use crate::{
 /// Show the governed cgroups, their policy and their counters.
 ///
 /// Asks the daemon; if none answers, reads what is pinned, which is what is in force. Exits with 1 if the daemon
-/// is not ready, could not govern a cgroup that a policy selects, or cannot use the policies in its directory;
-/// without a daemon with 0.
+/// is not ready (it cannot use the policies in its directory, say), could not govern a cgroup that a policy selects,
+/// or may miss pods because the container runtime does not answer; without a daemon with 0.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Options {
     #[command(flatten)]
@@ -35,7 +35,7 @@ pub(crate) fn run(options: &Options) -> Result<Verdict> {
     };
     let status = status.sorted();
     report::print(&status, output.output)?;
-    let daemon_is_well = |daemon: &status::Daemon| daemon.ready && daemon.policy_error.is_none();
+    let daemon_is_well = |daemon: &status::Daemon| daemon.ready && !daemon.misses_pods();
     let well = status.refused.is_empty() && status.daemon.as_ref().is_none_or(daemon_is_well);
     Ok(if well { Verdict::Good } else { Verdict::Bad })
 }

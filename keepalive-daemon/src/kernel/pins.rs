@@ -235,6 +235,24 @@ pub(crate) fn cgroups_of(layout: &Path) -> Result<Vec<CgroupPins>> {
     Ok(cgroups)
 }
 
+/// Removes the pins of a layout, but for those of the cgroups to `keep`, by their id, path and the name of their policy;
+/// whether nothing is left of it.
+pub(crate) fn retire_layout(layout: &Path, keep: impl Fn(u64, &str, &str) -> bool) -> Result<bool> {
+    let mut keeps = false;
+    for cgroup in cgroups_of(layout)? {
+        let [path, policy_name] = [cgroup.path(), cgroup.policy()].map(Option::unwrap_or_default);
+        if cgroup.cgroup_id().is_some_and(|id| keep(id, &path, &policy_name)) {
+            keeps = true;
+        } else {
+            cgroup.remove()?;
+        }
+    }
+    if !keeps {
+        remove_layout(layout)?;
+    }
+    Ok(!keeps)
+}
+
 /// Removes all pins of a layout.
 pub(crate) fn remove_layout(layout: &Path) -> Result<()> {
     for cgroup in cgroups_of(layout)? {

@@ -94,6 +94,10 @@ fn files_of(path: &Path) -> Result<Vec<PathBuf>, Fault> {
     let entries = list(path)
         .map_err(|e| Fault::new(format!("cannot be listed: {e}"), "give a directory you may read"))?;
     check_count(&entries)?;
+    // To a daemon it is a directory without policies; whoever asks for a check expects something to check.
+    if entries.is_empty() {
+        return Err(Fault::new("has no policy file", "name policy files *.yaml or *.yml"));
+    }
     Ok(entries.into_iter().map(|entry| entry.path).collect())
 }
 

@@ -118,6 +118,14 @@ pub(crate) struct PodTrouble {
     pub(crate) reason: String,
 }
 
+impl Daemon {
+    /// Whether there may be pods that it does not know of and that a policy selects.
+    pub(crate) fn misses_pods(&self) -> bool {
+        let is_stale = self.runtime.as_ref().is_some_and(|runtime| runtime.trouble.is_some());
+        is_stale && self.policies.iter().any(|policy| policy.for_pods)
+    }
+}
+
 impl Cgroup {
     pub(crate) fn new(
         path: &str,
@@ -237,8 +245,11 @@ impl ForPeople for Runtime {
         let place = socket.as_ref().map_or_else(String::new, |socket| format!(" on {socket}"));
         let known = pods.map_or_else(|| "pods unknown".to_owned(), |pods| plural(pods, "pod"));
         let mut text = format!("container runtime {name}{place}: {known}");
-        if let (Some(since), Some(trouble)) = (stale_since, trouble) {
-            let _ = write!(text, ", stale since {since}: {trouble}");
+        if let Some(since) = stale_since {
+            let _ = write!(text, ", stale since {since}");
+        }
+        if let Some(trouble) = trouble {
+            let _ = write!(text, ": {trouble}");
         }
         text
     }

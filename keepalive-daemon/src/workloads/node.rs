@@ -20,7 +20,7 @@ pub(crate) enum Change {
 pub(crate) struct Node {
     tree: CgroupTree,
     runtime: Runtime,
-    has_runtime: bool,
+    socket: CriSocket,
     known: RuntimeState,
     /// Absent until the runtime told of its pods once.
     pods: Option<Placed>,
@@ -35,11 +35,9 @@ impl Node {
     /// If the tree cannot be read.
     pub(crate) fn open(root: &Path, socket: CriSocket) -> Result<Self> {
         let tree = CgroupTree::open(root)?;
-        let has_runtime = socket != CriSocket::Off;
-        let runtime = Runtime::follow(socket);
+        let runtime = Runtime::follow(socket.clone());
         let known = runtime.state();
-        let mut node =
-            Self { tree, runtime, has_runtime, known, pods: None, out_of_reach: OutOfReach::default() };
+        let mut node = Self { tree, runtime, socket, known, pods: None, out_of_reach: OutOfReach::default() };
         node.place();
         Ok(node)
     }
@@ -58,8 +56,14 @@ impl Node {
     }
 
     /// Whether a container runtime is to be asked at all.
-    pub(crate) const fn has_runtime(&self) -> bool {
-        self.has_runtime
+    pub(crate) fn has_runtime(&self) -> bool {
+        self.socket != CriSocket::Off
+    }
+
+    /// Whether none is to be found that answers, of those that are looked for unasked; one that was named and does not
+    /// answer is reported as that.
+    pub(crate) fn lacks_runtime(&self) -> bool {
+        self.socket == CriSocket::Auto && self.known.name.is_none() && self.known.trouble.is_some()
     }
 
     pub(crate) const fn runtime(&self) -> &RuntimeState {
@@ -93,7 +97,11 @@ impl Node {
     /// Finds the pods in the tree, and has the runtime asked about what they leave open.
     fn place(&mut self) {
         self.known = self.runtime.state();
-        self.pods = self.known.pods.as_ref().map(|pods| place(pods, self.tree.paths()));
+        self.pods = match &self.known.pods {
+            Some(pods) => Some(place(pods, self.tree.paths())),
+            // That there are none is known.
+            None => (!self.has_runtime()).then(Placed::default),
+        };
         self.runtime.ask_about(open_questions(self.tree.paths(), self.pods.as_ref()));
         self.warn_of_unreachable(false);
     }
@@ -102,7 +110,7 @@ impl Node {
     /// ending.
     fn warn_of_unreachable(&mut self, at_scan: bool) {
         let Some(pods) = &self.pods else { return };
-        for it in self.out_of_reach.to_tell(&pods.unreachable, at_scan) {
+        for it in self.out_of_reach.news(&pods.unreachable, at_scan) {
             warn!(pod = it.pod.facts.to_string(), reason = it.reason, "no policy can reach the pod");
         }
     }
@@ -118,18 +126,18 @@ struct OutOfReach {
 
 impl OutOfReach {
     /// The pods that somebody should be told of, each once.
-    fn to_tell<'p>(&mut self, unreachable: &'p [Unreachable], at_scan: bool) -> Vec<&'p Unreachable> {
+    fn news<'p>(&mut self, unreachable: &'p [Unreachable], at_scan: bool) -> Vec<&'p Unreachable> {
         let lasts = |it: &Unreachable| !it.passing || (at_scan && self.passing.contains(&it.pod.sandbox));
         let lasting = unreachable.iter().filter(|it| lasts(it));
-        let to_tell: Vec<_> = lasting.filter(|it| !self.told.contains(&it.pod.sandbox)).collect();
-        self.told.extend(to_tell.iter().map(|it| it.pod.sandbox.clone()));
+        let news: Vec<_> = lasting.filter(|it| !self.told.contains(&it.pod.sandbox)).collect();
+        self.told.extend(news.iter().map(|it| it.pod.sandbox.clone()));
         let known: BTreeSet<&str> = unreachable.iter().map(|it| it.pod.sandbox.as_str()).collect();
         self.told.retain(|sandbox| known.contains(sandbox.as_str()));
         if at_scan {
             let passing = unreachable.iter().filter(|it| it.passing);
             self.passing = passing.map(|it| it.pod.sandbox.clone()).collect();
         }
-        to_tell
+        news
     }
 }
 
@@ -153,6 +161,7 @@ fn open_questions(cgroups: &Paths, pods: Option<&Placed>) -> BTreeSet<String> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 mod tests {
     use std::sync::Arc;
 
@@ -162,6 +171,17 @@ mod tests {
         workloads::{Place, Pod},
     };
 
+    #[tokio::test]
+    async fn a_host_that_is_said_to_have_no_pods_is_known_to_have_none() {
+        let root = tempfile::tempdir().unwrap();
+        let missing = CriSocket::At(root.path().join("missing.sock"));
+
+        let [without, not_told] =
+            [CriSocket::Off, missing].map(|socket| Node::open(root.path(), socket).unwrap());
+
+        assert_eq!((without.pods(), not_told.pods()), (Some(&Placed::default()), None));
+    }
+
     fn unreachable(sandbox: &str, passing: bool) -> Unreachable {
         let place = Place::Untold(String::new());
         let pod = Pod { facts: PodFacts::default(), sandbox: sandbox.to_owned(), network: None, place };
@@ -169,7 +189,7 @@ mod tests {
     }
 
     fn told(out_of_reach: &mut OutOfReach, of: &[Unreachable], at_scan: bool) -> Vec<String> {
-        out_of_reach.to_tell(of, at_scan).iter().map(|it| it.pod.sandbox.clone()).collect()
+        out_of_reach.news(of, at_scan).iter().map(|it| it.pod.sandbox.clone()).collect()
     }
 
     #[test]

@@ -110,7 +110,8 @@ impl std::str::FromStr for CriSocket {
     /// `auto`, `none`, or a path, with or without `unix://` before it.
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
-            "auto" => Ok(Self::Auto),
+            // Set and empty is as good as not set.
+            "auto" | "" => Ok(Self::Auto),
             "none" => Ok(Self::Off),
             _ => match text.strip_prefix("unix://").unwrap_or(text) {
                 path if path.starts_with('/') => Ok(Self::At(path.into())),

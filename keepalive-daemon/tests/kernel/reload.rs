@@ -19,6 +19,7 @@ use self::{
     good::{
         a_change_takes_effect_for_new_connections, a_glob_that_matches_nothing_is_warned_of,
         a_removed_file_detaches_and_clears_the_storage, sighup_reads_what_no_event_tells_of,
+        where_there_are_no_pods_a_cgroup_that_is_named_like_one_is_none,
     },
     storm::{
         many_changes_in_a_row_show_only_values_that_some_file_had,
@@ -43,6 +44,7 @@ crate::tests!(
     duplicate_names_across_files_are_refused,
     many_changes_in_a_row_show_only_values_that_some_file_had,
     sighup_reads_what_no_event_tells_of,
+    where_there_are_no_pods_a_cgroup_that_is_named_like_one_is_none,
     whoever_makes_cgroups_without_a_pause_does_not_hold_up_a_change,
 );
 

@@ -1,6 +1,6 @@
 //! A daemon of another version takes over, and no connection falls between.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, process::Command};
 
 use nix::sys::signal::Signal;
 use xtask::lab::{Cgroup, Process};
@@ -14,6 +14,7 @@ crate::tests!(
     a_changed_program_replaces_the_old_one_without_a_gap,
     an_upgrade_with_broken_policies_leaves_the_old_layout_in_force_until_they_are_repaired,
     another_layout_takes_over_without_a_gap_and_gives_back,
+    the_pods_stay_with_the_old_layout_until_they_are_known,
 );
 
 const OUTER: &str = "keepalive: {idle: 61s, interval: 13s, probes: 5}";
@@ -68,11 +69,16 @@ impl Site {
 
     /// Starts the daemon of the layout that comes after this one.
     fn start_next(&self) -> Process {
+        self.host.start_with(self.next())
+    }
+
+    /// The daemon of the layout that comes after this one.
+    fn next(&self) -> Command {
         let program = std::env::var_os("KEEPALIVE_NEXT_DAEMON").map(PathBuf::from);
         let program = program.unwrap_or_else(|| {
             panic!("KEEPALIVE_NEXT_DAEMON names no daemon built with the feature next-abi; `cargo xtask test` does")
         });
-        self.host.start_with(self.host.command_of(&program, "run"))
+        self.host.command_of(&program, "run")
     }
 }
 
@@ -164,4 +170,34 @@ fn an_upgrade_with_broken_policies_leaves_the_old_layout_in_force_until_they_are
     assert_eq!(site.layouts(), ["abi2"]);
     site.links_without(&links);
     assert_without_a_gap(probers);
+}
+
+fn the_pods_stay_with_the_old_layout_until_they_are_known() {
+    const POD: &str = "slice/pod0f3c1f8e-6a9d-4d3a-9d8e-2b1c3d4e5f60";
+    let Site { host, cgroups } = Site::new("untold");
+    let site = Site { cgroups: [host.cgroup(POD), cgroups.into_iter().next().unwrap()], host };
+    site.host.write_policies("p.yaml", &document("pods", "slice/pod*", OUTER));
+    let first = site.host.start();
+    let link = objects::links(&site.cgroups[0]);
+    stop(&first, Signal::SIGTERM);
+    let of_pods =
+        document("pods", "slice/pod*", OUTER).replace("cgroups: [\"slice/pod*\"]", "namespaces: [shop]");
+    site.host.write_policies("p.yaml", &of_pods);
+    let mut command = site.next();
+    command.env("KEEPALIVE_CRI_SOCKET", site.host.directory().join("missing.sock"));
+
+    let second = site.host.start_with(command);
+    second.wait_line("the container runtime does not answer").unwrap();
+
+    assert_eq!(objects::links(&site.cgroups[0]), link, "while the runtime is away");
+    let armed = Prober::start(site.host.peer(&site.cgroups[0]));
+    armed.await_more(1);
+    assert_eq!(armed.finish(), [OUTER_ARMED]);
+
+    stop(&second, Signal::SIGTERM);
+    let third = site.start_next();
+    third.wait_line("ready: all policies").unwrap();
+
+    assert_eq!(site.layouts(), ["abi2"]);
+    eventually("the link of before ends", || objects::links(&site.cgroups[0]).is_empty().then_some(()));
 }

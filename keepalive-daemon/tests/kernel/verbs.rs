@@ -1,5 +1,6 @@
 //! What each verb prints, and how it ends, against what the kernel says.
 
+mod answers;
 mod privileges;
 mod removal;
 mod tools;
@@ -10,6 +11,10 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use self::{
+    answers::{
+        a_mistake_made_while_it_runs_ends_readiness_until_it_is_mended,
+        what_governs_a_cgroup_from_above_is_explained,
+    },
     privileges::{
         probe_attaches_to_its_own_cgroup_where_it_may_make_none,
         probe_finds_everything_as_root_and_leaves_nothing, the_log_of_connections_needs_one_capability_more,
@@ -28,6 +33,8 @@ use crate::{
 };
 
 crate::tests!(
+    a_mistake_made_while_it_runs_ends_readiness_until_it_is_mended,
+    what_governs_a_cgroup_from_above_is_explained,
     bpftool_prints_names_and_fields,
     cleanup_refuses_while_a_daemon_runs,
     cleanup_removes_everything_and_a_second_one_nothing,

@@ -53,7 +53,7 @@ fn image_and_labels_tell_the_version_of_the_program() {
         let image = objects.container().image.as_deref();
         let labels = objects.daemon_set.metadata.labels.as_ref().unwrap();
 
-        assert_eq!(image, Some(&*format!("keepalive-daemon:{version}")), "{name}");
+        assert_eq!(image, Some(&*format!("localhost/keepalive-daemon:{version}")), "{name}");
         assert_eq!(labels["app.kubernetes.io/version"], version, "{name}");
     }
 }

@@ -13,11 +13,8 @@ use crate::{deploy, objects::Objects};
 /// # Panics
 /// If the daemon would not take them.
 pub(crate) fn names(directory: &Path) -> Vec<String> {
-    let reports = directory::check(&[directory.to_owned()], &Limits::default());
-    for report in &reports {
-        assert!(report.problems.is_empty(), "{}: {:#?}", report.file, report.problems);
-    }
-    reports.into_iter().flat_map(|report| report.policies).collect()
+    let policies = directory::load(directory, &Limits::default()).unwrap_or_else(|error| panic!("{error}"));
+    policies.iter().map(|policy| policy.id.to_string()).collect()
 }
 
 /// The names of the policies in files of these names and texts.

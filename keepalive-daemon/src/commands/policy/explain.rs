@@ -40,7 +40,9 @@ pub(crate) fn run(options: Options) -> Result<Verdict> {
 
 fn pod(text: &str) -> Result<String, String> {
     match text.split_once('/') {
-        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() => Ok(text.to_owned()),
+        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
+            Ok(text.to_owned())
+        }
         _ => Err("a pod is named as NAMESPACE/POD, such as default/web-0".to_owned()),
     }
 }

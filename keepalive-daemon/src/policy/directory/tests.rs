@@ -290,6 +290,16 @@ fn each_checked_file_has_its_report() {
 }
 
 #[test]
+fn a_directory_with_nothing_to_check_is_a_mistake() {
+    let directory = directory(&[("policy.yaml.tmpl", "a")]);
+
+    let reports = check(&[directory.path().to_owned()], &Limits::default());
+
+    assert_eq!(reports.len(), 1);
+    assert!(reports[0].problems[0].to_string().contains("has no policy file"), "{reports:?}");
+}
+
+#[test]
 fn a_checked_directory_stands_for_its_files() {
     let directory = directory(&[("a.yaml", "a"), ("b.txt", "b")]);
 

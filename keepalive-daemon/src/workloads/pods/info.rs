@@ -86,21 +86,23 @@ impl Info {
     fn cgroup(&self, handler: &str) -> Result<String, String> {
         let binary = ["BinaryName", "binaryName", "binary_name"];
         let binary = binary.map(|name| self.text(&format!("/runtimeOptions/{name}"))).concat();
-        // Of CRI-O, which has its own notes in the specification of the pod's first container.
-        let note = |name: &str| self.text(&format!("/runtimeSpec/annotations/io.kubernetes.cri-o.{name}"));
-        let handler = if handler.is_empty() { note("RuntimeHandler") } else { handler };
+        // CRI-O's own notes are among the annotations in the specification of the pod's first container. What a pod may
+        // write there instead must harm no other: its handler is its own affair.
+        let noted = self.text("/runtimeSpec/annotations/io.kubernetes.cri-o.RuntimeHandler");
+        let handler = if handler.is_empty() { noted } else { handler };
         if let Some(reason) = guest::reason(self.text("/runtimeType"), &binary, handler) {
             return Err(reason);
         }
-        match (self.text("/config/linux/cgroup_parent"), note("CgroupParent")) {
+        let is_cri_o = self.0.pointer("/runtimeSpec/annotations/io.kubernetes.cri-o.CgroupParent").is_some();
+        match (self.text("/config/linux/cgroup_parent"), self.0.pointer("/config")) {
             // containerd has in its own place those that were told none.
-            ("", "") if self.0.pointer("/config").is_some() => cgroup::from_parent(""),
-            ("", "") => cgroup::from_container(self.first_container()?),
-            ("", parent) if parent.starts_with('/') || parent.ends_with(".slice") => {
-                cgroup::from_parent(parent)
-            }
-            // It begins at the root, whether CRI-O was told so or not.
-            ("", parent) => cgroup::from_parent(&format!("/{parent}")),
+            ("", Some(_)) => cgroup::from_parent(""),
+            // CRI-O notes the parent as well, where the pod may have written over it.
+            ("", None) => match self.first_container()? {
+                // It begins at the root, whether CRI-O was told so or not.
+                path if is_cri_o && !path.contains(':') => cgroup::from_container(&format!("/{path}")),
+                path => cgroup::from_container(path),
+            },
             (parent, _) => cgroup::from_parent(parent),
         }
     }

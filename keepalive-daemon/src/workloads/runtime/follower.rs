@@ -52,7 +52,7 @@ impl Follower {
                 Ok((socket, connection)) => {
                     let trouble = Session::new(&mut self, socket.clone(), connection).follow().await;
                     self.sandboxes.interrupt(Instant::now().into_std());
-                    format!("{}: {trouble}; --cri-socket names another", socket.display())
+                    format!("{}: {trouble} (--cri-socket names another)", socket.display())
                 }
                 Err(trouble) => trouble,
             };
@@ -82,7 +82,7 @@ impl Follower {
         if self.sockets.is_given() {
             let all =
                 failures.iter().map(|(path, failure)| format!("{}: {}", path.display(), failure.message));
-            return Err(format!("{}; --cri-socket names another", all.collect::<Vec<_>>().join("; ")));
+            return Err(format!("{} (--cri-socket names another)", all.collect::<Vec<_>>().join("; ")));
         }
         Err(none_of(&failures))
     }

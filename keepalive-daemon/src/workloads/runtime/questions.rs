@@ -136,7 +136,9 @@ mod tests {
         let mut questions = Questions::new(told);
         assert_eq!(questions.pause(MS), RELIST);
 
+        assert!(!questions.are_open());
         teller.send_replace(set(&["a", "b"]));
+        assert!(questions.are_open());
         questions.asked().await;
         assert!(questions.pause(MS) < RELIST);
 

@@ -8,7 +8,7 @@ use super::{
     armed, of_namespace,
     support::{Node, PodSpec},
 };
-use crate::support::{eventually, list};
+use crate::support::{eventually, list, objects};
 
 crate::tests![
     two_hundred_pods_leave_nothing_behind,
@@ -25,6 +25,8 @@ const AT_ONCE: usize = 4;
 struct Held {
     links: BTreeSet<u64>,
     pins: Vec<String>,
+    /// Of the storage of cgroups.
+    entries: [usize; 2],
     files: usize,
     tasks: usize,
 }
@@ -36,14 +38,16 @@ impl Held {
         let pins = fs::read_dir(&cgroups).into_iter().flatten();
         let mut pins: Vec<_> = pins.map(|pin| pin.unwrap().file_name().into_string().unwrap()).collect();
         pins.sort();
-        Self { links: links_of(node), pins, files: of_process("fd"), tasks: of_process("task") }
+        let maps = node.host.bpffs.path().join("keepalive/abi1/maps");
+        let entries = ["POLICY", "COUNTERS"].map(|map| objects::entries(&maps.join(map)));
+        Self { links: links_of(node), pins, entries, files: of_process("fd"), tasks: of_process("task") }
     }
 }
 
 /// The links that run this node's program.
 fn links_of(node: &Node) -> BTreeSet<u64> {
     let program = node.host.bpffs.path().join("keepalive/abi1/program");
-    let (program, _) = crate::support::objects::pinned_program(&program);
+    let (program, _) = objects::pinned_program(&program);
     let links = list("link");
     let ours = links.iter().filter(|link| link["prog_id"].as_u64() == Some(program));
     ours.map(|link| link["id"].as_u64().unwrap()).collect()
@@ -57,7 +61,7 @@ fn two_hundred_pods_leave_nothing_behind() {
     come_and_go(&node, "first");
     let before = eventually("the first pod is forgotten", || {
         let held = Held::by(&node, &daemon);
-        held.links.is_empty().then_some(held)
+        (held.links.is_empty() && held.entries == [0; 2]).then_some(held)
     });
 
     thread::scope(|scope| {

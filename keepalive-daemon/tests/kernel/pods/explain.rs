@@ -6,11 +6,13 @@ use super::{
     armed, of_cluster, of_namespace,
     support::{Node, PodSpec},
 };
+use crate::support::document;
 
 crate::tests![
     explain_says_which_policy_won_and_why,
     the_list_shows_what_each_policy_governs,
     two_policies_of_equal_rank_are_warned_of_once,
+    a_pod_that_a_policy_above_governs_has_the_values_of_that,
     a_pod_that_is_not_here_is_not_found,
 ];
 
@@ -112,4 +114,33 @@ fn a_pod_that_is_not_here_is_not_found() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(said.contains("no pod shop/nobody runs on this node"), "{said}");
+}
+
+fn a_pod_that_a_policy_above_governs_has_the_values_of_that() {
+    let node = Node::new("above", "1.7");
+    let spec = "keepalive: {idle: 51s, interval: 7s, probes: 3}, \
+                podOverrides: {optOut: false, idle: {min: 10s, max: 60s}}";
+    let policies = of_namespace("shop", "all", 31, "") + &document("node", &node.top_path(), spec);
+    node.host.write_policies("p.yaml", &policies);
+    let _daemon = node.start_daemon();
+    let asks = PodSpec::new("bare", "asks").annotation("keepalive.dev/idle", "20s");
+    let out = PodSpec::new("shop", "out").annotation("keepalive.dev/opt-out", "true");
+    let truth = [asks, out].map(|spec| node.run(spec).1.first_connection());
+
+    let [asks, out] = ["bare/asks", "shop/out"].map(|pod| node.ask_json(&["policy", "explain", pod]));
+
+    assert_eq!(truth, [armed(51); 2]);
+    for explained in [&asks, &out] {
+        assert_eq!(explained["values"]["idleSeconds"], 51, "{explained}");
+        assert_eq!(explained["inForce"], explained["values"]);
+    }
+    let above = node.top_path();
+    assert_eq!(asks["outcome"], format!("governed by node, as part of {above}"));
+    assert_eq!(asks["followed"].as_array().unwrap().len(), 0, "{asks}");
+    assert_eq!(asks["notFollowed"][0]["annotation"], "keepalive.dev/idle");
+    let outcome = out["outcome"].as_str().unwrap();
+    assert!(
+        outcome.starts_with("opted out of shop/all") && outcome.contains("node lets no pod"),
+        "{outcome}"
+    );
 }

@@ -36,14 +36,17 @@ fn a_pod_that_no_policy_can_reach_is_reported() {
     let node = Node::new("unreachable", "1.7");
     node.host.write_policies("p.yaml", &of_namespace("shop", "all", 31, ""));
     let daemon = node.start_daemon();
+    let first = node.run_pod(PodSpec::new("shop", "first"));
 
-    let pod = node.run_pod_without_cgroup(PodSpec::new("shop", "adrift"));
+    let second = node.run_pod_in_cgroup_of(&first, PodSpec::new("shop", "second"));
 
     let said = daemon.wait_line("no policy can reach the pod").unwrap();
     let status = node.ask_json(&["status"]);
-    let explained = node.ask_json(&["policy", "explain", "shop/adrift"]);
-    assert!(said.contains("shop/adrift"), "{said}");
-    assert_eq!(status["unreachable"][0]["pod"], "shop/adrift");
-    assert_eq!(explained["unreachable"], status["unreachable"][0]["reason"]);
-    assert_eq!(explained["pod"]["sandbox"], pod.sandbox);
+    let explained = node.ask_json(&["policy", "explain", "shop/second"]);
+    assert!(said.contains("shop/"), "{said}");
+    let reported: Vec<_> = status["unreachable"].as_array().unwrap().iter().map(|it| &it["pod"]).collect();
+    assert_eq!(reported, ["shop/first", "shop/second"], "a policy for one would be one for both");
+    assert_eq!(explained["unreachable"], status["unreachable"][1]["reason"]);
+    assert_eq!(explained["pod"]["sandbox"], second.sandbox);
+    assert!(!node.is_attached(&node.cgroup_path(&first)));
 }

@@ -44,6 +44,23 @@ pub(super) fn a_removed_file_detaches_and_clears_the_storage() {
     assert_eq!(objects::links(&kept).len(), 1);
 }
 
+pub(super) fn where_there_are_no_pods_a_cgroup_that_is_named_like_one_is_none() {
+    let host = Host::new("like-pod");
+    let cgroup = host.cgroup("pod0f3c1f8e-6a9d-4d3a-9d8e-2b1c3d4e5f60");
+    host.write_policies("p.yaml", &policy(100).replace("app", "pod*"));
+    let daemon = host.start();
+    assert_eq!(fresh(&host, &cgroup), armed(100));
+
+    let mark = daemon.mark();
+    host.write_policies("p.yaml", &policy(200).replace("app", "pod*"));
+    daemon.wait_line_from(mark, "changed the policy").unwrap();
+    let changed = fresh(&host, &cgroup);
+    fs::remove_file(host.policies().join("p.yaml")).unwrap();
+    daemon.wait_line_from(mark, "detached").unwrap();
+
+    assert_eq!((changed, objects::links(&cgroup)), (armed(200), vec![]));
+}
+
 pub(super) fn a_glob_that_matches_nothing_is_warned_of() {
     let (host, app, daemon) = governed("unmatched");
     let mark = daemon.mark();

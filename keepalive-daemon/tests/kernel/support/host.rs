@@ -70,7 +70,7 @@ impl Host {
             "run" => {
                 command.arg("--policies").arg(self.policies()).args(["--min-idle", "1s"]);
                 command.arg("--cgroup-root").arg(self.root.path()).arg("--api-socket").arg(self.socket());
-                command.args(["--cri-socket", "none"]);
+                command.env("KEEPALIVE_CRI_SOCKET", "none");
             }
             "status" => {
                 command.arg("--api-socket").arg(self.socket());

@@ -64,6 +64,11 @@ pub(crate) fn storage(map: &Path, cgroup: &Cgroup) -> Vec<u8> {
     bytes.map(|byte| u8::from_str_radix(&byte.as_str().unwrap()[2..], 16).unwrap()).collect()
 }
 
+/// How many cgroups a pinned cgroup storage holds something for.
+pub(crate) fn entries(map: &Path) -> usize {
+    bpftool(words("dump", map)).as_array().unwrap().len()
+}
+
 /// Writes bytes where a pinned cgroup storage holds those of a cgroup.
 pub(crate) fn write_storage(map: &Path, cgroup: &Cgroup, bytes: &[u8]) {
     let value = [vec!["value".to_owned(), "hex".to_owned()], hex(bytes)].concat();

@@ -28,6 +28,10 @@ pub(crate) fn with_privileges(flags: &[&str], command: &Command) -> Command {
 pub(crate) fn public_program(directory: &Path) -> PathBuf {
     fs::set_permissions(directory, fs::Permissions::from_mode(0o755)).unwrap();
     let copy = directory.join("keepalive-daemon");
-    fs::copy(env!("CARGO_BIN_EXE_keepalive-daemon"), &copy).unwrap();
+    // By another process: while this one writes a program, a child that another test starts has it open too, and what is
+    // written to cannot be run.
+    let mut command = Command::new("cp");
+    command.arg(env!("CARGO_BIN_EXE_keepalive-daemon")).arg(&copy);
+    assert!(command.status().unwrap().success());
     copy
 }

@@ -39,7 +39,7 @@ pub(super) fn an_answer_that_is_no_status_is_refused() {
     let listener = UnixListener::bind(host.socket()).unwrap();
     for (answer, says) in [
         (&b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n"[..], "answered 503"),
-        (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}", "is not a status"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}", "cannot read the answer"),
         (b"SSH-2.0-OpenSSH_9.2\r\n", "asking the daemon"),
         (b"", "asking the daemon"),
     ] {

@@ -15,7 +15,9 @@ fn sandbox() -> PodSandbox {
             attempt: 0,
         }),
         labels: HashMap::from([("app".to_owned(), "web".to_owned())]),
-        annotations: HashMap::from([("keepalive.dev/idle".to_owned(), "30s".to_owned())]),
+        annotations: ["keepalive.dev/idle", "example.org/idle"]
+            .map(|key| (key.to_owned(), "30s".to_owned()))
+            .into(),
         ..PodSandbox::default()
     }
 }
@@ -92,7 +94,7 @@ fn what_policies_look_at_comes_from_the_list() {
     assert_eq!(pod.facts.to_string(), "shop/web-0");
     assert_eq!(pod.facts.uid, "0f3c1f8e-6a9d-4d3a-9d8e-2b1c3d4e5f60");
     assert_eq!(pod.facts.labels["app"], "web");
-    assert_eq!(pod.facts.annotations["keepalive.dev/idle"], "30s");
+    assert_eq!(pod.facts.annotations, [("keepalive.dev/idle".to_owned(), "30s".to_owned())].into());
 }
 
 #[test]
@@ -113,9 +115,17 @@ fn where_there_is_no_parent_the_first_container_tells_the_cgroup() {
 #[test]
 fn cri_o_s_parent_begins_at_the_root_with_or_without_a_slash() {
     for parent in ["/kubepods/podab", "kubepods/podab"] {
-        let info = CRIO.replace("kubepods-podab.slice\",", &format!("{parent}\","));
+        let info = CRIO.replace("kubepods-podab.slice:crio:4f2a", &format!("{parent}/crio-4f2a"));
         assert_eq!(pod(&info).place, Place::Cgroup("kubepods/podab".to_owned()));
     }
+}
+
+#[test]
+fn an_annotation_of_the_pod_does_not_tell_where_it_is() {
+    // CRI-O writes those of the pod over its own.
+    let info = CRIO.replace(r#"CgroupParent":"kubepods-podab.slice""#, r#"CgroupParent":"/system.slice""#);
+    assert_ne!(info, CRIO);
+    assert_eq!(pod(&info).place, pod(CRIO).place);
 }
 
 #[test]

@@ -108,10 +108,10 @@ impl Node {
         Pod { spec, sandbox }
     }
 
-    /// A sandbox for which the kubelet named no cgroup.
-    pub(crate) fn run_pod_without_cgroup(&self, spec: PodSpec) -> Pod {
+    /// A sandbox in the cgroup of another pod.
+    pub(crate) fn run_pod_in_cgroup_of(&self, other: &Pod, spec: PodSpec) -> Pod {
         let mut config = spec.sandbox_config(self.driver(), &self.top());
-        config.linux.as_mut().unwrap().cgroup_parent.clear();
+        config.linux = other.spec.sandbox_config(self.driver(), &self.top()).linux;
         Pod { sandbox: self.cri.run_pod_sandbox(config), spec }
     }
 
