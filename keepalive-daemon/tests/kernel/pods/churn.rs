@@ -1,7 +1,13 @@
 //! Pods that come and go.
 
-use std::{collections::BTreeSet, fs, thread};
+use std::{
+    collections::BTreeSet,
+    fs,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
 
+use nix::sys::signal::Signal;
 use xtask::lab::Process;
 
 use super::{
@@ -14,6 +20,7 @@ crate::tests![
     two_hundred_pods_leave_nothing_behind,
     a_pod_made_anew_under_the_same_name_is_governed_anew,
     the_daemon_is_restarted_in_the_middle,
+    the_daemon_is_killed_and_started_while_pods_come_and_go,
 ];
 
 const PODS: usize = 200;
@@ -112,7 +119,7 @@ fn the_daemon_is_restarted_in_the_middle() {
     let (stays, staying) = node.run(PodSpec::new("shop", "stays"));
     let (goes, _) = node.run(PodSpec::new("shop", "goes"));
     let links = links_of(&node);
-    daemon.signal(nix::sys::signal::Signal::SIGKILL).unwrap();
+    daemon.signal(Signal::SIGKILL).unwrap();
     daemon.wait().unwrap();
     let (goes_path, stays_path) = (node.cgroup_path(&goes), node.cgroup_path(&stays));
     node.remove(goes);
@@ -125,4 +132,44 @@ fn the_daemon_is_restarted_in_the_middle() {
     assert_eq!([staying.connection(), comes.connection()], [armed(31); 2]);
     assert_eq!(links_of(&node).intersection(&links).count(), 1, "the link of what stayed is kept");
     assert!(node.is_attached(&stays_path) && !node.is_attached(&goes_path));
+}
+
+fn the_daemon_is_killed_and_started_while_pods_come_and_go() {
+    const KILLS: usize = 5;
+    let node = Node::new("kills", "2");
+    node.host.write_policies("p.yaml", &of_namespace("shop", "all", 31, ""));
+    let mut daemon = node.start_daemon();
+    let (stays, staying) = node.run(PodSpec::new("shop", "stays"));
+    let link = links_of(&node);
+    let is_over = AtomicBool::new(false);
+
+    let seen = thread::scope(|scope| {
+        for lane in 0..2 {
+            let (node, is_over) = (&node, &is_over);
+            scope.spawn(move || {
+                for number in 0.. {
+                    if is_over.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    // Governed by whichever daemon is there next.
+                    come_and_go(node, &format!("web-{lane}-{number}"));
+                }
+            });
+        }
+        let seen: Vec<_> = (0..KILLS)
+            .map(|_| {
+                daemon.signal(Signal::SIGKILL).unwrap();
+                daemon.wait().unwrap();
+                let without = staying.connection();
+                daemon = node.start_daemon();
+                [without, staying.connection()]
+            })
+            .collect();
+        is_over.store(true, Ordering::Relaxed);
+        seen
+    });
+
+    assert_eq!(seen, [[armed(31); 2]; KILLS]);
+    eventually("what stayed is all that is attached", || (links_of(&node) == link).then_some(()));
+    assert!(node.is_attached(&node.cgroup_path(&stays)));
 }
