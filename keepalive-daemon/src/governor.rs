@@ -14,7 +14,7 @@ use tracing::{debug, error, info, warn};
 use crate::{
     kernel::{AttachError, Cgroup, Kernel, Stored},
     plan::{self, Desired, Note},
-    policy::PolicySet,
+    policy::{PolicySet, Tie},
     reconcile::{self, Action, Actual},
     workloads::{Paths, Placed},
 };
@@ -63,6 +63,7 @@ pub(crate) struct Governor {
     refused: Refusals,
     /// What somebody should know of the last plan, and was told.
     notes: BTreeSet<Note>,
+    told_ties: BTreeSet<Tie>,
     told_blind: bool,
 }
 
@@ -75,6 +76,7 @@ impl Governor {
             actual: BTreeMap::new(),
             refused: BTreeMap::new(),
             notes: BTreeSet::new(),
+            told_ties: BTreeSet::new(),
             told_blind: false,
         };
         governor.refresh(cgroups)?;
@@ -114,7 +116,7 @@ impl Governor {
     ) -> bool {
         let mut plan = plan::plan(policies, cgroups, pods.unwrap_or(&Placed::default()));
         plan::hold(&mut plan, &self.actual, policies, cgroups, pods);
-        self.tell(plan.notes);
+        self.tell(plan.notes, cause);
         // What was refused and still should be is tried again now, so that this pass names all refusals anew.
         let before = mem::take(&mut self.refused);
         for (id, action) in reconcile::actions(&plan.desired, &self.actual) {
@@ -166,17 +168,22 @@ impl Governor {
         counters.unwrap_or_default()
     }
 
-    /// Warns of what was not warned of before.
-    fn tell(&mut self, notes: BTreeSet<Note>) {
+    /// Warns of what was not warned of before; of ties once for as long as the policies stay the same, whichever
+    /// pods come and go.
+    fn tell(&mut self, notes: BTreeSet<Note>, cause: Cause) {
+        if cause == Cause::Policies {
+            self.told_ties.retain(|tie| notes.contains(&Note::Tie(tie.clone())));
+        }
         for note in notes.difference(&self.notes) {
             match note {
                 Note::Annotation { pod, annotation, reason, .. } => {
                     warn!(pod, annotation, reason, "an annotation is not followed");
                 }
-                Note::Tie(tie) => warn!(
+                Note::Tie(tie) if self.told_ties.insert(tie.clone()) => warn!(
                     governs = %tie.winner, not = %tie.loser,
                     "two policies of equal rank select the same workload, and the first name wins; give one a priority"
                 ),
+                Note::Tie(_) => {}
             }
         }
         self.notes = notes;

@@ -144,7 +144,10 @@ impl OutOfReach {
 /// What only the runtime can tell: whose are the cgroups that look like those of pods (with those made in them
 /// since: each is a reason to ask at once), and where are the pods whose cgroup is not there.
 fn open_questions(cgroups: &Paths, pods: Option<&Placed>) -> BTreeSet<String> {
-    let is_known = |path: &str| pods.is_some_and(|pods| pods.by_path.contains_key(path));
+    let settled = pods.into_iter().flat_map(|pods| &pods.unreachable).filter(|it| !it.passing);
+    let settled: BTreeSet<&str> = settled.filter_map(|it| it.pod.place.cgroup()).collect();
+    let is_known =
+        |path: &str| settled.contains(path) || pods.is_some_and(|pods| pods.by_path.contains_key(path));
     let mut open = BTreeSet::new();
     let mut inside: Option<String> = None;
     for path in cgroups.keys() {
@@ -219,7 +222,16 @@ mod tests {
         cgroups.insert(format!("{POD}/c1"), 9);
 
         let open = open_questions(&cgroups, None);
+        let told_to_be_shared = Placed { unreachable: vec![shared(POD)], ..Placed::default() };
+        let of_shared = open_questions(&cgroups, Some(&told_to_be_shared));
 
         assert_eq!(open, BTreeSet::from([POD.to_owned(), format!("{POD}/c1")]));
+        assert_eq!(of_shared, BTreeSet::new(), "there is nothing left to tell");
+    }
+
+    fn shared(path: &str) -> Unreachable {
+        let (facts, place) = (PodFacts::default(), Place::Cgroup(path.to_owned()));
+        let pod = Pod { facts, sandbox: "s1".to_owned(), network: None, place };
+        Unreachable { pod: Arc::new(pod), reason: "another's".to_owned(), passing: false }
     }
 }

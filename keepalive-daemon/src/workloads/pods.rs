@@ -39,6 +39,16 @@ pub(crate) enum Place {
     Untold(String),
 }
 
+impl Place {
+    /// The cgroup, if the runtime told of one.
+    pub(crate) fn cgroup(&self) -> Option<&str> {
+        match self {
+            Self::Cgroup(path) => Some(path),
+            Self::Unreachable(_) | Self::Untold(_) => None,
+        }
+    }
+}
+
 /// A pod that no policy can reach.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Unreachable {

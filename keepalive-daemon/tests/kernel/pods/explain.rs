@@ -93,10 +93,14 @@ fn two_policies_of_equal_rank_are_warned_of_once() {
     node.host.write_policies("p.yaml", &policies);
     let daemon = node.start_daemon();
 
-    for number in 0..3 {
-        let (_, container) = node.run(PodSpec::new("shop", &format!("web-{number}")));
+    for _ in 0..3 {
+        let (pod, container) = node.run(PodSpec::new("shop", "web-0"));
         assert_eq!(container.first_connection(), armed(31));
+        let mark = daemon.mark();
+        node.remove(pod);
+        daemon.wait_line_from(mark, "detached").unwrap();
     }
+    node.run(PodSpec::new("shop", "web-0")).1.first_connection();
 
     let log = daemon.text(xtask::lab::Stream::Stderr) + &daemon.text(xtask::lab::Stream::Stdout);
     assert_eq!(log.matches("two policies of equal rank").count(), 1, "{log}");
