@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     governor::Governor,
     plan::{Note, Plan, plan},
-    policy::{PolicyId, PolicySet},
+    policy::{PodFacts, PolicyId, PolicySet},
     report::{
         policies::{PolicyList, PolicySummary},
         status::{self, InForce, PodTrouble},
@@ -21,13 +21,15 @@ pub(crate) use explain::Subject;
 pub(crate) struct State<'a> {
     pub(crate) policies: &'a PolicySet,
     pub(crate) node: &'a Node,
+    /// Those of the node, none while they are not known.
+    pub(crate) pods: &'a Placed,
     pub(crate) governor: &'a Governor,
 }
 
 impl State<'_> {
     /// What is attached and what came of it; what is known of the daemon itself is the caller's to add.
     pub(crate) fn status(&self) -> status::Status {
-        let pods = self.pods();
+        let pods = self.pods;
         let cgroups = self.governor.attached().iter().map(|(id, actual)| {
             let counters = self.governor.counters(*id);
             let pod = pods.by_path.get(&actual.path).map(|pod| pod.facts.to_string());
@@ -89,11 +91,12 @@ impl State<'_> {
     }
 
     fn plan(&self) -> Plan {
-        plan(self.policies, self.node.cgroups(), &self.pods())
+        plan(self.policies, self.node.cgroups(), self.pods)
     }
 
-    fn pods(&self) -> Placed {
-        self.node.pods().cloned().unwrap_or_default()
+    /// What policies look at in the pod whose cgroup is at `path`.
+    fn facts(&self, path: &str) -> Option<&PodFacts> {
+        self.pods.by_path.get(path).map(|pod| &pod.facts)
     }
 
     fn annotations(&self, of: impl Fn(&str) -> bool) -> Vec<PodTrouble> {
@@ -116,11 +119,10 @@ impl State<'_> {
     }
 
     fn tallies(&self) -> BTreeMap<PolicyId, Tally> {
-        let pods = self.pods();
         let desired: BTreeSet<String> = self.plan().desired.into_values().map(|it| it.path).collect();
         let mut tallies: BTreeMap<PolicyId, Tally> = BTreeMap::new();
         for path in self.node.cgroups().keys() {
-            let pod = pods.by_path.get(path).map(|pod| &pod.facts);
+            let pod = self.facts(path);
             let selecting = self.policies.selection(path, pod).filter(|(_, selects)| *selects);
             for (place, (policy, _)) in selecting.enumerate() {
                 let tally = tallies.entry(policy.id.clone()).or_default();

@@ -20,7 +20,7 @@ use crate::{
     policy_files::PolicyFiles,
     readiness::{Readiness, Task},
     report::{health::Health, policies::PolicyList, status},
-    workloads::{Change, CriSocket, Node, cgroup2_root},
+    workloads::{Change, CriSocket, Node, Placed, cgroup2_root},
 };
 
 /// How often the tree and the pins are read from scratch: a backstop for what gives no event (a foreign
@@ -203,7 +203,9 @@ impl Daemon {
     fn answer(&self, question: Question) {
         let none = PolicySet::empty();
         let policies = self.policies.as_ref().unwrap_or(&none);
-        let state = State { policies, node: &self.node, governor: &self.governor };
+        let unknown = Placed::default();
+        let pods = self.node.pods().unwrap_or(&unknown);
+        let state = State { policies, node: &self.node, pods, governor: &self.governor };
         match question {
             Question::Status(to) => {
                 let daemon = self.describe(state.policies(), state.runtime());

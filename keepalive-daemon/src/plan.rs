@@ -55,10 +55,8 @@ pub(crate) fn plan(policies: &PolicySet, cgroups: &Paths, pods: &Placed) -> Plan
         }
     }
     let opted_out = opted_out(&selected, pods, &mut plan.notes);
-    let is_opted_out = |path: &str| {
-        !opted_out.is_empty()
-            && std::iter::once(path).chain(ancestors(path)).any(|path| opted_out.contains_key(path))
-    };
+    let is_opted_out =
+        |path: &str| !opted_out.is_empty() && levels(path).any(|path| opted_out.contains_key(path));
     for (path, id) in cgroups {
         let pod = pods.by_path.get(path);
         let inherited = || ancestors(path).find_map(|ancestor| selected.get(ancestor));
@@ -69,7 +67,7 @@ pub(crate) fn plan(policies: &PolicySet, cgroups: &Paths, pods: &Placed) -> Plan
             (Some(policy), _) => (*policy, InKernel::EXEMPT),
             (None, Some(policy)) if !is_opted_out(path) => {
                 let timers = pod.map_or(policy.timers, |pod| policy.govern(&pod.facts).timers);
-                (*policy, InKernel::new(policy.mode, policy.direction, timers, inherited().is_some()))
+                (*policy, InKernel::new(policy.mode, policy.direction, timers, false))
             }
             _ => continue,
         };
@@ -77,6 +75,7 @@ pub(crate) fn plan(policies: &PolicySet, cgroups: &Paths, pods: &Placed) -> Plan
         let policy_name = policy.id.to_string();
         plan.desired.insert(*id, Desired { path: path.clone(), pod, policy_name, policy: in_kernel });
     }
+    claim(&mut plan.desired);
     plan
 }
 
@@ -88,12 +87,12 @@ fn opted_out<'p>(
 ) -> BTreeMap<&'p str, &'p Policy> {
     let mut opted_out = BTreeMap::new();
     for (path, pod) in &pods.by_path {
-        let Some((policy, own)) = governing(selected, path) else { continue };
+        let Some((at, policy)) = governing(selected, path) else { continue };
         let governed = policy.govern(&pod.facts);
         if governed.opted_out {
             opted_out.insert(path.as_str(), policy);
         }
-        if own {
+        if at == path {
             notes.extend(governed.refused.into_iter().map(|refused| note(pod, refused)));
         } else if !governed.opted_out {
             // What a policy of its cgroup's ancestors does not allow, it did not ask of that.
@@ -103,10 +102,15 @@ fn opted_out<'p>(
     opted_out
 }
 
-/// The policy that governs what is at `path`, and whether it selects that itself rather than something above.
-pub(crate) fn governing<'p>(selected: &BTreeMap<&str, &'p Policy>, path: &str) -> Option<(&'p Policy, bool)> {
-    let own = selected.get(path).map(|policy| (*policy, true));
-    own.or_else(|| ancestors(path).find_map(|ancestor| selected.get(ancestor)).map(|policy| (*policy, false)))
+/// What governs the cgroup at `path`: the policy that selects it or, if there is none, the next above that is
+/// selected. With the path of the one it selects.
+fn governing<'a, 'p>(selected: &BTreeMap<&str, &'p Policy>, path: &'a str) -> Option<(&'a str, &'p Policy)> {
+    levels(path).find_map(|at| Some((at, *selected.get(at)?)))
+}
+
+/// `path` and the paths above it, the root last: where what governs it may be selected.
+pub(crate) fn levels(path: &str) -> impl Iterator<Item = &str> {
+    std::iter::once(path).chain(ancestors(path))
 }
 
 fn note(pod: &Arc<Pod>, refused: Refused) -> Note {
@@ -147,11 +151,11 @@ pub(crate) fn is_untold(path: &str, policy_name: &str, policies: &PolicySet, pod
 
 /// Has what governs above yield to what is below it, and nothing else.
 fn claim(desired: &mut BTreeMap<u64, Desired>) {
-    let governed: BTreeSet<String> = desired.values().map(|want| want.path.clone()).collect();
-    for want in desired.values_mut().filter(|want| want.policy != InKernel::EXEMPT) {
-        let claims = ancestors(&want.path).any(|above| governed.contains(above));
-        want.policy =
-            InKernel::new(want.policy.mode(), want.policy.direction(), want.policy.timers(), claims);
+    let governed: BTreeSet<&str> = desired.values().map(|want| want.path.as_str()).collect();
+    let claims = |want: &Desired| ancestors(&want.path).any(|above| governed.contains(above));
+    let claims: BTreeMap<u64, bool> = desired.iter().map(|(id, want)| (*id, claims(want))).collect();
+    for (id, want) in desired.iter_mut().filter(|(_, want)| want.policy != InKernel::EXEMPT) {
+        want.policy = with_claim(want.policy, claims[id]);
     }
 }
 
@@ -164,18 +168,20 @@ fn is_for_pods(policy_name: &str, policies: &PolicySet) -> bool {
 impl Desired {
     /// Whether all that is in force stays as it is, but for whether ancestors have to yield.
     pub(crate) fn differs_in_claim_only(&self, have: &Actual) -> bool {
-        let same = |policy: InKernel| with_claim(policy) == with_claim(self.policy) && policy != self.policy;
+        let same = |policy: InKernel| {
+            with_claim(policy, true) == with_claim(self.policy, true) && policy != self.policy
+        };
         self.policy_name == have.policy_name && have.policy.is_some_and(same)
     }
 
     /// The same, as a cgroup with a governed ancestor has it.
     pub(crate) fn claiming(&self) -> Self {
-        Self { policy: with_claim(self.policy), ..self.clone() }
+        Self { policy: with_claim(self.policy, true), ..self.clone() }
     }
 }
 
-fn with_claim(policy: InKernel) -> InKernel {
-    InKernel::new(policy.mode(), policy.direction(), policy.timers(), true)
+fn with_claim(policy: InKernel, claims: bool) -> InKernel {
+    InKernel::new(policy.mode(), policy.direction(), policy.timers(), claims)
 }
 
 #[cfg(test)]

@@ -22,10 +22,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 pub use bpffs::Bpffs;
 pub use capture::Capture;
-pub(crate) use cgroup::remove_tree as remove_cgroup;
 pub use cgroup::{Cgroup, InCgroup, cgroup2_root};
+pub(crate) use cgroup::{remove_directories as remove_cgroup1, remove_tree as remove_cgroup};
 pub use cgroup1::Cgroup1;
-pub(crate) use cgroup1::{cgroup1_roots, remove_empty as remove_cgroup1};
+pub(crate) use cgroup1::cgroup1_roots;
 pub use nat::{Flow, Nat};
 pub use netns::{End, Netns, veth};
 pub use process::{Line, Observer, Output, Process, Stream};

@@ -1,14 +1,13 @@
 //! Why a pod or a cgroup is governed as it is.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use keepalive_ebpf::Policy as InKernel;
 
 use super::State;
 use crate::{
-    plan::{Desired, governing},
+    plan::{Desired, levels},
     policy::{Considered, Policy, Verdict},
-    reconcile::ancestors,
     report::{
         explanation::{self, Explanation},
         status::{self, InForce},
@@ -38,11 +37,10 @@ impl State<'_> {
                     let root = self.node.root().display();
                     return Err(format!("there is no cgroup {path} below {root}"));
                 }
-                let pods = self.pods();
-                Ok(self.explanation(pods.by_path.get(path), Some(path)))
+                Ok(self.explanation(self.pods.by_path.get(path), Some(path)))
             }
             Subject::Pod(name) => {
-                let pods = self.pods();
+                let pods = self.pods;
                 let is_named = |pod: &Pod| pod.facts.to_string() == *name;
                 if let Some((path, pod)) = pods.by_path.iter().find(|(_, pod)| is_named(pod)) {
                     return Ok(self.explanation(Some(pod), Some(path)));
@@ -59,8 +57,11 @@ impl State<'_> {
     fn explanation(&self, pod: Option<&Arc<Pod>>, path: Option<&str>) -> Explanation {
         let facts = pod.map(|pod| &pod.facts);
         // Where the values come from: the cgroup itself, or the next above that is governed.
-        let around = path.into_iter().flat_map(|path| std::iter::once(path).chain(ancestors(path)));
-        let ids: Vec<u64> = around.filter_map(|path| self.node.cgroups().get(path).copied()).collect();
+        let ids: Vec<u64> = path
+            .into_iter()
+            .flat_map(levels)
+            .filter_map(|path| self.node.cgroups().get(path).copied())
+            .collect();
         let desired = self.plan().desired;
         let source = ids.iter().find_map(|id| Some((id, desired.get(id)?)));
         let in_force = |id| self.governor.attached().get(id)?.policy.filter(|it| *it != InKernel::NOTHING);
@@ -87,11 +88,8 @@ impl State<'_> {
     /// What comes of each policy for the cgroup at `path`: by its own path or pod, or else by the next above that the
     /// policy selects.
     fn considered(&self, path: &str, governing: Option<&Governing<'_>>) -> Vec<explanation::Considered> {
-        let pods = self.pods();
-        let around = std::iter::once(path).chain(ancestors(path));
-        let levels: Vec<_> = around
-            .map(|path| (path, self.policies.consider(path, pods.by_path.get(path).map(|pod| &pod.facts))))
-            .collect();
+        let levels: Vec<_> =
+            levels(path).map(|path| (path, self.policies.consider(path, self.facts(path)))).collect();
         let Some((_, own)) = levels.first() else { return Vec::new() };
         let of_policy = own.iter().enumerate().map(|(at, Considered { policy, verdict })| {
             // All levels have the policies in one order.
@@ -129,16 +127,10 @@ impl State<'_> {
 
     /// What governs the cgroup at `path`.
     fn governing(&self, path: &str) -> Option<Governing<'_>> {
-        let pods = self.pods();
-        let around = std::iter::once(path).chain(ancestors(path));
-        let selected = around.filter_map(|path| {
-            let pod = pods.by_path.get(path).map(|pod| &pod.facts);
-            self.policies.select(path, pod).map(|policy| (path, policy))
-        });
-        let selected: BTreeMap<&str, &Policy> = selected.collect();
-        let (policy, own) = governing(&selected, path)?;
-        let above = ancestors(path).find(|ancestor| selected.contains_key(ancestor));
-        Some(Governing { policy, above: above.filter(|_| !own).map(status::shown) })
+        let mut selected =
+            levels(path).filter_map(|at| Some((at, self.policies.select(at, self.facts(at))?)));
+        let (at, policy) = selected.next()?;
+        Some(Governing { policy, above: (at != path).then(|| status::shown(at)) })
     }
 
     fn no_such_pod(&self, name: &str) -> String {

@@ -186,7 +186,10 @@ mod tests {
     }
 
     fn unreachable(sandbox: &str, passing: bool) -> Unreachable {
-        let place = Place::Untold(String::new());
+        out_of_reach(sandbox, Place::Untold(String::new()), passing)
+    }
+
+    fn out_of_reach(sandbox: &str, place: Place, passing: bool) -> Unreachable {
         let pod = Pod { facts: PodFacts::default(), sandbox: sandbox.to_owned(), network: None, place };
         Unreachable { pod: Arc::new(pod), reason: String::new(), passing }
     }
@@ -222,16 +225,11 @@ mod tests {
         cgroups.insert(format!("{POD}/c1"), 9);
 
         let open = open_questions(&cgroups, None);
-        let told_to_be_shared = Placed { unreachable: vec![shared(POD)], ..Placed::default() };
+        let shared = out_of_reach("s1", Place::Cgroup(POD.to_owned()), false);
+        let told_to_be_shared = Placed { unreachable: vec![shared], ..Placed::default() };
         let of_shared = open_questions(&cgroups, Some(&told_to_be_shared));
 
         assert_eq!(open, BTreeSet::from([POD.to_owned(), format!("{POD}/c1")]));
         assert_eq!(of_shared, BTreeSet::new(), "there is nothing left to tell");
-    }
-
-    fn shared(path: &str) -> Unreachable {
-        let (facts, place) = (PodFacts::default(), Place::Cgroup(path.to_owned()));
-        let pod = Pod { facts, sandbox: "s1".to_owned(), network: None, place };
-        Unreachable { pod: Arc::new(pod), reason: "another's".to_owned(), passing: false }
     }
 }

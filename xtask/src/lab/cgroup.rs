@@ -175,8 +175,8 @@ fn kill_one_by_one(path: &Path) -> Result<()> {
     children(path)?.iter().try_for_each(|child| kill_one_by_one(child))
 }
 
-/// Removes the groups `path` and below, in which nothing runs.
-pub(super) fn remove_directories(path: &Path) -> Result<()> {
+/// Removes the groups `path` and below, in which nothing runs; one that is gone is as good.
+pub(crate) fn remove_directories(path: &Path) -> Result<()> {
     for child in children(path)? {
         remove_directories(&child)?;
     }

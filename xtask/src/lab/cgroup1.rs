@@ -1,6 +1,6 @@
 //! The groups that a container runtime makes in the hierarchies of version 1, on hosts that have those beside cgroup2.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 
@@ -36,14 +36,9 @@ impl Cgroup1 {
 impl Drop for Cgroup1 {
     fn drop(&mut self) {
         for path in &self.paths {
-            if let Err(error) = remove_empty(path) {
+            if let Err(error) = remove_directories(path) {
                 report_leftover(&format!("the cgroup {}", path.display()), &error);
             }
         }
     }
-}
-
-/// Removes a group of version 1 and those below, in which nothing runs; one that is gone is as good.
-pub(crate) fn remove_empty(path: &Path) -> Result<()> {
-    remove_directories(path)
 }
