@@ -234,7 +234,7 @@ impl Governor {
         let why = cause.why(&action);
         match action {
             Action::Attach(want) => {
-                let Desired { path, pod, policy_name, policy } = want;
+                let Desired { path, pod, policy_name, policy, .. } = want;
                 info!(cgroup = path, pod, policy = policy_name, why, "attached");
                 let actual = Actual { path, policy_name, policy: Some(policy), current: true };
                 self.actual.insert(id, actual);

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use keepalive_ebpf::Policy as InKernel;
+use keepalive_ebpf::{Policy as InKernel, RuleSet};
 
 use crate::{
     policy::{Kind, Policy, PolicyId, PolicySet, Refused, Tie},
@@ -21,6 +21,10 @@ pub(crate) struct Desired {
     pub(crate) pod: Option<String>,
     pub(crate) policy_name: String,
     pub(crate) policy: InKernel,
+    /// The rules that the policy refers to, if it is not for all destinations.
+    pub(crate) rules: Option<Arc<RuleSet>>,
+    /// Whether connections that are open already get what new ones get.
+    pub(crate) apply_to_existing: bool,
 }
 
 /// What should be, and what somebody should know about it.
@@ -64,16 +68,24 @@ pub(crate) fn plan(policies: &PolicySet, cgroups: &Paths, pods: &Placed) -> Plan
         let yields = || inherited().is_some_and(|policy| policy.overrides.opt_out);
         let exempted = opted_out.get(path.as_str()).filter(|_| yields());
         let (policy, in_kernel) = match (exempted, selected.get(path.as_str())) {
-            (Some(policy), _) => (*policy, InKernel::EXEMPT),
+            (Some(policy), _) => (*policy, InKernel::exempt(*id)),
             (None, Some(policy)) if !is_opted_out(path) => {
                 let timers = pod.map_or(policy.timers, |pod| policy.govern(&pod.facts).timers);
-                (*policy, InKernel::new(policy.mode, policy.direction, timers, false))
+                (*policy, InKernel::new(policy.mode, policy.direction, timers).of_cgroup(*id))
             }
             _ => continue,
         };
         let pod = pod.map(|pod| pod.facts.to_string());
         let policy_name = policy.id.to_string();
-        plan.desired.insert(*id, Desired { path: path.clone(), pod, policy_name, policy: in_kernel });
+        let desired = Desired {
+            path: path.clone(),
+            pod,
+            policy_name,
+            policy: in_kernel,
+            rules: None,
+            apply_to_existing: true,
+        };
+        plan.desired.insert(*id, desired);
     }
     claim(&mut plan.desired);
     plan
@@ -132,7 +144,9 @@ pub(crate) fn hold(
         let Some(policy) = have.policy.filter(|policy| *policy != InKernel::NOTHING) else { continue };
         if is_untold(&have.path, &have.policy_name, policies, pods) {
             let Actual { path, policy_name, .. } = have.clone();
-            plan.desired.insert(*id, Desired { path, pod: None, policy_name, policy });
+            let held =
+                Desired { path, pod: None, policy_name, policy, rules: None, apply_to_existing: false };
+            plan.desired.insert(*id, held);
             holds = true;
         }
     }
@@ -154,8 +168,8 @@ fn claim(desired: &mut BTreeMap<u64, Desired>) {
     let governed: BTreeSet<&str> = desired.values().map(|want| want.path.as_str()).collect();
     let claims = |want: &Desired| ancestors(&want.path).any(|above| governed.contains(above));
     let claims: BTreeMap<u64, bool> = desired.iter().map(|(id, want)| (*id, claims(want))).collect();
-    for (id, want) in desired.iter_mut().filter(|(_, want)| want.policy != InKernel::EXEMPT) {
-        want.policy = with_claim(want.policy, claims[id]);
+    for (id, want) in desired.iter_mut().filter(|(_, want)| !want.policy.is_exempt()) {
+        want.policy = want.policy.claiming(claims[id]);
     }
 }
 
@@ -168,20 +182,15 @@ fn is_for_pods(policy_name: &str, policies: &PolicySet) -> bool {
 impl Desired {
     /// Whether all that is in force stays as it is, but for whether ancestors have to yield.
     pub(crate) fn differs_in_claim_only(&self, have: &Actual) -> bool {
-        let same = |policy: InKernel| {
-            with_claim(policy, true) == with_claim(self.policy, true) && policy != self.policy
-        };
+        let same =
+            |policy: InKernel| policy.claiming(true) == self.policy.claiming(true) && policy != self.policy;
         self.policy_name == have.policy_name && have.policy.is_some_and(same)
     }
 
     /// The same, as a cgroup with a governed ancestor has it.
     pub(crate) fn claiming(&self) -> Self {
-        Self { policy: with_claim(self.policy, true), ..self.clone() }
+        Self { policy: self.policy.claiming(true), ..self.clone() }
     }
-}
-
-fn with_claim(policy: InKernel, claims: bool) -> InKernel {
-    InKernel::new(policy.mode(), policy.direction(), policy.timers(), claims)
 }
 
 #[cfg(test)]

@@ -102,7 +102,7 @@ impl Policy {
     /// What it comes to in the kernel, where nothing above is governed and no pod asks for other values.
     #[must_use]
     pub const fn in_kernel(&self) -> keepalive_ebpf::Policy {
-        keepalive_ebpf::Policy::new(self.mode, self.direction, self.timers, false)
+        keepalive_ebpf::Policy::new(self.mode, self.direction, self.timers)
     }
 
     /// How specific it is.

@@ -78,7 +78,9 @@ pub(crate) fn actions(
             .filter(|policy| is_inside(&have.path) && !policy.claims() && *policy != Policy::NOTHING)
         {
             let (path, policy_name) = (have.path.clone(), have.policy_name.clone());
-            let until_detached = Desired { path, pod: None, policy_name, policy }.claiming();
+            let until_detached =
+                Desired { path, pod: None, policy_name, policy, rules: None, apply_to_existing: false }
+                    .claiming();
             first.push((*id, Action::Write(until_detached)));
         }
         detached.push((*id, Action::Detach(have.clone())));

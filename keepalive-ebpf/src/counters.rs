@@ -41,8 +41,12 @@ counters! {
     armed_blind,
     /// The application had asked for keep-alive; a value was lowered to the policy's.
     tightened,
+    /// Enforce: the application had asked for keep-alive with other values, which were replaced.
+    overridden,
     /// Left alone: the policy is not for this direction.
     kept_direction,
+    /// Left alone: the policy is not for this destination.
+    kept_destination,
     /// Left alone by `FillMissing`: the application had asked for keep-alive.
     kept_chosen,
     /// Left alone by `Tighten`: the application's values are at least as tight.
@@ -63,8 +67,25 @@ counters! {
     refused_user_timeout,
     /// The kernel refused `SO_KEEPALIVE`.
     refused_keepalive,
-    /// The mark that keeps the ancestors' policies off this cgroup's connection could not be left.
+    /// The mark that keeps the ancestors' policies off this cgroup's connection, or the one by which it is guarded,
+    /// could not be left.
     refused_claim,
+    /// The kernel refused one of the other options.
+    refused_option,
+    /// Other options that were set.
+    options_set,
+    /// Monitor: other options that would have been set.
+    would_set_options,
+    /// Enforce: a call that would have turned keep-alive off was rewritten.
+    rewritten_keepalive,
+    /// Enforce: a larger `TCP_KEEPIDLE` was rewritten.
+    rewritten_idle,
+    /// Enforce: a larger `TCP_KEEPINTVL` was rewritten.
+    rewritten_interval,
+    /// Enforce: a larger `TCP_KEEPCNT` was rewritten.
+    rewritten_probes,
+    /// Enforce: a larger `TCP_USER_TIMEOUT`, or none, was rewritten.
+    rewritten_user_timeout,
     /// The errno of the last refusal; 0 if there was none.
     last_errno,
 }

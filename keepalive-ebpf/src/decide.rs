@@ -1,7 +1,7 @@
 //! What a policy does to a socket: pure, so that it is tested without a kernel, and the same for connections
 //! of every kind.
 
-use crate::{Mode, Policy, Timers};
+use crate::{Mode, Timers};
 
 /// The options this project sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,27 +35,34 @@ pub struct Changes {
 }
 
 impl Changes {
-    const NONE: Self =
-        Self { timers: Timers { idle_s: 0, interval_s: 0, probes: 0, user_timeout_ms: 0 }, arm: false };
+    /// Nothing.
+    pub const NONE: Self = Self { timers: Timers::NONE, arm: false };
 }
 
 /// Why; one counter each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
     /// The application had not asked for keep-alive: arm.
-    Arm,
+    Arm = 0,
     /// What the application had asked for cannot be read: arm with the policy's values.
-    ArmBlind,
+    ArmBlind = 1,
     /// The application had asked for keep-alive: lower what is higher.
-    Tighten,
+    Tighten = 2,
+    /// The application had asked for keep-alive with other values than those enforced.
+    Override = 3,
     /// The application had asked for keep-alive and the mode respects that.
-    KeepChosen,
-    /// The application's values are at least as tight as the policy's.
-    KeepTighter,
+    KeepChosen = 4,
+    /// The application's values are at least as tight as the policy's, or, where they are enforced, the same.
+    KeepTighter = 5,
+    /// The policy is not for this direction.
+    KeepDirection = 6,
+    /// The policy is not for this destination.
+    KeepDestination = 7,
     /// Monitor: would arm.
-    WouldArm,
+    WouldArm = 8,
     /// Monitor: would lower a value.
-    WouldTighten,
+    WouldTighten = 9,
 }
 
 /// What a policy does to a socket, and why.
@@ -67,50 +74,79 @@ pub struct Decision {
     pub outcome: Outcome,
 }
 
-/// Decides what `policy` does to `socket`. The direction is the caller's to check, and so is that the policy
-/// is not [`Mode::Nothing`]; it counts as [`Mode::Monitor`] here.
+/// Decides what a policy of `mode` does to `socket`, where it wants the values `wanted`. Direction and destination
+/// are the caller's to check, and so is that the mode is not [`Mode::Nothing`]; it counts as [`Mode::Monitor`] here.
 ///
 /// Asks the socket for no more than the answer needs: each question costs a helper call a connection.
 #[inline(always)]
-pub fn decide(policy: &Policy, socket: &impl Socket) -> Decision {
-    let wanted = policy.timers();
-    let would = matches!(policy.mode(), Mode::Monitor | Mode::Nothing);
+pub fn decide(mode: Mode, wanted: &Timers, socket: &impl Socket) -> Decision {
+    let would = matches!(mode, Mode::Monitor | Mode::Nothing);
     match socket.get(SocketOption::Keepalive) {
-        None if would => Decision { changes: Changes::NONE, outcome: Outcome::WouldArm },
-        None => Decision { changes: Changes { timers: wanted, arm: true }, outcome: Outcome::ArmBlind },
-        Some(0) if would => Decision { changes: Changes::NONE, outcome: Outcome::WouldArm },
+        None if would => keep(Outcome::WouldArm),
+        None => Decision { changes: Changes { timers: *wanted, arm: true }, outcome: Outcome::ArmBlind },
+        Some(0) if would => keep(Outcome::WouldArm),
         Some(0) => {
-            let user_timeout_ms = unarmed_user_timeout(policy, socket);
-            let timers = Timers { user_timeout_ms, ..wanted };
+            let user_timeout_ms = unarmed_user_timeout(mode, wanted, socket);
+            let timers = Timers { user_timeout_ms, ..*wanted };
             Decision { changes: Changes { timers, arm: true }, outcome: Outcome::Arm }
         }
-        Some(_) if matches!(policy.mode(), Mode::FillMissing) => {
-            Decision { changes: Changes::NONE, outcome: Outcome::KeepChosen }
-        }
-        Some(_) => {
-            let timers = tighter(&wanted, socket);
-            let any = timers.idle_s | timers.interval_s | timers.probes | timers.user_timeout_ms;
-            match (any, would) {
-                (0, _) => Decision { changes: Changes::NONE, outcome: Outcome::KeepTighter },
-                (_, true) => Decision { changes: Changes::NONE, outcome: Outcome::WouldTighten },
-                (_, false) => Decision { changes: Changes { timers, arm: false }, outcome: Outcome::Tighten },
+        Some(_) => match mode {
+            Mode::FillMissing => keep(Outcome::KeepChosen),
+            Mode::Enforce => change(differing(wanted, socket), Outcome::Override),
+            Mode::Tighten => change(tighter(wanted, socket), Outcome::Tighten),
+            Mode::Monitor | Mode::Nothing => {
+                let Decision { outcome, .. } = change(tighter(wanted, socket), Outcome::WouldTighten);
+                keep(outcome)
             }
-        }
+        },
     }
+}
+
+#[inline(always)]
+const fn keep(outcome: Outcome) -> Decision {
+    Decision { changes: Changes::NONE, outcome }
+}
+
+/// Sets `timers` because of `outcome`, if there is any value among them.
+#[inline(always)]
+const fn change(timers: Timers, outcome: Outcome) -> Decision {
+    if timers.idle_s | timers.interval_s | timers.probes | timers.user_timeout_ms == 0 {
+        return keep(Outcome::KeepTighter);
+    }
+    Decision { changes: Changes { timers, arm: false }, outcome }
 }
 
 /// The user timeout to set on a socket without keep-alive: an application can have chosen one all the same.
 #[inline(always)]
-fn unarmed_user_timeout(policy: &Policy, socket: &impl Socket) -> u32 {
-    let wanted = policy.timers().user_timeout_ms;
-    if wanted == 0 {
-        return 0;
+fn unarmed_user_timeout(mode: Mode, wanted: &Timers, socket: &impl Socket) -> u32 {
+    let wanted = wanted.user_timeout_ms;
+    if wanted == 0 || matches!(mode, Mode::Enforce) {
+        return wanted;
     }
-    match (socket.get(SocketOption::UserTimeout), policy.mode()) {
+    match (socket.get(SocketOption::UserTimeout), mode) {
         (None | Some(0), _) => wanted,
         (Some(current), Mode::Tighten) if wanted < current => wanted,
         _ => 0,
     }
+}
+
+/// The values of `wanted` that the socket does not have, 0 for the others.
+#[inline(always)]
+fn differing(wanted: &Timers, socket: &impl Socket) -> Timers {
+    Timers {
+        idle_s: if_other(wanted.idle_s, socket.get(SocketOption::Idle)),
+        interval_s: if_other(wanted.interval_s, socket.get(SocketOption::Interval)),
+        probes: if_other(wanted.probes, socket.get(SocketOption::Probes)),
+        user_timeout_ms: match wanted.user_timeout_ms {
+            0 => 0,
+            wanted => if_other(wanted, socket.get(SocketOption::UserTimeout)),
+        },
+    }
+}
+
+#[inline(always)]
+fn if_other(wanted: u32, current: Option<u32>) -> u32 {
+    if current == Some(wanted) { 0 } else { wanted }
 }
 
 /// The values of `wanted` that are lower than the socket's, 0 for the others.

@@ -1,37 +1,45 @@
-//! The moment a connection is established.
+//! The moments before a handshake and after it.
 
-use core::hint::black_box;
+use core::{ffi::c_void, hint::black_box};
 
 use aya_ebpf::{
-    bindings::{BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB, BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB},
+    bindings::{
+        BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB, BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB, BPF_SOCK_OPS_TCP_CONNECT_CB,
+        BPF_SOCK_OPS_TCP_LISTEN_CB,
+    },
     programs::SockOpsContext,
 };
 use aya_log_ebpf::trace;
-use keepalive_ebpf::{Changes, Counters, Direction, LOG_TARGET, Mode, Outcome, Policy, SocketOption, decide};
+use keepalive_ebpf::{
+    Changes, Counters, Direction, LOG_TARGET, Mode, Options, Outcome, Policy, Remote, SocketOption, Timers,
+    decide,
+};
 
 use crate::{
-    maps::{COUNTERS, POLICY},
-    socket::{Options, claim, full_socket, is_claimed},
+    maps::{COUNTERS, POLICY, find},
+    other_options::{self, Applied},
+    socket::{Handle, claim, full_socket, is_claimed_below, name, refused},
 };
+
+const AF_INET: u32 = 2;
 
 /// Whether a log line is written for each connection; a type, so that it is decided when the object is built.
 pub(crate) trait Logging {
-    fn log(ctx: &SockOpsContext, direction: Direction, policy: &Policy, outcome: Outcome);
+    fn log(ctx: &SockOpsContext, direction: Direction, timers: &Timers, outcome: Outcome);
 }
 
 pub(crate) struct Quiet;
 
 impl Logging for Quiet {
     #[inline(always)]
-    fn log(_: &SockOpsContext, _: Direction, _: &Policy, _: Outcome) {}
+    fn log(_: &SockOpsContext, _: Direction, _: &Timers, _: Outcome) {}
 }
 
 pub(crate) struct Verbose;
 
 impl Logging for Verbose {
     #[inline(always)]
-    fn log(ctx: &SockOpsContext, direction: Direction, policy: &Policy, outcome: Outcome) {
-        let timers = policy.timers();
+    fn log(ctx: &SockOpsContext, direction: Direction, timers: &Timers, outcome: Outcome) {
         trace!(
             ctx,
             target: LOG_TARGET,
@@ -54,25 +62,34 @@ const fn describe(outcome: Outcome) -> &'static str {
         Outcome::Arm => "armed",
         Outcome::ArmBlind => "armed without reading what the application had set",
         Outcome::Tighten => "tightened",
+        Outcome::Override => "given the enforced values",
         Outcome::KeepChosen => "left alone, the application asked for keep-alive",
         Outcome::KeepTighter => "left alone, the application's values are tighter",
+        Outcome::KeepDirection => "left alone, another direction",
+        Outcome::KeepDestination => "left alone, another destination",
         Outcome::WouldArm => "would be armed",
         Outcome::WouldTighten => "would be tightened",
     }
 }
 
-/// Applies the policy if the callback is one of a connection being established.
-///
-/// Both callbacks are handled alike on purpose: a simultaneous open ends a `connect` in the passive one, and a
-/// restored socket (`TCP_REPAIR`) has no handshake at all.
+/// Applies the policy if the callback is one of a connection that begins or is established.
 #[inline(always)]
 pub(crate) fn on_callback<L: Logging>(ctx: &SockOpsContext) {
     // Read nothing else before this: in callbacks on request sockets most fields are not there.
-    let direction = match ctx.op() {
-        BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB => Direction::Outbound,
-        BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB => Direction::Inbound,
-        _ => return,
-    };
+    match ctx.op() {
+        BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB => established::<L>(ctx, Direction::Outbound),
+        BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB => established::<L>(ctx, Direction::Inbound),
+        BPF_SOCK_OPS_TCP_CONNECT_CB => before_handshake(ctx, Direction::Outbound, Options::CONNECTING),
+        // What is accepted inherits it.
+        BPF_SOCK_OPS_TCP_LISTEN_CB => before_handshake(ctx, Direction::Inbound, Options::LISTENING),
+        _ => {}
+    }
+}
+
+/// Both directions are handled alike on purpose: a simultaneous open ends a `connect` in the passive callback, and a
+/// restored socket (`TCP_REPAIR`) has no handshake at all.
+#[inline(always)]
+fn established<L: Logging>(ctx: &SockOpsContext, direction: Direction) {
     // SAFETY: the kernel hands out the storage of the cgroup the program is attached to, never null, and
     // replaces it whole when the daemon writes it.
     let policy = unsafe { &*POLICY.get_ptr_mut() };
@@ -81,9 +98,82 @@ pub(crate) fn on_callback<L: Logging>(ctx: &SockOpsContext) {
     }
     // SAFETY: as above; the copy is this CPU's, and programs do not interrupt each other within a callback.
     let counters = unsafe { &mut *COUNTERS.get_ptr_mut() };
-    if yields(ctx, policy, counters) || matches!(policy.mode(), Mode::Nothing) {
+    let socket = full_socket(ctx).cast();
+    if yields(socket, policy, counters) {
         return;
     }
+    let timers =
+        if matches!(policy.mode(), Mode::Nothing) { None } else { covers(ctx, direction, policy, counters) };
+    leave_mark(socket, policy, timers.is_some(), counters);
+    let Some(timers) = timers else { return };
+    let options = Handle::of_callback(ctx);
+    let decision = decide(policy.mode(), &timers, &options);
+    // An arming that the kernel refused is counted as refused, and as nothing else.
+    if apply(&options, &decision.changes, counters) {
+        count_outcome(counters, decision.outcome);
+        L::log(ctx, direction, &timers, decision.outcome);
+    }
+    apply_options(&options, policy, Options::ESTABLISHED, counters);
+}
+
+/// Sets what is of the handshake.
+#[inline(always)]
+fn before_handshake(ctx: &SockOpsContext, direction: Direction, which: u32) {
+    // SAFETY: as in `established`.
+    let policy = unsafe { &*POLICY.get_ptr_mut() };
+    let sets_any = policy.options().which & which != 0 && !matches!(policy.mode(), Mode::Nothing);
+    if !sets_any && !policy.claims() {
+        return;
+    }
+    // SAFETY: as above.
+    let counters = unsafe { &mut *COUNTERS.get_ptr_mut() };
+    let socket = full_socket(ctx).cast();
+    if yields(socket, policy, counters) {
+        return;
+    }
+    leave_mark(socket, policy, false, counters);
+    // The destination of what will be accepted is not known yet.
+    let covers = policy.direction().covers(direction)
+        && (policy.destinations() == 0
+            || matches!(direction, Direction::Outbound) && find(policy, &remote(ctx)).is_some());
+    if sets_any && covers {
+        apply_options(&Handle::of_callback(ctx), policy, which, counters);
+    }
+}
+
+/// Whether a deeper cgroup's policy governs the connection. The kernel runs the deepest program first; that
+/// one leaves a mark if its cgroup has governed ancestors.
+#[inline(always)]
+fn yields(socket: *mut c_void, policy: &Policy, counters: &mut Counters) -> bool {
+    // SAFETY: just read from this callback's context, and not null.
+    let yields = !socket.is_null() && unsafe { is_claimed_below(socket, policy.cgroup()) };
+    if yields {
+        count(&mut counters.yielded);
+    }
+    yields
+}
+
+/// Leaves the mark that ancestors yield to, and by which the connection is guarded.
+#[inline(always)]
+fn leave_mark(socket: *mut c_void, policy: &Policy, covered: bool, counters: &mut Counters) {
+    let guard = if covered && matches!(policy.mode(), Mode::Enforce) { policy.cgroup() } else { 0 };
+    if (guard == 0 && !policy.claims()) || socket.is_null() {
+        return;
+    }
+    // SAFETY: just read from this callback's context, and not null.
+    if unsafe { claim(socket, policy.cgroup(), guard) }.is_err() {
+        count(&mut counters.refused_claim);
+    }
+}
+
+/// The values for the connection; `None` if the policy is not for its direction or destination.
+#[inline(always)]
+fn covers(
+    ctx: &SockOpsContext,
+    direction: Direction,
+    policy: &Policy,
+    counters: &mut Counters,
+) -> Option<Timers> {
     if matches!(direction, Direction::Outbound) {
         count(&mut counters.outbound);
     } else {
@@ -91,40 +181,33 @@ pub(crate) fn on_callback<L: Logging>(ctx: &SockOpsContext) {
     }
     if !policy.direction().covers(direction) {
         count(&mut counters.kept_direction);
-        return;
+        return None;
     }
-    let options = Options(ctx);
-    let decision = decide(policy, &options);
-    // An arming that the kernel refused is counted as refused, and as nothing else.
-    if apply(&options, &decision.changes, counters) {
-        count_outcome(counters, decision.outcome);
-        L::log(ctx, direction, policy, decision.outcome);
+    if policy.destinations() == 0 {
+        return Some(policy.timers());
     }
+    let found = find(policy, &remote(ctx));
+    if found.is_none() {
+        count(&mut counters.kept_destination);
+    }
+    found
 }
 
-/// Whether a deeper cgroup's policy governs the connection. The kernel runs the deepest program first; that
-/// one leaves a mark if its cgroup has governed ancestors.
+/// The remote end of a callback's connection.
 #[inline(always)]
-fn yields(ctx: &SockOpsContext, policy: &Policy, counters: &mut Counters) -> bool {
-    let socket = full_socket(ctx);
-    if socket.is_null() {
-        return false;
+fn remote(ctx: &SockOpsContext) -> Remote {
+    // The kernel puts the port, in network byte order, into the upper half of what is read as a word of that order.
+    let port = u32::from_be(ctx.remote_port()) as u16;
+    if ctx.family() == AF_INET {
+        Remote::v4(u32::from_be(ctx.remote_ip4()), port)
+    } else {
+        Remote::v6(ctx.remote_ip6().map(u32::from_be), port)
     }
-    // SAFETY: just read from this callback's context, and not null; the same below.
-    if unsafe { is_claimed(socket) } {
-        count(&mut counters.yielded);
-        return true;
-    }
-    // SAFETY: see above.
-    if policy.claims() && unsafe { claim(socket) }.is_err() {
-        count(&mut counters.refused_claim);
-    }
-    false
 }
 
 /// Sets what is to be set; whether keep-alive is on then, if it was to be turned on.
 #[inline(always)]
-fn apply(options: &Options<'_>, changes: &Changes, counters: &mut Counters) -> bool {
+fn apply(options: &Handle, changes: &Changes, counters: &mut Counters) -> bool {
     let Changes { timers, arm } = changes;
     set(options, SocketOption::Interval, timers.interval_s, counters);
     set(options, SocketOption::Probes, timers.probes, counters);
@@ -134,23 +217,31 @@ fn apply(options: &Options<'_>, changes: &Changes, counters: &mut Counters) -> b
 }
 
 #[inline(always)]
-fn set(options: &Options<'_>, option: SocketOption, value: u32, counters: &mut Counters) -> bool {
+fn set(options: &Handle, option: SocketOption, value: u32, counters: &mut Counters) -> bool {
     if value == 0 {
         return true;
     }
-    if let Err(errno) = options.set(option, value) {
-        let refused = match option {
-            SocketOption::Interval => &mut counters.refused_interval,
-            SocketOption::Probes => &mut counters.refused_probes,
-            SocketOption::Idle => &mut counters.refused_idle,
-            SocketOption::UserTimeout => &mut counters.refused_user_timeout,
-            SocketOption::Keepalive => &mut counters.refused_keepalive,
-        };
-        count(refused);
+    if let Err(errno) = options.set(name(option), value.to_ne_bytes()) {
+        count(refused(counters, option));
         counters.last_errno = errno;
         return false;
     }
     true
+}
+
+/// Sets the other options, as far as they are among `which`.
+#[inline(always)]
+fn apply_options(options: &Handle, policy: &Policy, which: u32, counters: &mut Counters) {
+    if policy.options().which & which == 0 {
+        return;
+    }
+    let Applied { set, would_set, refused, errno } = other_options::apply(options, policy, which);
+    add(&mut counters.options_set, set);
+    add(&mut counters.would_set_options, would_set);
+    add(&mut counters.refused_option, refused);
+    if errno != 0 {
+        counters.last_errno = errno;
+    }
 }
 
 #[inline(always)]
@@ -159,18 +250,26 @@ fn count_outcome(counters: &mut Counters, outcome: Outcome) {
         Outcome::Arm => count(&mut counters.armed),
         Outcome::ArmBlind => count(&mut counters.armed_blind),
         Outcome::Tighten => count(&mut counters.tightened),
+        Outcome::Override => count(&mut counters.overridden),
         Outcome::KeepChosen => count(&mut counters.kept_chosen),
         Outcome::KeepTighter => count(&mut counters.kept_tighter),
+        Outcome::KeepDirection => count(&mut counters.kept_direction),
+        Outcome::KeepDestination => count(&mut counters.kept_destination),
         Outcome::WouldArm => count(&mut counters.would_arm),
         Outcome::WouldTighten => count(&mut counters.would_tighten),
     }
 }
 
-/// Counts one. LLVM would merge the increments of different branches into a single one at a chosen address, and
+#[inline(always)]
+fn count(counter: &mut u64) {
+    add(counter, 1);
+}
+
+/// Adds to a counter. LLVM would merge the increments of different branches into a single one at a chosen address, and
 /// the verifier takes that from a program only with `CAP_PERFMON`, which nothing else here needs; what LLVM
 /// cannot look into, behind each, it does not merge.
 #[inline(always)]
-fn count(counter: &mut u64) {
-    *counter += 1;
+fn add(counter: &mut u64, more: u64) {
+    *counter += more;
     black_box(1_u64);
 }

@@ -9,15 +9,23 @@
 
 mod counters;
 mod decide;
+mod destinations;
+mod marks;
+mod options;
 mod policy;
+mod sweep;
 
 pub use counters::{COUNTER_NAMES, COUNTER_WORDS, Counters};
 pub use decide::{Changes, Decision, Outcome, Socket, SocketOption, decide};
+pub use destinations::{MOST_INTERVALS, MOST_RULES, Remote, RuleSet};
+pub use marks::Claim;
+pub use options::{CONGESTION_LENGTH, Options, is_left_to_application};
 pub use policy::{Direction, Mode, POLICY_WORDS, Policy, Timers};
+pub use sweep::{Sweep, Swept, Target};
 
 /// The version of the layouts in this crate; part of the path they are pinned under. Any change of a type in
 /// a map raises it, because two layouts must never share a map.
-pub const ABI_VERSION: u32 = if cfg!(feature = "next-abi") { 2 } else { 1 };
+pub const ABI_VERSION: u32 = if cfg!(feature = "next-abi") { 3 } else { 2 };
 
 /// The program attached to cgroups.
 pub const PROGRAM: &str = "keepalive";
@@ -30,5 +38,13 @@ pub const LOG_TARGET: &str = "sock_ops";
 pub const POLICY_MAP: &str = "POLICY";
 /// `PERCPU_CGROUP_STORAGE`: the [`Counters`] of each governed cgroup.
 pub const COUNTERS_MAP: &str = "COUNTERS";
-/// `SK_STORAGE`: a mark on a connection that a deeper cgroup's policy already governs.
+/// `SK_STORAGE`: the [`Claim`] on a connection that a deeper cgroup's policy governs, or that is guarded.
 pub const CLAIMS_MAP: &str = "CLAIMS";
+/// `HASH`: each [`RuleSet`] by its id, which policies refer to.
+pub const DESTINATIONS_MAP: &str = "DESTINATIONS";
+/// The program attached, besides the other, to cgroups whose policy enforces.
+pub const GUARD_PROGRAM: &str = "guard";
+/// The iterator over open connections.
+pub const SWEEP_PROGRAM: &str = "sweep";
+/// `HASH`: the [`Target`] of each cgroup whose connections are to be swept, by the cgroup's id.
+pub const TARGETS_MAP: &str = "TARGETS";

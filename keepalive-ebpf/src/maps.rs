@@ -3,9 +3,11 @@
 //!
 //! | map | bytes each | for |
 //! |---|---|---|
-//! | `POLICY` | 28 | governed cgroup |
-//! | `COUNTERS` | 144 a CPU | governed cgroup |
-//! | `CLAIMS` | 8 | connection of a governed cgroup inside a governed cgroup |
+//! | `POLICY` | 112 | governed cgroup |
+//! | `COUNTERS` | 224 a CPU | governed cgroup, twice if it enforces |
+//! | `CLAIMS` | 24 | connection of a governed cgroup inside a governed cgroup, and of one that enforces |
+//! | `DESTINATIONS` | 5,632 | different set of rules |
+//! | `TARGETS` | 232 | cgroup, while its open connections are swept |
 #![expect(
     deprecated,
     reason = "CGRP_STORAGE, which replaces it, needs Linux 6.2 and a look-up; this one works from 5.9 to 7.2 \
@@ -13,10 +15,10 @@
 )]
 
 use aya_ebpf::{
-    btf_maps::{CgroupStorage, PerCpuCgroupStorage, SkStorage},
+    btf_maps::{CgroupStorage, HashMap, PerCpuCgroupStorage, SkStorage},
     macros::btf_map,
 };
-use keepalive_ebpf::{Counters, Policy};
+use keepalive_ebpf::{Claim, Counters, Policy, Remote, RuleSet, Target, Timers};
 
 /// The policy of the cgroup the program is attached to; zero until the daemon writes it.
 #[btf_map]
@@ -26,6 +28,33 @@ pub(crate) static POLICY: CgroupStorage<Policy> = CgroupStorage::new();
 #[btf_map]
 pub(crate) static COUNTERS: PerCpuCgroupStorage<Counters> = PerCpuCgroupStorage::new();
 
-/// When a connection was claimed by a deeper cgroup's policy, in nanoseconds of the monotonic clock.
+/// Who claimed a connection, and who guards it.
 #[btf_map]
-pub(crate) static CLAIMS: SkStorage<u64> = SkStorage::new();
+pub(crate) static CLAIMS: SkStorage<Claim> = SkStorage::new();
+
+/// The most sets of rules at a time. Cgroups with the same rules and values share one; it takes memory only as it
+/// fills.
+const MOST_RULE_SETS: usize = 4096;
+
+/// The rules for destinations, by the id that policies refer to.
+#[btf_map]
+pub(crate) static DESTINATIONS: HashMap<u64, RuleSet, MOST_RULE_SETS, NO_PREALLOC> = HashMap::new();
+
+/// The most cgroups that a sweep is for at a time: those governed, and all below them.
+const MOST_TARGETS: usize = 65_536;
+
+/// What to do to the connections of a cgroup, by its id.
+#[btf_map]
+pub(crate) static TARGETS: HashMap<u64, Target, MOST_TARGETS, NO_PREALLOC> = HashMap::new();
+
+/// `BPF_F_NO_PREALLOC`.
+const NO_PREALLOC: usize = 1;
+
+/// The values that the rules of a policy have for a destination; `None` if it is not for that, and in the moment
+/// before the daemon has written them.
+#[inline(always)]
+pub(crate) fn find(policy: &Policy, remote: &Remote) -> Option<Timers> {
+    let id = policy.destinations();
+    // SAFETY: nobody writes to a value that is in the map: other rules have another id.
+    unsafe { DESTINATIONS.get(&id) }?.find(remote)
+}

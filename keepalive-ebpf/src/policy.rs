@@ -1,5 +1,7 @@
 //! The policy of one cgroup, as the kernel side reads it.
 
+use crate::Options;
+
 /// What may be done to a socket.
 ///
 /// A `repr(u32)` enum rather than a number so that its names are in the program's BTF and `bpftool map dump`
@@ -7,7 +9,7 @@
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// No policy: the cgroup is attached but nothing was written yet. With a claim, see [`Policy::EXEMPT`].
+    /// No policy: the cgroup is attached but nothing was written yet. With a claim, see [`Policy::exempt`].
     Nothing = 0,
     /// Count what would be done.
     Monitor = 1,
@@ -15,6 +17,8 @@ pub enum Mode {
     FillMissing = 2,
     /// As `FillMissing`, and lower the values of the others to the policy's where they are higher.
     Tighten = 3,
+    /// The policy's values on every socket; later calls of the application that would weaken them are rewritten.
+    Enforce = 4,
 }
 
 /// Which ends of a connection a policy is for.
@@ -40,6 +44,7 @@ impl Direction {
 }
 
 /// The keep-alive options and the user timeout of a socket, in the kernel's units.
+#[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timers {
     /// `TCP_KEEPIDLE`, 1 to 32767 seconds.
@@ -52,8 +57,13 @@ pub struct Timers {
     pub user_timeout_ms: u32,
 }
 
-/// The number of 32-bit words of a [`Policy`].
-pub const POLICY_WORDS: usize = size_of::<Policy>() / size_of::<u32>();
+impl Timers {
+    /// No value at all.
+    pub const NONE: Self = Self { idle_s: 0, interval_s: 0, probes: 0, user_timeout_ms: 0 };
+}
+
+/// The number of 64-bit words of a [`Policy`].
+pub const POLICY_WORDS: usize = size_of::<Policy>() / size_of::<u64>();
 
 /// The value of the `POLICY` map.
 #[repr(C)]
@@ -61,48 +71,68 @@ pub const POLICY_WORDS: usize = size_of::<Policy>() / size_of::<u32>();
 pub struct Policy {
     mode: Mode,
     direction: Direction,
-    idle_s: u32,
-    interval_s: u32,
-    probes: u32,
-    user_timeout_ms: u32,
+    timers: Timers,
     claims: u32,
+    unused: u32,
+    cgroup: u64,
+    destinations: u64,
+    options: Options,
     #[cfg(feature = "next-abi")]
-    reserved: [u32; 9],
+    reserved: [u64; 5],
 }
 
 impl Policy {
     /// No policy; all its bytes are zero.
-    pub const NOTHING: Self = Self::new(
-        Mode::Nothing,
-        Direction::Both,
-        Timers { idle_s: 0, interval_s: 0, probes: 0, user_timeout_ms: 0 },
-        false,
-    );
+    pub const NOTHING: Self = Self::new(Mode::Nothing, Direction::Both, Timers::NONE);
 
-    /// Leaves every socket alone and has the policies of all ancestors do so too: a claim and nothing else.
-    pub const EXEMPT: Self = Self::new(
-        Mode::Nothing,
-        Direction::Both,
-        Timers { idle_s: 0, interval_s: 0, probes: 0, user_timeout_ms: 0 },
-        true,
-    );
-
-    /// A policy. `claims` is for a cgroup that has a governed ancestor: the kernel runs the ancestor's program
-    /// after this one, and the mark that a claim leaves on the socket makes it yield.
+    /// A policy for every destination, of no cgroup yet and without a claim.
     #[must_use]
-    pub const fn new(mode: Mode, direction: Direction, timers: Timers, claims: bool) -> Self {
-        let Timers { idle_s, interval_s, probes, user_timeout_ms } = timers;
+    pub const fn new(mode: Mode, direction: Direction, timers: Timers) -> Self {
         Self {
             mode,
             direction,
-            idle_s,
-            interval_s,
-            probes,
-            user_timeout_ms,
-            claims: claims as u32,
+            timers,
+            claims: 0,
+            unused: 0,
+            cgroup: 0,
+            destinations: 0,
+            options: Options::NONE,
             #[cfg(feature = "next-abi")]
-            reserved: [0; 9],
+            reserved: [0; 5],
         }
+    }
+
+    /// What leaves every socket of `cgroup` alone and has the policies of all ancestors do so too: a claim and
+    /// nothing else.
+    #[must_use]
+    pub const fn exempt(cgroup: u64) -> Self {
+        Self::NOTHING.of_cgroup(cgroup).claiming(true)
+    }
+
+    /// The same for the cgroup with this id, which tells its marks on sockets from those of others.
+    #[must_use]
+    pub const fn of_cgroup(self, cgroup: u64) -> Self {
+        Self { cgroup, ..self }
+    }
+
+    /// The same with or without a claim. It is for a cgroup that has a governed ancestor: the kernel runs the
+    /// ancestor's program after this one, and the mark that a claim leaves on the socket makes it yield.
+    #[must_use]
+    pub const fn claiming(self, claims: bool) -> Self {
+        Self { claims: claims as u32, ..self }
+    }
+
+    /// The same for those destinations only that the [`RuleSet`](crate::RuleSet) with this id has rules for; 0 for
+    /// all.
+    #[must_use]
+    pub const fn to_destinations(self, id: u64) -> Self {
+        Self { destinations: id, ..self }
+    }
+
+    /// The same with other options to set.
+    #[must_use]
+    pub const fn with_options(self, options: Options) -> Self {
+        Self { options, ..self }
     }
 
     /// What may be done.
@@ -119,16 +149,11 @@ impl Policy {
         self.direction
     }
 
-    /// The values to set.
+    /// The values to set where no rule of the destinations has others.
     #[must_use]
     #[inline(always)]
     pub const fn timers(&self) -> Timers {
-        Timers {
-            idle_s: self.idle_s,
-            interval_s: self.interval_s,
-            probes: self.probes,
-            user_timeout_ms: self.user_timeout_ms,
-        }
+        self.timers
     }
 
     /// Whether an ancestor of the cgroup is governed too.
@@ -138,31 +163,52 @@ impl Policy {
         self.claims != 0
     }
 
+    /// The id of the cgroup it is of; 0 if it was never told.
+    #[must_use]
+    #[inline(always)]
+    pub const fn cgroup(&self) -> u64 {
+        self.cgroup
+    }
+
+    /// The id of the rules for destinations; 0 if it is for all.
+    #[must_use]
+    #[inline(always)]
+    pub const fn destinations(&self) -> u64 {
+        self.destinations
+    }
+
+    /// The other options to set.
+    #[must_use]
+    #[inline(always)]
+    pub const fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Whether it does nothing but claim.
+    #[must_use]
+    pub const fn is_exempt(&self) -> bool {
+        matches!(self.mode, Mode::Nothing) && self.claims()
+    }
+
     /// The words as they lie in the map.
     #[must_use]
-    pub fn to_words(&self) -> [u32; POLICY_WORDS] {
-        let mut words = [0; POLICY_WORDS];
-        words[..7].copy_from_slice(&[
-            self.mode as u32,
-            self.direction as u32,
-            self.idle_s,
-            self.interval_s,
-            self.probes,
-            self.user_timeout_ms,
-            self.claims,
-        ]);
-        words
+    pub fn to_words(&self) -> [u64; POLICY_WORDS] {
+        // SAFETY: both are plain data of the same size, without padding (a test counts the fields), and the words'
+        // alignment is that of the policy.
+        unsafe { core::mem::transmute::<Self, [u64; POLICY_WORDS]>(*self) }
     }
 
     /// The policy that lies in a map as `words`; `None` if no version of this layout wrote them.
     #[must_use]
-    pub fn from_words(words: &[u32; POLICY_WORDS]) -> Option<Self> {
-        let [mode, direction, idle_s, interval_s, probes, user_timeout_ms, claims, ..] = *words;
+    pub fn from_words(words: &[u64; POLICY_WORDS]) -> Option<Self> {
+        let [first, ..] = *words;
+        let [mode, direction] = halves(first);
         let mode = match mode {
             0 => Mode::Nothing,
             1 => Mode::Monitor,
             2 => Mode::FillMissing,
             3 => Mode::Tighten,
+            4 => Mode::Enforce,
             _ => return None,
         };
         let direction = match direction {
@@ -171,9 +217,19 @@ impl Policy {
             2 => Direction::Inbound,
             _ => return None,
         };
-        let timers = Timers { idle_s, interval_s, probes, user_timeout_ms };
-        (claims <= 1).then(|| Self::new(mode, direction, timers, claims == 1))
+        let mut valid = *words;
+        valid[0] = 0;
+        // SAFETY: with the first word zero, which is `Nothing` and `Both`, every pattern of bytes is a value: all
+        // other fields are integers.
+        let rest = unsafe { core::mem::transmute::<[u64; POLICY_WORDS], Self>(valid) };
+        (rest.claims <= 1 && rest.unused == 0).then_some(Self { mode, direction, ..rest })
     }
+}
+
+/// The two 32-bit words of a 64-bit one, as they lie in memory.
+const fn halves(word: u64) -> [u32; 2] {
+    let [a, b, c, d, e, f, g, h] = word.to_ne_bytes();
+    [u32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes([e, f, g, h])]
 }
 
 #[cfg(test)]
@@ -182,13 +238,26 @@ mod tests {
 
     const TIMERS: Timers = Timers { idle_s: 60, interval_s: 15, probes: 4, user_timeout_ms: 120_000 };
 
+    fn policy() -> Policy {
+        let options = Options { which: Options::MARK, mark: 7, ..Options::NONE };
+        Policy::new(Mode::Tighten, Direction::Inbound, TIMERS)
+            .claiming(true)
+            .of_cgroup(42)
+            .to_destinations(u64::MAX)
+            .with_options(options)
+    }
+
     #[test]
     fn the_layout_is_the_one_that_is_pinned() {
-        let words = Policy::new(Mode::Tighten, Direction::Inbound, TIMERS, true).to_words();
+        let words = policy().to_words();
 
-        assert_eq!(words[..7], [3, 2, 60, 15, 4, 120_000, 1]);
-        assert_eq!(size_of::<Policy>(), if crate::ABI_VERSION == 1 { 28 } else { 64 });
-        assert_eq!(align_of::<Policy>(), 4);
+        let halves: Vec<u32> = words[..4].iter().flat_map(|word| halves(*word)).collect();
+        assert_eq!(halves, [3, 2, 60, 15, 4, 120_000, 1, 0]);
+        assert_eq!(words[4..6], [42, u64::MAX]);
+        let fields = 8 * size_of::<u32>() + 2 * size_of::<u64>() + size_of::<Options>();
+        let reserved = if cfg!(feature = "next-abi") { 40 } else { 0 };
+        assert_eq!(size_of::<Policy>(), fields + reserved);
+        assert_eq!(align_of::<Policy>(), align_of::<u64>());
     }
 
     #[test]
@@ -199,10 +268,10 @@ mod tests {
 
     #[test]
     fn every_policy_reads_back_as_written() {
-        for mode in [Mode::Nothing, Mode::Monitor, Mode::FillMissing, Mode::Tighten] {
+        for mode in [Mode::Nothing, Mode::Monitor, Mode::FillMissing, Mode::Tighten, Mode::Enforce] {
             for direction in [Direction::Both, Direction::Outbound, Direction::Inbound] {
                 for claims in [false, true] {
-                    let policy = Policy::new(mode, direction, TIMERS, claims);
+                    let policy = Policy { mode, direction, ..policy() }.claiming(claims);
                     assert_eq!(Policy::from_words(&policy.to_words()), Some(policy));
                 }
             }
@@ -211,11 +280,26 @@ mod tests {
 
     #[test]
     fn words_that_no_policy_has_are_refused() {
-        for (word, value) in [(0, 4), (1, 3), (6, 2)] {
-            let mut words = Policy::new(Mode::Tighten, Direction::Both, TIMERS, false).to_words();
-            words[word] = value;
-            assert_eq!(Policy::from_words(&words), None, "word {word} = {value}");
+        for (field, value) in [(0, 5), (1, 3), (6, 2), (7, 1)] {
+            let mut words = policy().to_words();
+            let mut halves = halves(words[field / 2]);
+            halves[field % 2] = value;
+            words[field / 2] = (0..2)
+                .map(|half| {
+                    u64::from(halves[half])
+                        << (if cfg!(target_endian = "little") { half } else { 1 - half } * 32)
+                })
+                .sum();
+            assert_eq!(Policy::from_words(&words), None, "field {field} = {value}");
         }
+    }
+
+    #[test]
+    fn exempt_is_a_claim_and_nothing_else() {
+        let exempt = Policy::exempt(42);
+
+        assert!(exempt.is_exempt() && exempt.claims() && exempt.cgroup() == 42);
+        assert!(!policy().is_exempt() && !Policy::NOTHING.is_exempt());
     }
 
     #[test]

@@ -1,22 +1,22 @@
-//! The socket of a `sock_ops` callback: its options, and the mark that says whose policy governs it.
+//! The sockets that programs are called for: their options, and the marks that say whose policy governs them.
 
-use core::ptr;
+use core::{ffi::c_void, ptr};
 
 use aya_ebpf::{
     bindings::{BPF_SK_STORAGE_GET_F_CREATE, bpf_sock},
     helpers::generated::{bpf_getsockopt, bpf_ktime_get_ns, bpf_setsockopt, bpf_sk_storage_get},
     programs::SockOpsContext,
 };
-use keepalive_ebpf::{Socket, SocketOption};
+use keepalive_ebpf::{Claim, Counters, Socket, SocketOption};
 
 use crate::maps::CLAIMS;
 
 /// `SOL_SOCKET` of the architectures aya builds for, MIPS aside.
-const SOL_SOCKET: i32 = 1;
-const SOL_TCP: i32 = 6;
+pub(crate) const SOL_SOCKET: i32 = 1;
+pub(crate) const SOL_TCP: i32 = 6;
 
 /// The level and name of an option, from `asm-generic/socket.h` and `linux/tcp.h`.
-const fn name(option: SocketOption) -> (i32, i32) {
+pub(crate) const fn name(option: SocketOption) -> (i32, i32) {
     match option {
         SocketOption::Keepalive => (SOL_SOCKET, 9),
         SocketOption::Idle => (SOL_TCP, 4),
@@ -26,31 +26,54 @@ const fn name(option: SocketOption) -> (i32, i32) {
     }
 }
 
-/// The options of the callback's socket.
-pub(crate) struct Options<'a>(pub(crate) &'a SockOpsContext);
+/// The options of a socket, by what the helpers take for it: the context of `sock_ops`, the socket of an iterator.
+#[derive(Clone, Copy)]
+pub(crate) struct Handle(*mut c_void);
 
-impl Options<'_> {
-    /// Sets an option; fails with the kernel's errno.
+impl Handle {
+    /// The socket of a callback.
     #[inline(always)]
-    pub(crate) fn set(&self, option: SocketOption, mut value: u32) -> Result<(), u64> {
-        let (level, optname) = name(option);
-        // SAFETY: the context is the one the program was called with, and the buffer is a live u32, the size
-        // that every option here has.
+    pub(crate) const fn of_callback(ctx: &SockOpsContext) -> Self {
+        Self(ctx.ops.cast())
+    }
+
+    /// The socket of an iterator.
+    ///
+    /// # Safety
+    /// It is the context's, with the type that the verifier gave it.
+    #[inline(always)]
+    pub(crate) const unsafe fn of_iterator(socket: *mut c_void) -> Self {
+        Self(socket)
+    }
+
+    /// Sets an option of `N` bytes; fails with the kernel's errno.
+    #[inline(always)]
+    pub(crate) fn set<const N: usize>(
+        &self,
+        (level, name): (i32, i32),
+        mut value: [u8; N],
+    ) -> Result<(), u64> {
+        // SAFETY: the handle is what the program was called with, and the buffer lives and is as long as it says.
         let result =
-            unsafe { bpf_setsockopt(self.0.ops.cast(), level, optname, ptr::from_mut(&mut value).cast(), 4) };
+            unsafe { bpf_setsockopt(self.0, level, name, ptr::from_mut(&mut value).cast(), N as i32) };
         if result == 0 { Ok(()) } else { Err(result.unsigned_abs()) }
+    }
+
+    /// An option of `N` bytes; `None` where the kernel has no way to tell.
+    #[inline(always)]
+    pub(crate) fn get<const N: usize>(&self, (level, name): (i32, i32)) -> Option<[u8; N]> {
+        let mut value = [0; N];
+        // SAFETY: as in `set`; the helper writes at most `N` bytes.
+        let result =
+            unsafe { bpf_getsockopt(self.0, level, name, ptr::from_mut(&mut value).cast(), N as i32) };
+        (result == 0).then_some(value)
     }
 }
 
-impl Socket for Options<'_> {
+impl Socket for Handle {
     #[inline(always)]
     fn get(&self, option: SocketOption) -> Option<u32> {
-        let (level, optname) = name(option);
-        let mut value = 0_u32;
-        // SAFETY: as in `set`; the helper writes at most four bytes.
-        let result =
-            unsafe { bpf_getsockopt(self.0.ops.cast(), level, optname, ptr::from_mut(&mut value).cast(), 4) };
-        (result == 0).then_some(value)
+        Self::get(self, name(option)).map(u32::from_ne_bytes)
     }
 }
 
@@ -68,34 +91,55 @@ pub(crate) fn full_socket(ctx: &SockOpsContext) -> *mut bpf_sock {
 /// of a socket that was disconnected, and perhaps of a policy that is gone.
 const CLAIM_HOLDS_NS: u64 = 10_000_000_000;
 
-/// Whether a program of a deeper cgroup has claimed the connection.
+/// The claim on a connection, if there is one.
 ///
 /// # Safety
-/// `socket` is from [`full_socket`] of the callback that is running, and not null.
+/// `socket` is that of the program's context, and not null; so for all that follow.
 #[inline(always)]
-pub(crate) unsafe fn is_claimed(socket: *mut bpf_sock) -> bool {
-    // SAFETY: the map is one of this object's, the socket as promised.
-    let claimed: *mut u64 = unsafe { bpf_sk_storage_get(claims(), socket.cast(), ptr::null_mut(), 0) }.cast();
-    // SAFETY: the helper gives null or the value, which lives as long as the callback holds the socket.
-    let Some(claimed) = (unsafe { claimed.as_ref() }) else { return false };
-    now_ns().wrapping_sub(*claimed) < CLAIM_HOLDS_NS
+pub(crate) unsafe fn mark<'a>(socket: *mut c_void) -> Option<&'a mut Claim> {
+    // SAFETY: the map is one of this object's, the socket as promised. The helper gives null or the value, which
+    // lives as long as the program holds the socket.
+    unsafe { bpf_sk_storage_get(claims(), socket, ptr::null_mut(), 0).cast::<Claim>().as_mut() }
 }
 
-/// Claims the connection; fails where the kernel has no memory for the mark or the socket may hold no more.
-/// The mark stays with the socket: whoever took it back would have to be sure to be the last to ask.
+/// Whether the program of a cgroup below `cgroup` has claimed the connection.
 ///
 /// # Safety
-/// As for [`is_claimed`].
+/// As for [`mark`].
 #[inline(always)]
-pub(crate) unsafe fn claim(socket: *mut bpf_sock) -> Result<(), ()> {
+pub(crate) unsafe fn is_claimed_below(socket: *mut c_void, cgroup: u64) -> bool {
+    // SAFETY: as promised.
+    let Some(mark) = (unsafe { mark(socket) }) else { return false };
+    // What claims at several callbacks of a connection finds its own.
+    mark.cgroup != cgroup && now_ns().wrapping_sub(mark.at_ns) < CLAIM_HOLDS_NS
+}
+
+/// Claims the connection, and says which cgroup guards it, 0 for none; fails where the kernel has no memory for the
+/// mark or the socket may hold no more. The mark stays with the socket: whoever took it back would have to be sure
+/// to be the last to ask.
+///
+/// # Safety
+/// As for [`mark`].
+#[inline(always)]
+pub(crate) unsafe fn claim(socket: *mut c_void, cgroup: u64, guard: u64) -> Result<(), ()> {
     let flags = u64::from(BPF_SK_STORAGE_GET_F_CREATE);
-    // SAFETY: as in `is_claimed`.
-    let mark: *mut u64 =
-        unsafe { bpf_sk_storage_get(claims(), socket.cast(), ptr::null_mut(), flags) }.cast();
-    // SAFETY: as in `is_claimed`.
-    let mark = unsafe { mark.as_mut() }.ok_or(())?;
-    *mark = now_ns();
+    // SAFETY: as in `mark`.
+    let mark =
+        unsafe { bpf_sk_storage_get(claims(), socket, ptr::null_mut(), flags).cast::<Claim>().as_mut() };
+    *mark.ok_or(())? = Claim { at_ns: now_ns(), cgroup, guard };
     Ok(())
+}
+
+/// The counter of refusals of an option.
+#[inline(always)]
+pub(crate) const fn refused(counters: &mut Counters, option: SocketOption) -> &mut u64 {
+    match option {
+        SocketOption::Interval => &mut counters.refused_interval,
+        SocketOption::Probes => &mut counters.refused_probes,
+        SocketOption::Idle => &mut counters.refused_idle,
+        SocketOption::UserTimeout => &mut counters.refused_user_timeout,
+        SocketOption::Keepalive => &mut counters.refused_keepalive,
+    }
 }
 
 #[inline(always)]
@@ -105,6 +149,6 @@ fn now_ns() -> u64 {
 }
 
 #[inline(always)]
-fn claims() -> *mut core::ffi::c_void {
+fn claims() -> *mut c_void {
     ptr::from_ref(&CLAIMS).cast_mut().cast()
 }

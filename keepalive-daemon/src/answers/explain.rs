@@ -170,7 +170,7 @@ fn outcome(governing: Option<&Governing<'_>>, source: Option<&Desired>, opted_ou
             format!("opted out of {id}, which governs it as part of {above}, by its annotation")
         }
         (None, true) => {
-            let strict = source.filter(|want| want.policy != InKernel::EXEMPT);
+            let strict = source.filter(|want| !want.policy.is_exempt());
             let strict = strict.map(|Desired { path, policy_name, .. }| {
                 format!(
                     "; {policy_name} lets no pod opt out, and governs it as part of {}",

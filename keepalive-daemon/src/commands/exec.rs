@@ -94,9 +94,10 @@ fn start(timers: &TimerSpec, mode: Mode, bpffs: &Path, command: &[OsString]) -> 
         anyhow!("{}", errors.join("\n"))
     })?;
     // A claim costs a little per connection, and whether an ancestor is governed can change at any time.
-    let policy = Policy::new(mode, Direction::Both, timers, true);
+    let policy = Policy::new(mode, Direction::Both, timers).claiming(true);
     let mut kernel = Private::load(bpffs)?;
     let cgroup = Transient::create()?;
+    let policy = policy.of_cgroup(cgroup.id());
     let link = kernel
         .attach(Cgroup { root: cgroup.path(), path: "", id: cgroup.id() }, &policy)
         .with_context(|| format!("cannot attach to the cgroup {}", cgroup.path().display()))?;

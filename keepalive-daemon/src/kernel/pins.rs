@@ -3,7 +3,7 @@
 //! ```text
 //! /sys/fs/bpf/keepalive/                   locked (flock) by the daemon
 //!   holder -> pid 4711 on node-1           who holds the lock
-//!   abi1/                                  one directory a layout of the maps
+//!   abi2/                                  one directory a layout of the maps
 //!     program                              what all links run
 //!     maps/POLICY  maps/COUNTERS  maps/CLAIMS
 //!     cgroups/system_slice:nginx_service-4242/
@@ -303,7 +303,7 @@ mod tests {
     #[test]
     fn only_directories_named_like_layouts_are_taken_for_layouts() {
         for (name, expected) in
-            [("abi1", true), ("abi12", true), ("abi", false), ("abi1x", false), ("home", false)]
+            [("abi2", true), ("abi22", true), ("abi", false), ("abi2x", false), ("home", false)]
         {
             assert_eq!(is_layout(&Path::new("/sys/fs/bpf/keepalive").join(name)), expected, "{name}");
         }

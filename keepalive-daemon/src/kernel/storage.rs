@@ -14,7 +14,9 @@ use anyhow::{Context as _, Result, bail};
 use aya::maps::{
     CgroupStorage, CgroupStorageKey, Map, MapData, MapError, MapInfo, MapType, PerCpuCgroupStorage,
 };
-use keepalive_ebpf::{CLAIMS_MAP, COUNTER_WORDS, COUNTERS_MAP, Counters, POLICY_MAP, POLICY_WORDS, Policy};
+use keepalive_ebpf::{
+    CLAIMS_MAP, COUNTER_WORDS, COUNTERS_MAP, Claim, Counters, POLICY_MAP, POLICY_WORDS, Policy,
+};
 
 use super::{
     pins::{Pins, exists},
@@ -23,7 +25,7 @@ use super::{
 
 /// The two storage maps of a layout.
 pub(crate) struct Storage {
-    policies: CgroupStorage<MapData, [u32; POLICY_WORDS]>,
+    policies: CgroupStorage<MapData, [u64; POLICY_WORDS]>,
     counters: PerCpuCgroupStorage<MapData, [u64; COUNTER_WORDS]>,
 }
 
@@ -100,9 +102,9 @@ impl Storage {
 pub(crate) fn check_pinned_maps(pins: &Pins) -> Result<()> {
     let key = size_of::<u64>() * 2;
     for (name, kind, key_size, value_size) in [
-        (POLICY_MAP, MapType::CgroupStorage, key, POLICY_WORDS * size_of::<u32>()),
+        (POLICY_MAP, MapType::CgroupStorage, key, POLICY_WORDS * size_of::<u64>()),
         (COUNTERS_MAP, MapType::PerCpuCgroupStorage, key, COUNTER_WORDS * size_of::<u64>()),
-        (CLAIMS_MAP, MapType::SkStorage, size_of::<i32>(), size_of::<u64>()),
+        (CLAIMS_MAP, MapType::SkStorage, size_of::<i32>(), size_of::<Claim>()),
     ] {
         let path = pins.map(name);
         if exists(&path)? {

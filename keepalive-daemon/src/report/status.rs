@@ -149,7 +149,7 @@ impl InForce {
     pub(crate) fn new(policy: &Policy) -> Self {
         let timers = policy.timers();
         Self {
-            mode: if *policy == Policy::EXEMPT { EXEMPT.to_owned() } else { format!("{:?}", policy.mode()) },
+            mode: if policy.is_exempt() { EXEMPT.to_owned() } else { format!("{:?}", policy.mode()) },
             direction: format!("{:?}", policy.direction()),
             idle_seconds: timers.idle_s,
             interval_seconds: timers.interval_s,

@@ -52,7 +52,7 @@ struct Holdings {
 impl Holdings {
     fn of(host: &Host, daemon: &Process) -> Self {
         let process = Path::new("/proc").join(daemon.pid().to_string());
-        let layout = host.bpffs.path().join("keepalive/abi1");
+        let layout = host.bpffs.path().join("keepalive/abi2");
         let (program, _) = objects::pinned_program(&layout.join("program"));
         let links = list("link").into_iter().filter(|link| link["prog_id"] == program);
         Self {

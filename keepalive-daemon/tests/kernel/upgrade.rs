@@ -101,7 +101,7 @@ fn another_layout_takes_over_without_a_gap_and_gives_back() {
     let site = Site::new("layout");
     let complaints = kernel_complaints();
     let first = site.host.start();
-    assert_eq!(site.layouts(), ["abi1"]);
+    assert_eq!(site.layouts(), ["abi2"]);
     let before = site.links();
     let probers = site.probers();
 
@@ -109,13 +109,13 @@ fn another_layout_takes_over_without_a_gap_and_gives_back() {
     let second = site.start_next();
     second.wait_line("ready: all policies").unwrap();
 
-    assert_eq!(site.layouts(), ["abi2"]);
+    assert_eq!(site.layouts(), ["abi3"]);
     let between = site.links_without(&before);
 
     stop(&second, Signal::SIGKILL);
     let third = site.host.start();
 
-    assert_eq!(site.layouts(), ["abi1"]);
+    assert_eq!(site.layouts(), ["abi2"]);
     site.links_without(&between);
     assert_without_a_gap(probers);
     assert_eq!(kernel_complaints(), complaints);
@@ -159,7 +159,7 @@ fn an_upgrade_with_broken_policies_leaves_the_old_layout_in_force_until_they_are
     assert_eq!(site.host.run("status", &[]).status.code(), Some(1));
     assert_eq!(site.host.status()["daemon"]["ready"], false);
     assert_eq!(site.links(), links, "the old links, and no others");
-    assert!(site.layouts().contains(&"abi1".to_owned()));
+    assert!(site.layouts().contains(&"abi2".to_owned()));
     for (prober, _) in &probers {
         prober.await_more(20);
     }
@@ -167,7 +167,7 @@ fn an_upgrade_with_broken_policies_leaves_the_old_layout_in_force_until_they_are
     site.host.write_policies("p.yaml", &good);
 
     next.wait_line("ready: all policies").unwrap();
-    assert_eq!(site.layouts(), ["abi2"]);
+    assert_eq!(site.layouts(), ["abi3"]);
     site.links_without(&links);
     assert_without_a_gap(probers);
 }
@@ -198,6 +198,6 @@ fn the_pods_stay_with_the_old_layout_until_they_are_known() {
     let third = site.start_next();
     third.wait_line("ready: all policies").unwrap();
 
-    assert_eq!(site.layouts(), ["abi2"]);
+    assert_eq!(site.layouts(), ["abi3"]);
     eventually("the link of before ends", || objects::links(&site.cgroups[0]).is_empty().then_some(()));
 }

@@ -1,5 +1,4 @@
 use super::*;
-use crate::Direction;
 
 const UNKNOWN: Option<u32> = None;
 
@@ -33,9 +32,11 @@ const ASKED: Fake = Fake { keepalive: Some(1), ..UNTOUCHED };
 const BEFORE_6_1: Fake =
     Fake { keepalive: UNKNOWN, idle: UNKNOWN, interval: UNKNOWN, probes: UNKNOWN, user_timeout: UNKNOWN };
 
-fn policy(mode: Mode, user_timeout_ms: u32) -> Policy {
-    let timers = Timers { idle_s: 60, interval_s: 15, probes: 4, user_timeout_ms };
-    Policy::new(mode, Direction::Both, timers, false)
+/// A mode, and what is wanted in it.
+type Wanted = (Mode, Timers);
+
+fn policy(mode: Mode, user_timeout_ms: u32) -> Wanted {
+    (mode, Timers { idle_s: 60, interval_s: 15, probes: 4, user_timeout_ms })
 }
 
 fn timers(idle_s: u32, interval_s: u32, probes: u32, user_timeout_ms: u32) -> Timers {
@@ -43,8 +44,8 @@ fn timers(idle_s: u32, interval_s: u32, probes: u32, user_timeout_ms: u32) -> Ti
 }
 
 #[track_caller]
-fn assert_decides(policy: &Policy, socket: &Fake, arm: bool, values: Timers, outcome: Outcome) {
-    assert_eq!(decide(policy, socket), Decision { changes: Changes { timers: values, arm }, outcome });
+fn assert_decides((mode, wanted): &Wanted, socket: &Fake, arm: bool, values: Timers, outcome: Outcome) {
+    assert_eq!(decide(*mode, wanted, socket), Decision { changes: Changes { timers: values, arm }, outcome });
 }
 
 #[test]

@@ -77,7 +77,8 @@ struct Trial {
 impl Trial {
     fn attach(mut kernel: Private) -> Result<Self> {
         let cgroup = Transient::create_or_own()?;
-        let policy = Policy::new(Mode::Tighten, Direction::Both, TIMERS, true);
+        let policy = Policy::new(Mode::Tighten, Direction::Both, TIMERS);
+        let policy = policy.claiming(true).of_cgroup(cgroup.id());
         let at = Cgroup { root: cgroup.path(), path: "", id: cgroup.id() };
         let link = kernel.attach(at, &policy)?;
         Ok(Self { kernel, cgroup, _link: link })

@@ -30,7 +30,7 @@ pub(super) fn detaching_on_exit_leaves_nothing_in_the_kernel() {
     let daemon = host.start_with(command);
     daemon.wait_line("ready: all policies").unwrap();
     let link = objects::links(&app)[0];
-    let (program, maps) = objects::pinned_program(&host.bpffs.path().join("keepalive/abi1/program"));
+    let (program, maps) = objects::pinned_program(&host.bpffs.path().join("keepalive/abi2/program"));
     let names: Vec<String> = maps.iter().map(|map| objects::map_name(*map)).collect();
     assert!(["POLICY", "COUNTERS", "CLAIMS"].iter().all(|name| names.iter().any(|n| n == name)), "{names:?}");
     let mut peer = host.peer(&app);

@@ -18,7 +18,7 @@ use crate::support::{
 
 /// The directory of a cgroup's pins.
 fn pins(host: &Host, cgroup: &str) -> PathBuf {
-    let all = host.bpffs.path().join("keepalive/abi1/cgroups");
+    let all = host.bpffs.path().join("keepalive/abi2/cgroups");
     let mut found = fs::read_dir(all).unwrap().map(|entry| entry.unwrap().path());
     let named =
         |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with(&format!("{cgroup}-"));
@@ -31,7 +31,7 @@ fn assert_whole(host: &Host, app: &Cgroup, state: &str) {
         fs::read_dir(pins(host, "app")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
     assert_eq!(names, ["cgroup", "link", "policy"], "{state}");
-    let layout = host.bpffs.path().join("keepalive/abi1");
+    let layout = host.bpffs.path().join("keepalive/abi2");
     let mut names: Vec<_> = fs::read_dir(&layout).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
     assert_eq!(names, ["cgroups", "maps", "program"], "{state}");
@@ -58,7 +58,7 @@ pub(super) fn half_made_pins_are_completed_at_the_next_start() {
         }),
         ("the policy's name was never written", |_, _, pins| fs::remove_file(pins.join("policy")).unwrap()),
         ("the policy was never written", |host, app, _| {
-            let policies = host.bpffs.path().join("keepalive/abi1/maps/POLICY");
+            let policies = host.bpffs.path().join("keepalive/abi2/maps/POLICY");
             let length = objects::storage(&policies, app).len();
             objects::write_storage(&policies, app, &vec![0; length]);
         }),
@@ -66,11 +66,11 @@ pub(super) fn half_made_pins_are_completed_at_the_next_start() {
             fs::hard_link(pins.join("link"), pins.join("next_link")).unwrap();
         }),
         ("the next program was pinned beside the program", |host, _, _| {
-            let layout = host.bpffs.path().join("keepalive/abi1");
+            let layout = host.bpffs.path().join("keepalive/abi2");
             fs::hard_link(layout.join("program"), layout.join("next_program")).unwrap();
         }),
         ("the program was not pinned yet", |host, _, _| {
-            fs::remove_file(host.bpffs.path().join("keepalive/abi1/program")).unwrap();
+            fs::remove_file(host.bpffs.path().join("keepalive/abi2/program")).unwrap();
         }),
         ("the holder is one that is gone", |host, _, _| {
             let holder = host.bpffs.path().join("keepalive/holder");
@@ -101,7 +101,7 @@ pub(super) fn killed_while_two_programs_ran_the_deepest_policy_stays_in_force() 
     daemon.signal(Signal::SIGKILL).unwrap();
     daemon.wait().unwrap();
     // While a program takes the place of another, a cgroup has two.
-    let layout = host.bpffs.path().join("keepalive/abi1");
+    let layout = host.bpffs.path().join("keepalive/abi2");
     let program = Foreign::pinned(&layout.join("program"));
     let second = program.attach(&app, Way::Link).unwrap();
     assert_eq!(objects::links(&app).len(), 2);

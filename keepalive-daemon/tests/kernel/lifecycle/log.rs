@@ -36,7 +36,7 @@ pub(super) fn log_bpf_tells_of_each_connection() {
 
 pub(super) fn a_quiet_daemon_replaces_the_program_that_logs() {
     let (host, app) = host_with_app("quiet");
-    let program = host.bpffs.path().join("keepalive/abi1/program");
+    let program = host.bpffs.path().join("keepalive/abi2/program");
     let daemon = start_with_log(&host);
     let (talking, maps) = objects::pinned_program(&program);
     let log_map = maps.into_iter().find(|map| objects::map_name(*map) == "AYA_LOGS").unwrap();

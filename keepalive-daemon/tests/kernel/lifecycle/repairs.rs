@@ -26,7 +26,7 @@ pub(super) fn a_link_detached_by_hand_is_attached_again_at_sighup() {
 
 pub(super) fn storage_written_by_hand_is_repaired_at_sighup() {
     let (host, app) = host_with_app("clobbered");
-    let policies = host.bpffs.path().join("keepalive/abi1/maps/POLICY");
+    let policies = host.bpffs.path().join("keepalive/abi2/maps/POLICY");
     let daemon = host.start();
     let mut peer = host.peer(&app);
     let good = objects::storage(&policies, &app);

@@ -7,7 +7,7 @@ use crate::support::{UNTOUCHED, document, objects, options};
 
 pub(super) fn a_killed_daemon_leaves_the_policies_in_force_and_the_next_adopts_them() {
     let (host, app) = host_with_app("adopt");
-    let program = host.bpffs.path().join("keepalive/abi1/program");
+    let program = host.bpffs.path().join("keepalive/abi2/program");
     let daemon = host.start();
     let (links, pinned) = (objects::links(&app), objects::pinned_program(&program));
     assert_eq!(links.len(), 1);

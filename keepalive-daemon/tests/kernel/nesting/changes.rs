@@ -91,7 +91,7 @@ pub(super) fn two_programs_of_the_outer_cgroup_both_yield() {
     let policies = [OUTER.document("outer", "slice"), INNER.document("inner", "slice/service")];
     host.write_policies("p.yaml", &policies.concat());
     let _daemon = host.start();
-    let program = host.bpffs.path().join("keepalive/abi1/program");
+    let program = host.bpffs.path().join("keepalive/abi2/program");
 
     // As it is for a moment when a program takes the place of another; this second one stays.
     let (cgroup, program) = (outer.path().to_str().unwrap(), program.to_str().unwrap());

@@ -41,11 +41,11 @@ struct Held {
 impl Held {
     fn by(node: &Node, daemon: &Process) -> Self {
         let of_process = |what: &str| fs::read_dir(format!("/proc/{}/{what}", daemon.pid())).unwrap().count();
-        let cgroups = node.host.bpffs.path().join("keepalive/abi1/cgroups");
+        let cgroups = node.host.bpffs.path().join("keepalive/abi2/cgroups");
         let pins = fs::read_dir(&cgroups).into_iter().flatten();
         let mut pins: Vec<_> = pins.map(|pin| pin.unwrap().file_name().into_string().unwrap()).collect();
         pins.sort();
-        let maps = node.host.bpffs.path().join("keepalive/abi1/maps");
+        let maps = node.host.bpffs.path().join("keepalive/abi2/maps");
         let entries = ["POLICY", "COUNTERS"].map(|map| objects::entries(&maps.join(map)));
         Self { links: links_of(node), pins, entries, files: of_process("fd"), tasks: of_process("task") }
     }
@@ -53,7 +53,7 @@ impl Held {
 
 /// The links that run this node's program.
 fn links_of(node: &Node) -> BTreeSet<u64> {
-    let program = node.host.bpffs.path().join("keepalive/abi1/program");
+    let program = node.host.bpffs.path().join("keepalive/abi2/program");
     let (program, _) = objects::pinned_program(&program);
     let links = list("link");
     let ours = links.iter().filter(|link| link["prog_id"].as_u64() == Some(program));

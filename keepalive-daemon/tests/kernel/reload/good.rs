@@ -29,7 +29,7 @@ pub(super) fn a_removed_file_detaches_and_clears_the_storage() {
     let kept = host.cgroup("kept");
     host.write_policies("kept.yaml", &document("kept", "kept", ""));
     daemon.wait_line("cgroup=\"kept\"").unwrap();
-    let policies = host.bpffs.path().join("keepalive/abi1/maps/POLICY");
+    let policies = host.bpffs.path().join("keepalive/abi2/maps/POLICY");
     let in_force = objects::storage(&policies, &app);
     assert!(in_force.iter().any(|byte| *byte != 0));
     let mark = daemon.mark();

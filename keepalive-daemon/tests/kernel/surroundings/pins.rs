@@ -124,7 +124,7 @@ pub(super) fn foreign_maps_in_the_place_of_ours_are_refused() {
         ("CLAIMS", "hash", 4, 4),
     ] {
         let (host, app) = host_with_app("foreign-map");
-        let maps = host.bpffs.path().join("keepalive/abi1/maps");
+        let maps = host.bpffs.path().join("keepalive/abi2/maps");
         fs::create_dir_all(&maps).unwrap();
         let id = pin_map(&maps.join(name), kind, key, value);
         let what = format!("a {kind} of {value} bytes as {name}");
@@ -152,7 +152,7 @@ pub(super) fn foreign_maps_in_the_place_of_ours_are_refused() {
 pub(super) fn something_else_in_the_place_of_a_link_is_refused() {
     let (host, app) = host_with_app("foreign-link");
     drop(host.start());
-    let pins = host.bpffs.path().join(format!("keepalive/abi1/cgroups/app-{}", app.id()));
+    let pins = host.bpffs.path().join(format!("keepalive/abi2/cgroups/app-{}", app.id()));
     fs::remove_file(pins.join("link")).unwrap();
     let id = pin_map(&pins.join("link"), "hash", 4, 4);
     let says = ["is not a link but Map", "keepalive-daemon cleanup"];
@@ -167,7 +167,7 @@ pub(super) fn something_else_in_the_place_of_a_link_is_refused() {
 
 pub(super) fn something_else_in_the_place_of_the_program_is_replaced() {
     let (host, app) = host_with_app("foreign-program");
-    let layout = host.bpffs.path().join("keepalive/abi1");
+    let layout = host.bpffs.path().join("keepalive/abi2");
     fs::create_dir_all(&layout).unwrap();
     pin_map(&layout.join("program"), "hash", 4, 4);
 
@@ -182,7 +182,7 @@ pub(super) fn something_else_in_the_place_of_the_program_is_replaced() {
 
 pub(super) fn litter_among_the_pins_is_collected() {
     let (host, app) = host_with_app("litter");
-    let cgroups = host.bpffs.path().join("keepalive/abi1/cgroups");
+    let cgroups = host.bpffs.path().join("keepalive/abi2/cgroups");
     for directory in ["empty", "half-1/deep", "texts"] {
         fs::create_dir_all(cgroups.join(directory)).unwrap();
     }

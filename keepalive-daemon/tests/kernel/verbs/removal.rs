@@ -34,9 +34,9 @@ pub(super) fn cleanup_removes_everything_and_a_second_one_nothing() {
     let pins = host.bpffs.path().join("keepalive").display().to_string();
     let removed: Value = serde_json::from_slice(&removed.stdout).unwrap();
     let expected = json!([
-        {"what": "attachment", "path": format!("{pins}/abi1/cgroups/first-{}", first.id())},
-        {"what": "attachment", "path": format!("{pins}/abi1/cgroups/second-{}", second.id())},
-        {"what": "pin directory", "path": format!("{pins}/abi1")},
+        {"what": "attachment", "path": format!("{pins}/abi2/cgroups/first-{}", first.id())},
+        {"what": "attachment", "path": format!("{pins}/abi2/cgroups/second-{}", second.id())},
+        {"what": "pin directory", "path": format!("{pins}/abi2")},
         {"what": "pin directory", "path": pins},
     ]);
     assert_eq!(removed["removed"], expected);

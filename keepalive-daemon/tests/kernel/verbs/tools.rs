@@ -20,7 +20,7 @@ pub(super) fn bpftool_prints_names_and_fields() {
     let mut peer = host.peer(&cgroup);
     let pair = peer.pair();
     assert_eq!(peer.options(pair.client), options(true, 61, 13, 5, 99_000));
-    let pins = host.bpffs.path().join("keepalive/abi1");
+    let pins = host.bpffs.path().join("keepalive/abi2");
 
     let program =
         bpftool(["prog".as_ref(), "show".as_ref(), "pinned".as_ref(), pins.join("program").as_os_str()]);
@@ -60,7 +60,7 @@ pub(super) fn the_pins_read_like_a_report() {
     host.write_policies("p.yaml", &document("web", "system.slice/*", KEEPALIVE));
     let daemon = host.start();
     let pins = host.bpffs.path().join("keepalive");
-    let of_cgroup = pins.join(format!("abi1/cgroups/system_slice:web_service-{}", cgroup.id()));
+    let of_cgroup = pins.join(format!("abi2/cgroups/system_slice:web_service-{}", cgroup.id()));
 
     let link =
         bpftool(["link".as_ref(), "show".as_ref(), "pinned".as_ref(), of_cgroup.join("link").as_os_str()]);

@@ -1,0 +1,97 @@
+//! Sets the options that are not of keep-alive.
+
+use keepalive_ebpf::{CONGESTION_LENGTH, Mode, Options, Policy, is_left_to_application};
+
+use crate::socket::{Handle, SOL_SOCKET, SOL_TCP};
+
+const NO_DELAY: (i32, i32) = (SOL_TCP, 1);
+const MAX_SEGMENT: (i32, i32) = (SOL_TCP, 2);
+const SYN_COUNT: (i32, i32) = (SOL_TCP, 7);
+const CONGESTION: (i32, i32) = (SOL_TCP, 13);
+const NOT_SENT_LOWAT: (i32, i32) = (SOL_TCP, 25);
+const PRIORITY: (i32, i32) = (SOL_SOCKET, 12);
+const MARK: (i32, i32) = (SOL_SOCKET, 36);
+/// `IP_TOS`
+const TOS_V4: (i32, i32) = (0, 1);
+/// `IPV6_TCLASS`
+const TOS_V6: (i32, i32) = (41, 67);
+
+/// What was done.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Applied {
+    pub(crate) set: u64,
+    pub(crate) would_set: u64,
+    pub(crate) refused: u64,
+    /// Of the last refusal; 0 if there was none.
+    pub(crate) errno: u64,
+}
+
+/// Sets those among `which` that the policy sets and that its mode does not leave to the application.
+#[inline(always)]
+pub(crate) fn apply(socket: &Handle, policy: &Policy, which: u32) -> Applied {
+    let options = policy.options();
+    let which = options.which & which;
+    let mode = policy.mode();
+    let mut applied = Applied::default();
+    let mut each = |bit: u32, name: (i32, i32), wanted: u32| {
+        if which & bit != 0 {
+            number(socket, mode, bit, name, wanted, &mut applied);
+        }
+    };
+    each(Options::NO_DELAY, NO_DELAY, options.no_delay);
+    each(Options::NOT_SENT_LOWAT, NOT_SENT_LOWAT, options.not_sent_lowat);
+    each(Options::MAX_SEGMENT, MAX_SEGMENT, options.max_segment);
+    each(Options::SYN_COUNT, SYN_COUNT, options.syn_count);
+    each(Options::PRIORITY, PRIORITY, options.priority);
+    each(Options::MARK, MARK, options.mark);
+    if which & Options::TOS != 0 {
+        // A socket of IPv4 has no traffic class; one of IPv6 has both, for what it sends to mapped addresses.
+        let is_v6 = Handle::get::<4>(socket, TOS_V6).is_some();
+        number(socket, mode, Options::TOS, if is_v6 { TOS_V6 } else { TOS_V4 }, options.tos, &mut applied);
+    }
+    if which & Options::CONGESTION != 0 {
+        congestion(socket, mode, options, &mut applied);
+    }
+    applied
+}
+
+#[inline(always)]
+fn number(socket: &Handle, mode: Mode, bit: u32, name: (i32, i32), wanted: u32, applied: &mut Applied) {
+    let current = socket.get(name).map(u32::from_ne_bytes);
+    if current == Some(wanted) || is_left_to_application(mode, bit, wanted, current) {
+        return;
+    }
+    record(mode, applied, || socket.set(name, wanted.to_ne_bytes()));
+}
+
+#[inline(always)]
+fn congestion(socket: &Handle, mode: Mode, options: &Options, applied: &mut Applied) {
+    let current: Option<[u8; CONGESTION_LENGTH]> = socket.get(CONGESTION);
+    let is_chosen = current.is_some_and(|current| !is_same(&current, &options.congestion_default));
+    let is_left = current.is_some_and(|current| is_same(&current, &options.congestion))
+        || is_chosen && !matches!(mode, Mode::Enforce);
+    if !is_left {
+        record(mode, applied, || socket.set(CONGESTION, options.congestion));
+    }
+}
+
+/// Word by word: a loop over bytes makes the verifier's work longer.
+#[inline(always)]
+fn is_same(a: &[u8; CONGESTION_LENGTH], b: &[u8; CONGESTION_LENGTH]) -> bool {
+    u128::from_ne_bytes(*a) == u128::from_ne_bytes(*b)
+}
+
+#[inline(always)]
+fn record(mode: Mode, applied: &mut Applied, set: impl FnOnce() -> Result<(), u64>) {
+    if matches!(mode, Mode::Monitor) {
+        applied.would_set += 1;
+        return;
+    }
+    match set() {
+        Ok(()) => applied.set += 1,
+        Err(errno) => {
+            applied.refused += 1;
+            applied.errno = errno;
+        }
+    }
+}
