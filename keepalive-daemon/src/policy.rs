@@ -55,8 +55,12 @@ pub use timers::{
 pub const API_VERSION: &str = "keepalive.dev/v1alpha1";
 
 /// The modes by the names policies use, from the mildest on.
-pub const MODES: [(&str, Mode); 3] =
-    [("Monitor", Mode::Monitor), ("FillMissing", Mode::FillMissing), ("Tighten", Mode::Tighten)];
+pub const MODES: [(&str, Mode); 4] = [
+    ("Monitor", Mode::Monitor),
+    ("FillMissing", Mode::FillMissing),
+    ("Tighten", Mode::Tighten),
+    ("Enforce", Mode::Enforce),
+];
 
 /// The mode of a policy that names none: arms what nobody armed and never weakens what an application chose.
 pub const DEFAULT_MODE: Mode = Mode::Tighten;

@@ -32,11 +32,13 @@ pub struct Changes {
     pub timers: Timers,
     /// Whether to set `SO_KEEPALIVE`.
     pub arm: bool,
+    /// Whether to take back a user timeout: of open connections only, which had it from an earlier policy.
+    pub clear_user_timeout: bool,
 }
 
 impl Changes {
     /// Nothing.
-    pub const NONE: Self = Self { timers: Timers::NONE, arm: false };
+    pub const NONE: Self = Self { timers: Timers::NONE, arm: false, clear_user_timeout: false };
 }
 
 /// Why; one counter each.
@@ -83,12 +85,15 @@ pub fn decide(mode: Mode, wanted: &Timers, socket: &impl Socket) -> Decision {
     let would = matches!(mode, Mode::Monitor | Mode::Nothing);
     match socket.get(SocketOption::Keepalive) {
         None if would => keep(Outcome::WouldArm),
-        None => Decision { changes: Changes { timers: *wanted, arm: true }, outcome: Outcome::ArmBlind },
+        None => Decision {
+            changes: Changes { timers: *wanted, arm: true, ..Changes::NONE },
+            outcome: Outcome::ArmBlind,
+        },
         Some(0) if would => keep(Outcome::WouldArm),
         Some(0) => {
             let user_timeout_ms = unarmed_user_timeout(mode, wanted, socket);
             let timers = Timers { user_timeout_ms, ..*wanted };
-            Decision { changes: Changes { timers, arm: true }, outcome: Outcome::Arm }
+            Decision { changes: Changes { timers, arm: true, ..Changes::NONE }, outcome: Outcome::Arm }
         }
         Some(_) => match mode {
             Mode::FillMissing => keep(Outcome::KeepChosen),
@@ -113,7 +118,7 @@ const fn change(timers: Timers, outcome: Outcome) -> Decision {
     if timers.idle_s | timers.interval_s | timers.probes | timers.user_timeout_ms == 0 {
         return keep(Outcome::KeepTighter);
     }
-    Decision { changes: Changes { timers, arm: false }, outcome }
+    Decision { changes: Changes { timers, ..Changes::NONE }, outcome }
 }
 
 /// The user timeout to set on a socket without keep-alive: an application can have chosen one all the same.

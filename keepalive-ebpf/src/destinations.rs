@@ -5,6 +5,8 @@
 //! rules that match, and the lowest bit is the one that wins, because the rules are in the order of precedence: a
 //! look-up costs the same for one rule and for [`MOST_RULES`].
 
+use core::hint::black_box;
+
 use crate::Timers;
 
 /// The most rules a policy may have.
@@ -73,18 +75,18 @@ impl RuleSet {
     #[inline(always)]
     fn of_address(&self, remote: &Remote) -> u64 {
         let starts_by = |at: usize| {
-            let high = self.address_high[at % MOST_INTERVALS];
-            high < remote.high || (high == remote.high && self.address_low[at % MOST_INTERVALS] <= remote.low)
+            let high = self.address_high[at];
+            high < remote.high || (high == remote.high && self.address_low[at] <= remote.low)
         };
         let at = search(starts_by);
-        if starts_by(at) { self.address_rules[at % MOST_INTERVALS] } else { 0 }
+        if starts_by(at) { self.address_rules[at] } else { 0 }
     }
 
     #[inline(always)]
     fn of_port(&self, port: u16) -> u64 {
-        let starts_by = |at: usize| self.port_first[at % MOST_INTERVALS] <= u32::from(port);
+        let starts_by = |at: usize| self.port_first[at] <= u32::from(port);
         let at = search(starts_by);
-        if starts_by(at) { self.port_rules[at % MOST_INTERVALS] } else { 0 }
+        if starts_by(at) { self.port_rules[at] } else { 0 }
     }
 }
 
@@ -94,10 +96,17 @@ fn search(starts_by: impl Fn(usize) -> bool) -> usize {
     let mut at = 0;
     let mut step = MOST_INTERVALS / 2;
     while step > 0 {
-        if starts_by(at + step) {
+        if starts_by(bounded(at + step)) {
             at += step;
         }
         step /= 2;
     }
-    at
+    bounded(at)
+}
+
+/// The same index, so that the verifier sees that it is one: the compiler, which can prove it, would leave out a mask
+/// that it may look into.
+#[inline(always)]
+fn bounded(index: usize) -> usize {
+    black_box(index) & (MOST_INTERVALS - 1)
 }

@@ -208,7 +208,7 @@ fn remote(ctx: &SockOpsContext) -> Remote {
 /// Sets what is to be set; whether keep-alive is on then, if it was to be turned on.
 #[inline(always)]
 fn apply(options: &Handle, changes: &Changes, counters: &mut Counters) -> bool {
-    let Changes { timers, arm } = changes;
+    let Changes { timers, arm, clear_user_timeout: _ } = changes;
     set(options, SocketOption::Interval, timers.interval_s, counters);
     set(options, SocketOption::Probes, timers.probes, counters);
     set(options, SocketOption::Idle, timers.idle_s, counters);

@@ -13,7 +13,7 @@ mod destinations;
 mod marks;
 mod options;
 mod policy;
-mod sweep;
+mod sweeping;
 
 pub use counters::{COUNTER_NAMES, COUNTER_WORDS, Counters};
 pub use decide::{Changes, Decision, Outcome, Socket, SocketOption, decide};
@@ -21,7 +21,7 @@ pub use destinations::{MOST_INTERVALS, MOST_RULES, Remote, RuleSet};
 pub use marks::Claim;
 pub use options::{CONGESTION_LENGTH, Options, is_left_to_application};
 pub use policy::{Direction, Mode, POLICY_WORDS, Policy, Timers};
-pub use sweep::{Sweep, Swept, Target};
+pub use sweeping::{Sweep, Swept, Target, judge};
 
 /// The version of the layouts in this crate; part of the path they are pinned under. Any change of a type in
 /// a map raises it, because two layouts must never share a map.
