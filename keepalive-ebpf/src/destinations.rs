@@ -69,44 +69,83 @@ impl RuleSet {
         if matching == 0 {
             return None;
         }
-        Some(self.timers[matching.trailing_zeros() as usize % MOST_RULES])
+        Some(self.timers[bounded::<MOST_RULES>(matching.trailing_zeros() as usize)])
     }
 
     #[inline(always)]
     fn of_address(&self, remote: &Remote) -> u64 {
         let starts_by = |at: usize| {
-            let high = self.address_high[at];
-            high < remote.high || (high == remote.high && self.address_low[at] <= remote.low)
+            let (high, low) = (self.address_high[at], self.address_low[at]);
+            let is_beyond =
+                is_less(remote.high, high) | (is_same(remote.high, high) & is_less(remote.low, low));
+            is_beyond ^ 1
         };
         let at = search(starts_by);
-        if starts_by(at) { self.address_rules[at] } else { 0 }
+        self.address_rules[at] & all_or_none(starts_by(at))
     }
 
     #[inline(always)]
     fn of_port(&self, port: u16) -> u64 {
-        let starts_by = |at: usize| self.port_first[at] <= u32::from(port);
+        let starts_by = |at: usize| is_less(u64::from(port), u64::from(self.port_first[at])) ^ 1;
         let at = search(starts_by);
-        if starts_by(at) { self.port_rules[at] } else { 0 }
+        self.port_rules[at] & all_or_none(starts_by(at))
     }
 }
 
 /// The last interval that starts by what is looked for, or the first one if none does.
+///
+/// Nowhere here is a branch on what is compared, as the verifier would follow each way on its own: through 128 paths
+/// a search.
 #[inline(always)]
-fn search(starts_by: impl Fn(usize) -> bool) -> usize {
+fn search(starts_by: impl Fn(usize) -> u64) -> usize {
     let mut at = 0;
     let mut step = MOST_INTERVALS / 2;
     while step > 0 {
-        if starts_by(bounded(at + step)) {
-            at += step;
-        }
+        at += step & all_or_none(starts_by(bounded::<MOST_INTERVALS>(at + step))) as usize;
         step /= 2;
     }
-    bounded(at)
+    bounded::<MOST_INTERVALS>(at)
+}
+
+/// 1 if `a < b`, else 0: the borrow of `a - b`.
+#[inline(always)]
+fn is_less(a: u64, b: u64) -> u64 {
+    black_box((!a & b) | ((!a | b) & a.wrapping_sub(b))) >> 63
+}
+
+/// 1 if `a == b`, else 0.
+#[inline(always)]
+fn is_same(a: u64, b: u64) -> u64 {
+    let differing = a ^ b;
+    (black_box(differing | differing.wrapping_neg()) >> 63) ^ 1
+}
+
+/// All bits for 1, none for 0.
+#[inline(always)]
+const fn all_or_none(bit: u64) -> u64 {
+    bit.wrapping_neg()
 }
 
 /// The same index, so that the verifier sees that it is one: the compiler, which can prove it, would leave out a mask
 /// that it may look into.
 #[inline(always)]
-fn bounded(index: usize) -> usize {
-    black_box(index) & (MOST_INTERVALS - 1)
+fn bounded<const SIZE: usize>(index: usize) -> usize {
+    const { assert!(SIZE.is_power_of_two()) };
+    black_box(index) & (SIZE - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comparing_without_branches_compares() {
+        let edges = [0, 1, 2, u64::MAX / 2, u64::MAX / 2 + 1, u64::MAX - 1, u64::MAX];
+        for a in edges {
+            for b in edges {
+                assert_eq!(is_less(a, b), u64::from(a < b), "{a} {b}");
+                assert_eq!(is_same(a, b), u64::from(a == b), "{a} {b}");
+            }
+        }
+    }
 }
