@@ -9,6 +9,7 @@ use super::{Check, State};
 /// Bits of `linux/capability.h`. The kernel's eBPF side takes `CAP_SYS_ADMIN` for each of its own, and before
 /// 5.8 there is no other (capabilities(7)).
 const NET_ADMIN: u32 = 12;
+const SYS_PTRACE: u32 = 19;
 const SYS_ADMIN: u32 = 21;
 const SYS_RESOURCE: u32 = 24;
 const PERFMON: u32 = 38;
@@ -26,7 +27,7 @@ fn judge(effective: u64) -> Vec<Check> {
     let check = |name, bit, without, purpose, cure: &str| {
         if has(bit) {
             Check::present(name, purpose, "")
-        } else if has(SYS_ADMIN) && bit != SYS_RESOURCE {
+        } else if has(SYS_ADMIN) && ![SYS_RESOURCE, SYS_PTRACE].contains(&bit) {
             Check::present(name, purpose, "CAP_SYS_ADMIN in its place")
         } else {
             Check::absent(name, without, purpose, cure)
@@ -46,8 +47,22 @@ fn judge(effective: u64) -> Vec<Check> {
             "CAP_PERFMON",
             PERFMON,
             State::Degraded,
-            "`run --log-bpf`, and a name for the program in bpftool",
+            "connections open before their policy, since Linux 6.1; `run --log-bpf`; a name for the program in bpftool",
             "nothing, unless one of them is wanted",
+        ),
+        check(
+            "CAP_SYS_ADMIN",
+            SYS_ADMIN,
+            State::Degraded,
+            "connections open before their policy, in other network namespaces",
+            "nothing, unless policies are to apply to them",
+        ),
+        check(
+            "CAP_SYS_PTRACE",
+            SYS_PTRACE,
+            State::Degraded,
+            "connections open before their policy, of other users' processes",
+            "nothing, unless policies are to apply to them",
         ),
         check(
             "CAP_SYS_RESOURCE",
@@ -80,18 +95,21 @@ mod tests {
 
     #[test]
     fn without_any_the_two_that_matter_are_missing() {
-        assert_eq!(states(0), [State::Missing, State::Missing, State::Degraded, State::Degraded]);
+        let [two, others] = [[State::Missing; 2].to_vec(), [State::Degraded; 4].to_vec()];
+        assert_eq!(states(0), [two, others].concat());
     }
 
     #[test]
     fn the_two_that_matter_suffice() {
         let two = 1 << BPF | 1 << NET_ADMIN;
-        assert_eq!(states(two), [State::Present, State::Present, State::Degraded, State::Degraded]);
+        let [present, others] = [[State::Present; 2].to_vec(), [State::Degraded; 4].to_vec()];
+        assert_eq!(states(two), [present, others].concat());
     }
 
     #[test]
     fn sys_admin_stands_in_for_what_the_ebpf_side_asks_for() {
         let states = states(1 << SYS_ADMIN);
-        assert_eq!(states, [State::Present, State::Present, State::Present, State::Degraded]);
+        let [present, others] = [[State::Present; 4].to_vec(), [State::Degraded; 2].to_vec()];
+        assert_eq!(states, [present, others].concat());
     }
 }

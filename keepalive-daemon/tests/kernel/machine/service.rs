@@ -6,7 +6,7 @@ use std::{fs, path::Path, process::Command};
 
 use crate::{
     peer::Options,
-    support::{Host, Peer, document, eventually, options},
+    support::{Host, Peer, UNTOUCHED, document, eventually, options},
 };
 
 /// Where the service looks for its policies.
@@ -21,9 +21,14 @@ fn the_service_is_ready_when_policies_are_in_force_and_leaves_them_so() {
     let group = host.cgroup("service");
     let mut peer = host.peer(&group);
     let service = Service::install(&policy(&host, 61));
+    let early = peer.pair();
+    assert_eq!(peer.options(early.client), UNTOUCHED);
 
     service.systemctl("start");
     let first = connection(&mut peer);
+    eventually("what was open before the service has the policy's values", || {
+        (peer.options(early.client) == armed(61)).then_some(())
+    });
     let process = service.show("MainPID");
     service.write_policy(&policy(&host, 71));
     service.systemctl("reload");

@@ -20,18 +20,21 @@ use crate::{
 /// The options of both ends of two connections, as the process in the container read them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Seen {
-    /// Of the first it made.
+    /// Of the first it made, read at once.
     pub(crate) first: [Options; 2],
+    /// Of the same, which it keeps open, read when it was asked.
+    pub(crate) first_now: [Options; 2],
     /// Of one made when it was asked.
     pub(crate) now: [Options; 2],
 }
 
 /// Serves on the socket at `path` until it is ended.
 pub(crate) fn serve(path: &Path) {
-    let first = connect_to_itself();
+    let kept = connect_to_itself();
+    let first = options(&kept);
     let listener = UnixListener::bind(path).unwrap();
     for asked in listener.incoming() {
-        let seen = Seen { first, now: connect_to_itself() };
+        let seen = Seen { first, first_now: options(&kept), now: options(&connect_to_itself()) };
         asked.unwrap().write_all(&serde_json::to_vec(&seen).unwrap()).unwrap();
     }
 }
@@ -44,9 +47,13 @@ pub(crate) fn ask(path: &Path) -> Seen {
     serde_json::from_slice(&seen).unwrap()
 }
 
-fn connect_to_itself() -> [Options; 2] {
+fn connect_to_itself() -> [Socket; 2] {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (server, _) = listener.accept().unwrap();
-    [client, server].map(Socket::from).map(|socket| peer::get(&socket).unwrap())
+    [client, server].map(Socket::from)
+}
+
+fn options(ends: &[Socket; 2]) -> [Options; 2] {
+    [&ends[0], &ends[1]].map(|socket| peer::get(socket).unwrap())
 }

@@ -4,7 +4,7 @@ use super::{
     UNTOUCHED, armed, first, of_cluster, of_namespace,
     support::{DaemonSetPod, Node, PodSpec, import_daemon},
 };
-use crate::support::eventually;
+use crate::{peer::Options, support::eventually};
 
 crate::tests![
     the_image_governs_pods_with_the_rights_of_the_enforcing_overlay,
@@ -12,14 +12,15 @@ crate::tests![
 ];
 
 fn the_image_governs_pods_with_the_rights_of_the_enforcing_overlay() {
-    governs_pods("enforcing", "1.7");
+    governs_pods("enforcing", "1.7", armed(31));
 }
 
 fn the_image_governs_pods_with_the_rights_of_the_least_privilege_overlay() {
-    governs_pods("least-privilege", "2");
+    governs_pods("least-privilege", "2", UNTOUCHED);
 }
 
-fn governs_pods(overlay: &str, line: &str) {
+/// `early` is what a connection has afterwards that was open before the daemon started.
+fn governs_pods(overlay: &str, line: &str, early: Options) {
     let node = Node::new("packaged", line);
     let image = import_daemon(&node.containerd);
     let bounds = "podOverrides: {idle: {min: 10s, max: 60s}}";
@@ -27,9 +28,10 @@ fn governs_pods(overlay: &str, line: &str) {
         of_namespace("shop", "all", 31, bounds) + &of_cluster("team", 33, "namespaces: ['team-*']");
     node.host.write_policies("p.yaml", &policies);
     let daemon_set = DaemonSetPod::of_overlay(overlay);
-    let spec = PodSpec::new("keepalive-system", "keepalive-daemon-x1");
-    let pod = node.run_pod(spec);
-    let daemon = node.start_container(&pod, daemon_set.config(&node, &image));
+    let (_, before) = node.run(PodSpec::new("shop", "early-0"));
+    assert_eq!(before.first_connection(), [UNTOUCHED; 2]);
+    let pod = node.run_pod(daemon_set.spec());
+    let daemon = node.start_container(&pod, daemon_set.config(&pod.spec, &node, &image));
     let readiness = daemon_set.readiness();
     let readiness: Vec<&str> = readiness.iter().map(String::as_str).collect();
     eventually("the readiness probe succeeds", || {
@@ -46,6 +48,9 @@ fn governs_pods(overlay: &str, line: &str) {
     .map(|spec| {
         let (_, container) = node.run(spec);
         [container.first_connection(), container.connection()]
+    });
+    eventually("what was open before has what its rights allow", || {
+        (before.first_connection_now() == [early; 2]).then_some(())
     });
     let uncovered = first::uncovered(&node, first::PODS);
     let explained = node.cri.exec(&daemon, &["keepalive-daemon", "policy", "explain", "team-a/web-0"]);

@@ -17,12 +17,13 @@ use keepalive_daemon::cri::{
 };
 use serde_json::Value;
 
-use super::{Node, pod::runtime_default};
+use super::{Node, PodSpec, pod::runtime_default};
 
-/// The one container of the DaemonSet of an overlay, and its volumes.
+/// The one container of the DaemonSet of an overlay, its volumes, and whether it sees the node's processes.
 pub(crate) struct DaemonSetPod {
     container: Container,
     volumes: Vec<Volume>,
+    host_pid: bool,
 }
 
 impl DaemonSetPod {
@@ -37,7 +38,8 @@ impl DaemonSetPod {
         let found = documents.into_iter().find(|document| document["kind"] == "DaemonSet").unwrap();
         let daemon_set: DaemonSet = serde_json::from_value(found).unwrap();
         let mut pod = daemon_set.spec.unwrap().template.spec.unwrap();
-        Self { container: pod.containers.remove(0), volumes: pod.volumes.unwrap() }
+        let host_pid = pod.host_pid.unwrap();
+        Self { container: pod.containers.remove(0), volumes: pod.volumes.unwrap(), host_pid }
     }
 
     /// The command of a probe.
@@ -47,8 +49,13 @@ impl DaemonSetPod {
         command.unwrap()
     }
 
-    /// The container as the kubelet asks for it, on this node: a test has a bpffs of its own.
-    pub(crate) fn config(&self, node: &Node, image: &str) -> ContainerConfig {
+    /// Its pod.
+    pub(crate) fn spec(&self) -> PodSpec {
+        PodSpec::new("keepalive-system", "keepalive-daemon-x1").host_pid(self.host_pid)
+    }
+
+    /// The container of `pod` as the kubelet asks for it, on this node: a test has a bpffs of its own.
+    pub(crate) fn config(&self, pod: &PodSpec, node: &Node, image: &str) -> ContainerConfig {
         let context = self.container.security_context.clone().unwrap();
         assert_eq!(context.seccomp_profile.unwrap().type_, "RuntimeDefault");
         let capabilities = context.capabilities.unwrap();
@@ -63,6 +70,7 @@ impl DaemonSetPod {
             log_path: "daemon.log".to_owned(),
             linux: Some(LinuxContainerConfig {
                 security_context: Some(LinuxContainerSecurityContext {
+                    namespace_options: Some(pod.namespaces()),
                     capabilities: Some(Capability {
                         add_capabilities: capabilities.add.unwrap(),
                         drop_capabilities: capabilities.drop.unwrap(),

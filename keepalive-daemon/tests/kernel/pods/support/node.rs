@@ -42,6 +42,11 @@ impl Container {
         inside::ask(&self.socket).first
     }
 
+    /// The options that both ends of its first connection have at this moment.
+    pub(crate) fn first_connection_now(&self) -> [Options; 2] {
+        inside::ask(&self.socket).first_now
+    }
+
     /// The options of both ends of a connection that it makes at this moment.
     pub(crate) fn connection(&self) -> [Options; 2] {
         inside::ask(&self.socket).now

@@ -35,6 +35,7 @@ pub(crate) struct PodSpec {
     pub(crate) uid: String,
     pub(crate) qos: Qos,
     pub(crate) host_network: bool,
+    pub(crate) host_pid: bool,
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) annotations: BTreeMap<String, String>,
 }
@@ -50,6 +51,7 @@ impl PodSpec {
             uid: format!("{:08x}-0000-4000-8000-{number:012x}", std::process::id()),
             qos: Qos::Burstable,
             host_network: false,
+            host_pid: false,
             labels: BTreeMap::new(),
             annotations: BTreeMap::new(),
         }
@@ -71,6 +73,10 @@ impl PodSpec {
 
     pub(crate) fn host_network(self) -> Self {
         Self { host_network: true, ..self }
+    }
+
+    pub(crate) fn host_pid(self, host_pid: bool) -> Self {
+        Self { host_pid, ..self }
     }
 
     /// A static pod has a hash for its uid, without dashes.
@@ -137,11 +143,12 @@ impl PodSpec {
         }
     }
 
-    fn namespaces(&self) -> NamespaceOption {
+    pub(crate) fn namespaces(&self) -> NamespaceOption {
         let network = if self.host_network { NamespaceMode::Node } else { NamespaceMode::Pod };
+        let pid = if self.host_pid { NamespaceMode::Node } else { NamespaceMode::Container };
         NamespaceOption {
             network: network.into(),
-            pid: NamespaceMode::Container.into(),
+            pid: pid.into(),
             ipc: NamespaceMode::Pod.into(),
             ..NamespaceOption::default()
         }
