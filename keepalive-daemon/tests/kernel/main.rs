@@ -5,6 +5,7 @@
 //! `getsockopt`, timers by sock_diag (`ss`), links and programs by `bpftool`, probes by a capture.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot be set up, or fails, panics")]
 
+mod destinations;
 mod exec;
 mod foreign;
 mod lifecycle;
@@ -12,6 +13,7 @@ mod machine;
 mod modes;
 mod nesting;
 mod options;
+mod others;
 mod peer;
 mod pods;
 mod reload;
@@ -41,12 +43,14 @@ fn main() {
     }
     let arguments = Arguments::from_args();
     let trials = [
+        destinations::TESTS,
         exec::TESTS,
         foreign::TESTS,
         lifecycle::TESTS,
         modes::TESTS,
         nesting::TESTS,
         options::TESTS,
+        others::TESTS,
         &pods::TESTS.concat(),
         reload::TESTS,
         story::TESTS,

@@ -1,6 +1,8 @@
 //! A process whose sockets a test looks at: it does what it is told, a line of JSON each, and answers likewise.
 //! A process of its own, because a socket belongs to the cgroup of the process that made it.
 
+mod others;
+
 use std::{
     collections::BTreeMap,
     io::{self, BufRead as _, Read as _, Write as _},
@@ -10,6 +12,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+
+pub(crate) use others::Others;
 
 /// The options this project is about; on setting, what is absent is left alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +46,10 @@ pub(crate) enum Request {
     Receive { socket: usize },
     /// Answers with the options, as getsockopt tells them.
     Get { socket: usize },
+    /// Answers with the options that are not of keep-alive.
+    GetOthers { socket: usize },
+    /// Set such options.
+    SetOthers { socket: usize, others: Others },
     /// Close.
     Close { socket: usize },
 }
@@ -53,6 +61,7 @@ pub(crate) enum Answer {
     Socket(usize),
     Address(SocketAddr),
     Options(Options),
+    Others(Others),
     /// The number of bytes, or the errno that ended the connection.
     Received(Result<usize, i32>),
     Failed(String),
@@ -114,6 +123,11 @@ impl Sockets {
                 Answer::Received(received.map_err(|error| error.raw_os_error().unwrap_or_default()))
             }
             Request::Get { socket } => Answer::Options(get(&self.open[&socket])?),
+            Request::GetOthers { socket } => Answer::Others(others::get(&self.open[&socket])?),
+            Request::SetOthers { socket, others } => {
+                others::set(&self.open[&socket], others)?;
+                Answer::Done
+            }
             Request::Close { socket } => {
                 self.open.remove(&socket);
                 Answer::Done

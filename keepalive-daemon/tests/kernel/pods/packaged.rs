@@ -20,7 +20,7 @@ fn the_image_governs_pods_with_the_rights_of_the_least_privilege_overlay() {
 }
 
 /// `early` is what a connection has afterwards that was open before the daemon started.
-fn governs_pods(overlay: &str, line: &str, early: Options) {
+fn governs_pods(overlay: &str, line: &str, early: [Options; 2]) {
     let node = Node::new("packaged", line);
     let image = import_daemon(&node.containerd);
     let bounds = "podOverrides: {idle: {min: 10s, max: 60s}}";
@@ -29,7 +29,7 @@ fn governs_pods(overlay: &str, line: &str, early: Options) {
     node.host.write_policies("p.yaml", &policies);
     let daemon_set = DaemonSetPod::of_overlay(overlay);
     let (_, before) = node.run(PodSpec::new("shop", "early-0"));
-    assert_eq!(before.first_connection(), [UNTOUCHED; 2]);
+    assert_eq!(before.first_connection(), UNTOUCHED);
     let pod = node.run_pod(daemon_set.spec());
     let daemon = node.start_container(&pod, daemon_set.config(&pod.spec, &node, &image));
     let readiness = daemon_set.readiness();
@@ -50,7 +50,7 @@ fn governs_pods(overlay: &str, line: &str, early: Options) {
         [container.first_connection(), container.connection()]
     });
     eventually("what was open before has what its rights allow", || {
-        (before.first_connection_now() == [early; 2]).then_some(())
+        (before.first_connection_now() == early).then_some(())
     });
     let uncovered = first::uncovered(&node, first::PODS);
     let explained = node.cri.exec(&daemon, &["keepalive-daemon", "policy", "explain", "team-a/web-0"]);

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use xtask::lab::Process;
 
-use crate::peer::{Answer, Options, Request};
+use crate::peer::{Answer, Options, Others, Request};
 
 /// A process that makes sockets for a test.
 pub(crate) struct Peer(Process);
@@ -55,6 +55,14 @@ impl Peer {
         self.done(&Request::Connect { socket, to });
     }
 
+    /// Connects; fails with the reason.
+    pub(crate) fn try_connect(&mut self, socket: usize, to: SocketAddr) -> Result<(), String> {
+        match self.ask(&Request::Connect { socket, to }) {
+            Answer::Failed(reason) => Err(reason),
+            _ => Ok(()),
+        }
+    }
+
     /// Gives a socket an address of its own.
     pub(crate) fn bind(&mut self, socket: usize, at: SocketAddr) -> SocketAddr {
         match self.ask(&Request::Bind { socket, at }) {
@@ -93,6 +101,18 @@ impl Peer {
             Answer::Options(options) => options,
             answer => panic!("{answer:?}"),
         }
+    }
+
+    /// What getsockopt says of the options that are not of keep-alive.
+    pub(crate) fn others(&mut self, socket: usize) -> Others {
+        match self.ask(&Request::GetOthers { socket }) {
+            Answer::Others(others) => others,
+            answer => panic!("{answer:?}"),
+        }
+    }
+
+    pub(crate) fn set_others(&mut self, socket: usize, others: Others) {
+        self.done(&Request::SetOthers { socket, others });
     }
 
     pub(crate) fn close(&mut self, socket: usize) {
