@@ -1,5 +1,7 @@
 //! Packages of Debian and of what is made of it.
 
+mod backports;
+
 use std::{
     collections::BTreeMap,
     process::{Command, Stdio},
@@ -46,8 +48,15 @@ pub(super) fn install(packages: &[&str], why: &str) -> Result<()> {
         }
     }
     apt("fetching the lists of packages", &["update"])?;
-    apt("installing the packages", &install_arguments(packages))
-        .with_context(|| format!("cannot install {}, for {why}", packages.join(", ")))
+    let installed = apt("installing the packages", &install_arguments(packages));
+    let installed = installed.or_else(|error| match backports::Lists::of_this_release()? {
+        Some(lists) => {
+            console::progress(format_args!("{error}: trying with backports"));
+            lists.install(packages)
+        }
+        None => Err(error),
+    });
+    installed.with_context(|| format!("cannot install {}, for {why}", packages.join(", ")))
 }
 
 fn install_arguments<'a>(packages: &[&'a str]) -> Vec<&'a str> {
@@ -57,7 +66,13 @@ fn install_arguments<'a>(packages: &[&'a str]) -> Vec<&'a str> {
 }
 
 fn apt(what: &str, arguments: &[&str]) -> Result<()> {
+    run_apt(what, &[], arguments)
+}
+
+/// Runs apt-get with these settings.
+fn run_apt(what: &str, settings: &[String], arguments: &[&str]) -> Result<()> {
     let mut command = Command::new("apt-get");
+    command.args(settings);
     // Another apt can be at work, as on a machine that has only just started.
     command.args(["--quiet", "-o", "DPkg::Lock::Timeout=120"]).args(arguments);
     command.env("DEBIAN_FRONTEND", "noninteractive");
