@@ -17,6 +17,7 @@ mod others;
 mod peer;
 mod pods;
 mod reload;
+mod spread;
 mod story;
 mod support;
 mod surroundings;
@@ -53,6 +54,7 @@ fn main() {
         others::TESTS,
         &pods::TESTS.concat(),
         reload::TESTS,
+        spread::TESTS,
         story::TESTS,
         surroundings::TESTS,
         tree::TESTS,

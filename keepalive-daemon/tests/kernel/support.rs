@@ -1,6 +1,7 @@
 //! What the tests stand on.
 
 mod bpftool;
+mod cable;
 mod descriptors;
 mod eventually;
 pub(crate) mod foreign;
@@ -12,6 +13,7 @@ mod privileges;
 mod prober;
 
 pub(crate) use bpftool::{bpftool, list};
+pub(crate) use cable::{NEAR, far_end};
 pub(crate) use descriptors::connections_of;
 pub(crate) use eventually::eventually;
 pub(crate) use host::{Host, document};

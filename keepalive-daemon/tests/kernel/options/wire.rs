@@ -1,29 +1,11 @@
 //! What keep-alive does between two network namespaces.
 
 use xtask::lab::{
-    Capture, End, Netns, Process, TEST_PREFIX,
+    Capture,
     capture::{Kind, Segment},
-    veth,
 };
 
-use crate::support::{Host, Peer, UNTOUCHED, document, options};
-
-/// The end of the cable in the host's namespace.
-const NEAR: &str = "near0";
-
-/// A namespace at the other end of a cable, with a peer in it that no policy covers.
-fn far_end(host: &Host, near: &str, far: &str) -> (Netns, Peer) {
-    let netns = Netns::create(TEST_PREFIX, "far").unwrap();
-    veth(
-        End { netns: &host.netns, interface: NEAR, address: near },
-        End { netns: &netns, interface: "far0", address: far },
-    )
-    .unwrap();
-    let mut command = netns.command(std::env::current_exe().unwrap());
-    command.arg(crate::PEER);
-    let peer = Peer::new(Process::spawn("the peer at the far end", command).unwrap());
-    (netns, peer)
-}
+use crate::support::{Host, NEAR, UNTOUCHED, document, far_end, options};
 
 /// When segments of a kind were sent, in seconds.
 fn times(segments: &[Segment]) -> Vec<f64> {

@@ -1,0 +1,57 @@
+//! Connections that were silent for long would all probe at the moment they are armed: what they send is spread.
+
+use std::collections::BTreeMap;
+
+use xtask::lab::{Capture, capture::Kind};
+
+use crate::support::{Host, NEAR, document, eventually, far_end, options};
+
+crate::tests!(what_was_silent_for_long_probes_at_the_rate_of_the_sweep);
+
+const CONNECTIONS: usize = 40;
+
+/// The seconds between the first probe of the first connection and that of the last, where they are swept at `rate`.
+fn spread(rate: &str) -> f64 {
+    let host = Host::new("spread");
+    let group = host.cgroup("app");
+    let (_netns, mut server) = far_end(&host, "10.79.1.1/24", "10.79.1.2/24");
+    let mut client = host.peer(&group);
+    let (listener, address) = server.listen("10.79.1.2:0", false);
+    let connections: Vec<usize> = (0..CONNECTIONS)
+        .map(|_| {
+            let connection = client.connect(address);
+            server.accept(listener);
+            connection
+        })
+        .collect();
+    let capture = Capture::start(&host.netns, NEAR).unwrap();
+    host.write_policies("p.yaml", &document("p", "app", "keepalive: {idle: 1s, interval: 30s, probes: 3}"));
+    let mut run = host.command("run");
+    run.args(["--sweep-rate", rate, "--sweep-delay", "0s"]);
+
+    let _daemon = host.start_with(run);
+
+    let first_probes = eventually("every connection has probed", || {
+        let mut first: BTreeMap<_, f64> = BTreeMap::new();
+        for probe in capture.segments().unwrap().iter().filter(|it| it.kind == Kind::KeepAliveProbe) {
+            first.entry(probe.from).or_insert(probe.time);
+        }
+        (first.len() == CONNECTIONS).then_some(first)
+    });
+    for connection in connections {
+        assert_eq!(client.options(connection), options(true, 1, 30, 3, 0));
+    }
+    let times = || first_probes.values().copied();
+    times().fold(f64::MIN, f64::max) - times().fold(f64::MAX, f64::min)
+}
+
+fn what_was_silent_for_long_probes_at_the_rate_of_the_sweep() {
+    let [slow, unlimited] = [spread("10"), spread("0")];
+
+    // Forty at ten a second take four seconds, each pause half to one and a half of its length.
+    assert!(slow > 2.0, "{slow} s");
+    assert!(unlimited < slow / 2.0, "{unlimited} s without a limit, {slow} s with one");
+    println!(
+        "first probes of {CONNECTIONS} connections: within {slow:.2} s at 10 a second, {unlimited:.2} s without a limit"
+    );
+}
