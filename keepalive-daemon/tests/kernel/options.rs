@@ -14,7 +14,7 @@ use self::{
         a_user_timeout_is_set_only_where_the_policy_names_one, only_the_ends_of_the_direction_are_armed,
     },
     handshake::{
-        a_connection_of_fast_open_is_armed, a_simultaneous_open_counts_as_inbound,
+        a_connection_of_fast_open_is_armed_by_its_direction, a_simultaneous_open_counts_as_inbound,
         a_socket_from_before_the_policy_is_armed_when_it_connects, both_subflows_of_mptcp_are_armed,
         what_syn_cookies_let_in_is_armed,
     },
@@ -27,7 +27,7 @@ use crate::support::{Host, Pair, Peer, UNTOUCHED, document, options};
 
 crate::tests!(
     a_child_inherits_from_its_listener_first,
-    a_connection_of_fast_open_is_armed,
+    a_connection_of_fast_open_is_armed_by_its_direction,
     a_listener_from_before_the_policy_has_armed_children,
     a_peer_that_fell_silent_ends_the_connection,
     a_simultaneous_open_counts_as_inbound,

@@ -63,23 +63,27 @@ pub(super) fn what_syn_cookies_let_in_is_armed() {
     }
 }
 
-pub(super) fn a_connection_of_fast_open_is_armed() {
-    let host = host("fastopen", KEEPALIVE);
-    let cgroup = host.cgroup("app");
-    // Client and server (1, 2), each without a cookie (4, 0x200), for every listener (0x400).
-    host.netns.sysctl("net.ipv4.tcp_fastopen", "1543").unwrap();
-    let _daemon = host.start();
-    let mut peer = host.peer(&cgroup);
-    let (listener, address) = peer.listen("127.0.0.1:0", false);
-    let client = peer.open(address, false);
+pub(super) fn a_connection_of_fast_open_is_armed_by_its_direction() {
+    for (direction, outbound, inbound) in
+        [("Both", ARMED, ARMED), ("Outbound", ARMED, UNTOUCHED), ("Inbound", UNTOUCHED, ARMED)]
+    {
+        let host = host("fastopen", &format!("{KEEPALIVE}, direction: {direction}"));
+        let cgroup = host.cgroup("app");
+        // Client and server (1, 2), each without a cookie (4, 0x200), for every listener (0x400).
+        host.netns.sysctl("net.ipv4.tcp_fastopen", "1543").unwrap();
+        let _daemon = host.start();
+        let mut peer = host.peer(&cgroup);
+        let (listener, address) = peer.listen("127.0.0.1:0", false);
+        let client = peer.open(address, false);
 
-    peer.connect_with_data(client, address);
-    let server = peer.accept(listener);
+        peer.connect_with_data(client, address);
+        let server = peer.accept(listener);
 
-    assert_eq!(peer.receive(server), Ok("early".len()));
-    assert_eq!(counter(&host.netns, "TcpExt", "TCPFastOpenPassive"), 1, "the data came with the SYN");
-    assert_eq!(peer.options(client), ARMED, "outbound");
-    assert_eq!(peer.options(server), ARMED, "inbound");
+        assert_eq!(peer.receive(server), Ok("early".len()));
+        assert_eq!(counter(&host.netns, "TcpExt", "TCPFastOpenPassive"), 1, "the data came with the SYN");
+        assert_eq!(peer.options(client), outbound, "{direction}: outbound");
+        assert_eq!(peer.options(server), inbound, "{direction}: inbound");
+    }
 }
 
 pub(super) fn a_simultaneous_open_counts_as_inbound() {
