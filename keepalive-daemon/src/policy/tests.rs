@@ -1,7 +1,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod destinations;
 mod frame;
 mod mistakes;
+mod options;
 mod overrides;
 mod pods;
 mod yaml;
