@@ -1,6 +1,7 @@
 //! What the daemon answers: its state, put together for people and programs who ask.
 
 mod explain;
+mod rules;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,12 +11,13 @@ use crate::{
     policy::{PodFacts, PolicyId, PolicySet},
     report::{
         policies::{PolicyList, PolicySummary},
-        status::{self, InForce, PodTrouble},
+        status::{self, PodTrouble},
     },
     workloads::{Node, Placed, RuntimeState},
 };
 
 pub(crate) use explain::Subject;
+use rules::Rules;
 
 /// What the answers are made of.
 pub(crate) struct State<'a> {
@@ -30,11 +32,14 @@ impl State<'_> {
     /// What is attached and what came of it; what is known of the daemon itself is the caller's to add.
     pub(crate) fn status(&self) -> status::Status {
         let pods = self.pods;
+        let mut rules = Rules::of(self.policies);
         let cgroups = self.governor.attached().iter().map(|(id, actual)| {
             let counters = self.governor.counters(*id);
-            let pod = pods.by_path.get(&actual.path).map(|pod| pod.facts.to_string());
+            let facts = self.facts(&actual.path);
             let cgroup = status::Cgroup::new(&actual.path, *id, &actual.policy_name, actual.policy, counters);
-            status::Cgroup { pod, ..cgroup }
+            let in_force = cgroup.in_force.zip(actual.policy);
+            let in_force = in_force.map(|(_, policy)| rules.in_force(&policy, &actual.policy_name, facts));
+            status::Cgroup { pod: facts.map(PodFacts::to_string), in_force, ..cgroup }
         });
         let refused = self.governor.refused().values();
         let unreachable = pods.unreachable.iter().map(|it| PodTrouble {
@@ -68,6 +73,7 @@ impl State<'_> {
     pub(crate) fn policies(&self) -> PolicyList {
         let unmatched = self.policies.unmatched(self.node.cgroups().keys().map(String::as_str));
         let tallies = self.tallies();
+        let mut rules = Rules::of(self.policies);
         let summaries = self.policies.iter().map(|policy| {
             let Tally { pods, opted_out, cgroups, outranked } =
                 tallies.get(&policy.id).cloned().unwrap_or_default();
@@ -79,7 +85,8 @@ impl State<'_> {
                 file: policy.source.file.clone(),
                 line: policy.source.line,
                 priority: policy.priority,
-                values: InForce::new(&policy.in_kernel()),
+                values: rules.of_policy(policy),
+                apply_to_existing: policy.apply_to_existing,
                 pods,
                 opted_out,
                 cgroups,

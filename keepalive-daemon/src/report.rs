@@ -4,6 +4,7 @@
 pub(crate) mod counters;
 pub(crate) mod explanation;
 pub(crate) mod health;
+pub(crate) mod in_force;
 pub(crate) mod policies;
 pub(crate) mod status;
 mod table;
