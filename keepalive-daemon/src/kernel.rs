@@ -5,33 +5,40 @@
 //! storage pointers, and the new program reads past them or from nowhere (a panic on 5.10.262 and 6.12.107).
 //! An upgrade attaches the second link beside the first and renames its pin over it.
 
+mod guard;
+mod inspect;
 mod log;
 mod memory_limit;
 mod object;
 mod obstacles;
 mod pins;
+mod private;
+mod rules;
 mod storage;
 mod sys;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     os::{fd::AsFd as _, unix::fs::MetadataExt as _},
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use aya::programs::links::FdLink;
-use keepalive_ebpf::{Counters, Policy};
+use keepalive_ebpf::{Counters, Policy, RuleSet};
 
+pub(crate) use inspect::{inspect, remove_all};
 pub(crate) use object::AttachError;
+pub(crate) use private::{Private, PrivateLink};
 pub(crate) use storage::Stored;
 
 use self::{
+    inspect::attachment,
     memory_limit::MemoryLimit,
     object::Object,
     pins::{CgroupPins, Lock, Pins},
-    storage::Storage,
+    sys::Hook,
 };
 
 /// The kernel side, loaded and pinned, for the one daemon that may change it.
@@ -64,8 +71,20 @@ pub(crate) struct Attachment {
     pub(crate) path: String,
     pub(crate) policy_name: String,
     pub(crate) stored: Stored,
+    /// The policy whose sweep of open connections was finished last.
+    pub(crate) swept: Option<Policy>,
     /// The program the link runs.
     pub(crate) program_id: u32,
+    pub(crate) guard: Option<AttachedGuard>,
+}
+
+/// What guards the calls of the applications in a cgroup.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AttachedGuard {
+    /// The program its link runs; `None` if somebody detached it.
+    pub(super) program_id: Option<u32>,
+    /// What it enforces.
+    pub(super) stored: Stored,
 }
 
 /// The pins, held against every other daemon.
@@ -138,10 +157,11 @@ impl Kernel {
         cgroup: Cgroup<'_>,
         policy_name: &str,
         policy: &Policy,
+        rules: Option<&RuleSet>,
     ) -> Result<(), AttachError> {
         let pins = self.pins.cgroup(cgroup.path, cgroup.id);
         let link = self.link(cgroup)?;
-        let pinned = self.write(cgroup.id, policy).and_then(|()| {
+        let pinned = self.write(cgroup.id, policy, rules).and_then(|()| {
             let pinned = pins
                 .create(cgroup.path)
                 .and_then(|()| pins.set_policy(policy_name))
@@ -163,11 +183,16 @@ impl Kernel {
 
     /// Makes an attached cgroup run this daemon's program under `policy`, without a moment in which none runs. For
     /// a moment both do, and set the same values.
-    pub(crate) fn replace(&mut self, cgroup: Cgroup<'_>, policy: &Policy) -> Result<(), AttachError> {
+    pub(crate) fn replace(
+        &mut self,
+        cgroup: Cgroup<'_>,
+        policy: &Policy,
+        rules: Option<&RuleSet>,
+    ) -> Result<(), AttachError> {
         let pins = self.attached(cgroup)?;
         let link = self.link(cgroup)?;
         // The storage may be a fresh one, if the map was removed by hand.
-        self.write(cgroup.id, policy)?;
+        self.write(cgroup.id, policy, rules)?;
         put_in_place(link, &pins).map_err(|error| AttachError::Refused(format!("{error:#}")))
     }
 
@@ -177,10 +202,22 @@ impl Kernel {
         cgroup: Cgroup<'_>,
         policy_name: &str,
         policy: &Policy,
+        rules: Option<&RuleSet>,
     ) -> Result<(), AttachError> {
         let pins = self.attached(cgroup)?;
-        self.write(cgroup.id, policy)?;
+        self.write(cgroup.id, policy, rules)?;
         pins.set_policy(policy_name).map_err(|error| AttachError::Refused(format!("{error:#}")))
+    }
+
+    /// Removes the rules for destinations that no policy uses. A program may be reading those that went out of use a
+    /// moment ago.
+    pub(crate) fn collect_rules(&mut self, in_use: &BTreeSet<u64>) -> Result<()> {
+        self.object.rules.retain(in_use)
+    }
+
+    /// Notes for whoever comes later that the connections open in a cgroup were swept for `policy`.
+    pub(crate) fn set_swept(&self, cgroup_id: u64, policy: &Policy) -> Result<()> {
+        self.attached.get(&cgroup_id).map_or(Ok(()), |pins| pins.set_swept(policy))
     }
 
     /// Ends an attachment. The storage outlives the link, so it is cleared first: a later attachment must not
@@ -216,7 +253,7 @@ impl Kernel {
 
     fn link(&mut self, cgroup: Cgroup<'_>) -> Result<FdLink, AttachError> {
         let directory = open_cgroup(cgroup)?;
-        match obstacles::find(&directory) {
+        match obstacles::find(&directory, Hook::SockOps) {
             Ok(None) => self.object.attach(&directory),
             Ok(Some(obstacle)) => Err(AttachError::Refused(obstacle.to_string())),
             // A cgroup removed meanwhile answers ENODEV or ENOENT to the question.
@@ -229,7 +266,12 @@ impl Kernel {
         self.attached.get(&cgroup.id).cloned().ok_or(AttachError::Gone)
     }
 
-    fn write(&mut self, cgroup_id: u64, policy: &Policy) -> Result<(), AttachError> {
+    /// Writes a policy, after the rules that it refers to.
+    fn write(&mut self, cgroup_id: u64, policy: &Policy, rules: Option<&RuleSet>) -> Result<(), AttachError> {
+        if let Some(rules) = rules {
+            let inserted = self.object.rules.insert(policy.destinations(), rules);
+            inserted.map_err(|error| AttachError::Refused(format!("{error:#}")))?;
+        }
         match self.object.storage.set_policy(cgroup_id, policy) {
             Ok(true) => Ok(()),
             Ok(false) => Err(AttachError::Gone),
@@ -238,132 +280,9 @@ impl Kernel {
     }
 }
 
-/// A program attached for this process alone, without pins; it ends with the link.
-pub(crate) struct Private {
-    object: Object,
-    _memory_limit: MemoryLimit,
-}
-
-/// Keeps a program attached that is not pinned.
-pub(crate) struct PrivateLink {
-    _link: FdLink,
-}
-
-impl Private {
-    /// Loads the program; shares the claims of a daemon under `bpffs`, if there is one, so that its policy of
-    /// an ancestor yields.
-    pub(crate) fn load(bpffs: &Path) -> Result<Self> {
-        let memory_limit = MemoryLimit::raise();
-        let pins = Pins::new(bpffs).ok();
-        Ok(Self { object: Object::load_private(pins.as_ref())?, _memory_limit: memory_limit })
-    }
-
-    /// Attaches to a cgroup; what is returned keeps the program attached.
-    pub(crate) fn attach(&mut self, cgroup: Cgroup<'_>, policy: &Policy) -> Result<PrivateLink> {
-        let directory = open_cgroup(cgroup)?;
-        if let Some(obstacle) = obstacles::find(&directory)? {
-            bail!("{obstacle}");
-        }
-        let link = self.object.attach(&directory)?;
-        self.object.storage.set_policy(cgroup.id, policy)?;
-        Ok(PrivateLink { _link: link })
-    }
-
-    /// The counters of an attached cgroup.
-    pub(crate) fn counters(&self, cgroup_id: u64) -> Result<Option<Counters>> {
-        self.object.storage.counters(cgroup_id)
-    }
-}
-
 /// Checks that `bpffs` is one.
 pub(crate) fn check_bpffs(bpffs: &Path) -> Result<()> {
     Pins::new(bpffs).map(drop)
-}
-
-/// What the pins show to whoever only looks: the attachments, each with its counters.
-///
-/// # Errors
-/// If `bpffs` is none, or something else lies in the place of the pins.
-pub(crate) fn inspect(bpffs: &Path) -> Result<Vec<(Attachment, Counters)>> {
-    let pins = Pins::new(bpffs)?;
-    let Some(storage) = Storage::pinned(&pins)? else { return Ok(Vec::new()) };
-    let mut found = Vec::new();
-    for pins in pins.cgroups()? {
-        if let Some(attachment) = attachment(&pins, &storage)? {
-            let counters = storage.counters(attachment.cgroup_id)?.unwrap_or_default();
-            found.push((attachment, counters));
-        }
-    }
-    Ok(found)
-}
-
-/// Removes everything ever pinned under `bpffs`, of every layout, and reports each thing to `removed`.
-///
-/// # Errors
-/// If a daemon holds the pins, or one cannot be removed.
-pub(crate) fn remove_all(bpffs: &Path, mut removed: impl FnMut(&str, &Path)) -> Result<()> {
-    let pins = Pins::new(bpffs)?;
-    if !pins.exist()? {
-        return Ok(());
-    }
-    let lock = pins.lock()?;
-    // Pins that are not ours to read are removed all the same; there is no storage to clear then.
-    let mut storage = Storage::pinned(&pins).unwrap_or(None);
-    for cgroup in pins.cgroups()? {
-        if let Some(storage) = &mut storage
-            && let Ok(pin) = sys::open_pin(&cgroup.link())
-            && let Ok(info) = sys::link_info(pin.as_fd())
-        {
-            storage.set_policy(info.cgroup_id, &Policy::NOTHING)?;
-        }
-        cgroup.remove()?;
-        removed("attachment", cgroup.directory());
-    }
-    let mut layouts = pins.other_layouts()?;
-    layouts.extend(pins.layout().exists().then(|| pins.layout().to_owned()));
-    for layout in layouts {
-        pins::remove_layout(&layout)?;
-        removed("pin directory", &layout);
-    }
-    pins.remove_top(lock)?;
-    removed("pin directory", pins.top());
-    Ok(())
-}
-
-/// Reads the pins of one cgroup; `None` if the link was never pinned or its cgroup is gone.
-fn attachment(pins: &CgroupPins, storage: &Storage) -> Result<Option<Attachment>> {
-    let path = pins.link();
-    let link = match sys::open_pin(&path) {
-        Ok(link) => link,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error).with_context(|| format!("cannot open {}", path.display())),
-    };
-    let info = match sys::kind(link.as_fd())? {
-        sys::Kind::Link => sys::link_info(link.as_fd())
-            .with_context(|| format!("cannot describe the link {}", path.display()))?,
-        kind => bail!(
-            "{} is not a link but {kind:?}: it was not pinned by this daemon; remove it with \
-             `keepalive-daemon cleanup`",
-            path.display()
-        ),
-    };
-    if info.attach_type != sys::SOCK_OPS {
-        bail!(
-            "{} is a link of another kind: it was not pinned by this daemon; remove it with \
-             `keepalive-daemon cleanup`",
-            path.display()
-        );
-    }
-    if info.cgroup_id == 0 {
-        return Ok(None);
-    }
-    Ok(Some(Attachment {
-        cgroup_id: info.cgroup_id,
-        path: pins.path().unwrap_or_default(),
-        policy_name: pins.policy().unwrap_or_default(),
-        stored: storage.policy(info.cgroup_id)?,
-        program_id: info.program_id,
-    }))
 }
 
 fn open_cgroup(cgroup: Cgroup<'_>) -> Result<File, AttachError> {

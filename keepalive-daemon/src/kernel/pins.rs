@@ -5,11 +5,14 @@
 //!   holder -> pid 4711 on node-1           who holds the lock
 //!   abi2/                                  one directory a layout of the maps
 //!     program                              what all links run
-//!     maps/POLICY  maps/COUNTERS  maps/CLAIMS
+//!     guard_program                        the one that guards what policies enforce
+//!     maps/POLICY  maps/COUNTERS  maps/CLAIMS  maps/DESTINATIONS
 //!     cgroups/system_slice:nginx_service-4242/
 //!       link                               keeps the program attached, daemon or not
+//!       guard                              likewise, where the policy enforces
 //!       cgroup -> system.slice/nginx.service
 //!       policy -> host-services
+//!       swept -> 0000000000000003...       the policy that open connections were swept for
 //! ```
 //!
 //! A bpffs holds no ordinary files, but symbolic links whose targets are free text: that is what makes it
@@ -17,6 +20,7 @@
 
 mod files;
 mod lock;
+mod swept;
 
 use std::{
     fs,
@@ -25,7 +29,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use keepalive_ebpf::ABI_VERSION;
+use keepalive_ebpf::{ABI_VERSION, Policy};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 
 use files::{directories, end_link, make_directory, next, put_text, remove_directory, remove_tree};
@@ -84,6 +88,10 @@ impl Pins {
 
     pub(crate) fn program(&self) -> PathBuf {
         self.abi.join("program")
+    }
+
+    pub(crate) fn guard_program(&self) -> PathBuf {
+        self.abi.join("guard_program")
     }
 
     pub(crate) fn map(&self, name: &str) -> PathBuf {
@@ -153,6 +161,16 @@ impl CgroupPins {
         self.0.join(next("link"))
     }
 
+    /// The link of the guard.
+    pub(crate) fn guard(&self) -> PathBuf {
+        self.0.join("guard")
+    }
+
+    /// Where the guard of an upgrade waits to take the place of [`Self::guard`].
+    pub(crate) fn next_guard(&self) -> PathBuf {
+        self.0.join(next("guard"))
+    }
+
     pub(crate) fn create(&self, cgroup: &str) -> Result<()> {
         make_directory(&self.0)?;
         put_text(&self.0, "cgroup", if cgroup.is_empty() { "/" } else { cgroup })
@@ -173,18 +191,34 @@ impl CgroupPins {
         Some(if path == "/" { String::new() } else { path })
     }
 
+    /// The policy whose sweep of open connections was finished last.
+    pub(crate) fn swept(&self) -> Option<Policy> {
+        swept::from_text(fs::read_link(self.0.join("swept")).ok()?.to_str()?)
+    }
+
+    pub(crate) fn set_swept(&self, policy: &Policy) -> Result<()> {
+        put_text(&self.0, "swept", &swept::to_text(policy))
+    }
+
     /// Removes what a daemon left that was killed while it put something in another's place.
     pub(crate) fn discard_unfinished(&self) -> Result<()> {
-        end_link(&self.next_link())?;
-        for name in ["cgroup", "policy"] {
+        for link in [self.next_guard(), self.next_link()] {
+            end_link(&link)?;
+        }
+        for name in ["cgroup", "policy", "swept"] {
             remove_file(&self.0.join(next(name)))?;
         }
         Ok(())
     }
 
+    /// Ends the guard.
+    pub(crate) fn remove_guard(&self) -> Result<()> {
+        end_link(&self.guard())
+    }
+
     /// Ends the attachment, and removes all pins of the cgroup.
     pub(crate) fn remove(&self) -> Result<()> {
-        for link in [self.link(), self.next_link()] {
+        for link in [self.guard(), self.next_guard(), self.link(), self.next_link()] {
             end_link(&link)?;
         }
         remove_tree(&self.0)

@@ -196,7 +196,15 @@ const POD: &str = "kubepods/pod0f3c1f8e-6a9d-4d3a-9d8e-2b1c3d4e5f60";
 fn attached(path: &str, policy_name: &str) -> Actual {
     let timers = Timers { idle_s: 9, interval_s: 9, probes: 9, user_timeout_ms: 0 };
     let policy = InKernel::new(Mode::Tighten, keepalive_ebpf::Direction::Both, timers);
-    Actual { path: path.to_owned(), policy_name: policy_name.to_owned(), policy: Some(policy), current: true }
+    let [path, policy_name] = [path, policy_name].map(str::to_owned);
+    Actual {
+        path,
+        policy_name,
+        policy: Some(policy),
+        current: true,
+        swept: None,
+        guard: crate::reconcile::Guard::Absent,
+    }
 }
 
 #[test]

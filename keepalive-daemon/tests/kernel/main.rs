@@ -6,8 +6,10 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot be set up, or fails, panics")]
 
 mod destinations;
+mod enforce;
 mod exec;
 mod foreign;
+mod guard;
 mod lifecycle;
 mod machine;
 mod modes;
@@ -45,8 +47,10 @@ fn main() {
     let arguments = Arguments::from_args();
     let trials = [
         destinations::TESTS,
+        enforce::TESTS,
         exec::TESTS,
         foreign::TESTS,
+        guard::TESTS,
         lifecycle::TESTS,
         modes::TESTS,
         nesting::TESTS,

@@ -1,6 +1,7 @@
 //! A process whose sockets a test looks at: it does what it is told, a line of JSON each, and answers likewise.
 //! A process of its own, because a socket belongs to the cgroup of the process that made it.
 
+mod calls;
 mod others;
 
 use std::{
@@ -13,6 +14,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
+pub(crate) use calls::Call;
 pub(crate) use others::Others;
 
 /// The options this project is about; on setting, what is absent is left alone.
@@ -50,6 +52,10 @@ pub(crate) enum Request {
     GetOthers { socket: usize },
     /// Set such options.
     SetOthers { socket: usize, others: Others },
+    /// Call setsockopt; answers with the errno.
+    Call { socket: usize, call: Call },
+    /// Answers with the first word of an option by its level and name, or the errno.
+    Read { socket: usize, option: (i32, i32) },
     /// Close.
     Close { socket: usize },
 }
@@ -64,6 +70,8 @@ pub(crate) enum Answer {
     Others(Others),
     /// The number of bytes, or the errno that ended the connection.
     Received(Result<usize, i32>),
+    Called(Result<(), i32>),
+    Value(Result<i32, i32>),
     Failed(String),
 }
 
@@ -128,6 +136,8 @@ impl Sockets {
                 others::set(&self.open[&socket], others)?;
                 Answer::Done
             }
+            Request::Call { socket, call } => Answer::Called(call.make(&self.open[&socket])),
+            Request::Read { socket, option } => Answer::Value(calls::read(&self.open[&socket], option)),
             Request::Close { socket } => {
                 self.open.remove(&socket);
                 Answer::Done
