@@ -153,6 +153,8 @@ impl Sockets {
 }
 
 fn bind(socket: &Socket, at: SocketAddr) -> io::Result<SocketAddr> {
+    // Not even what closed a moment ago keeps its port.
+    socket.set_reuse_address(true)?;
     socket.bind(&at.into())?;
     socket.local_addr()?.as_socket().ok_or_else(|| io::Error::other("not an IP address"))
 }
