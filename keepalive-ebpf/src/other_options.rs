@@ -33,17 +33,6 @@ pub(crate) fn apply(socket: &Handle, policy: &Policy, which: u32) -> Applied {
     let which = options.which & which;
     let mode = policy.mode();
     let mut applied = Applied::default();
-    // Setting the type of service sets a priority by it, which nobody chose: that is looked at before and set after.
-    let priority = which & Options::PRIORITY != 0
-        && is_to_be_set(socket, mode, Options::PRIORITY, PRIORITY, options.priority);
-    if which & Options::TOS != 0 {
-        // A socket of IPv4 has no traffic class; one of IPv6 has both, for what it sends to mapped addresses.
-        let is_v6 = Handle::get::<4>(socket, TOS_V6).is_some();
-        number(socket, mode, Options::TOS, if is_v6 { TOS_V6 } else { TOS_V4 }, options.tos, &mut applied);
-    }
-    if priority {
-        record(mode, &mut applied, || socket.set(PRIORITY, options.priority.to_ne_bytes()));
-    }
     let mut each = |bit: u32, name: (i32, i32), wanted: u32| {
         if which & bit != 0 {
             number(socket, mode, bit, name, wanted, &mut applied);
@@ -54,6 +43,23 @@ pub(crate) fn apply(socket: &Handle, policy: &Policy, which: u32) -> Applied {
     each(Options::MAX_SEGMENT, MAX_SEGMENT, options.max_segment);
     each(Options::SYN_COUNT, SYN_COUNT, options.syn_count);
     each(Options::MARK, MARK, options.mark);
+    let sets_priority = which & Options::PRIORITY != 0 && {
+        let current = socket.get(PRIORITY).map(u32::from_ne_bytes);
+        let is_same = current == Some(options.priority);
+        is_same || !is_left_to_application(mode, Options::PRIORITY, options.priority, current)
+    };
+    if which & Options::TOS != 0 {
+        // A socket of IPv4 has no traffic class; one of IPv6 has both, for what it sends to mapped addresses.
+        let is_v6 = Handle::get::<4>(socket, TOS_V6).is_some();
+        number(socket, mode, Options::TOS, if is_v6 { TOS_V6 } else { TOS_V4 }, options.tos, &mut applied);
+    }
+    if sets_priority {
+        // Not by what it is now: with the type of service came a priority that nobody chose.
+        let current = socket.get(PRIORITY).map(u32::from_ne_bytes);
+        if current != Some(options.priority) {
+            record(mode, &mut applied, || socket.set(PRIORITY, options.priority.to_ne_bytes()));
+        }
+    }
     if which & Options::CONGESTION != 0 {
         congestion(socket, mode, options, &mut applied);
     }
@@ -62,15 +68,11 @@ pub(crate) fn apply(socket: &Handle, policy: &Policy, which: u32) -> Applied {
 
 #[inline(always)]
 fn number(socket: &Handle, mode: Mode, bit: u32, name: (i32, i32), wanted: u32, applied: &mut Applied) {
-    if is_to_be_set(socket, mode, bit, name, wanted) {
-        record(mode, applied, || socket.set(name, wanted.to_ne_bytes()));
-    }
-}
-
-#[inline(always)]
-fn is_to_be_set(socket: &Handle, mode: Mode, bit: u32, name: (i32, i32), wanted: u32) -> bool {
     let current = socket.get(name).map(u32::from_ne_bytes);
-    current != Some(wanted) && !is_left_to_application(mode, bit, wanted, current)
+    if current == Some(wanted) || is_left_to_application(mode, bit, wanted, current) {
+        return;
+    }
+    record(mode, applied, || socket.set(name, wanted.to_ne_bytes()));
 }
 
 #[inline(always)]

@@ -57,7 +57,7 @@ fn every_option_is_set_on_both_families() {
         let sizes = [pair.client, pair.server].map(|socket| peer.others(socket).max_segment.unwrap());
         assert!(sizes.iter().all(|size| *size <= 1200), "{at}: {sizes:?}");
         let counters = host.status()["cgroups"][0]["counters"].clone();
-        assert_eq!(counters["refused_option"], 0, "{counters}");
+        assert!(counters.get("refused_option").is_none(), "{counters}");
     }
 }
 
@@ -96,7 +96,7 @@ fn each_mode_sets_what_it_leaves_to_nobody() {
         let chose = peer.others(chose.client);
         assert_eq!((chose.not_sent_lowat, chose.priority), (Some(not_sent_lowat), Some(priority)), "{mode}");
         let counters = host.status()["cgroups"][0]["counters"].clone();
-        let told = counters["would_set_options"].as_u64().unwrap();
+        let told = counters["would_set_options"].as_u64().unwrap_or_default();
         assert_eq!(told > 0, mode == "Monitor", "{mode}: {counters}");
     }
 }
