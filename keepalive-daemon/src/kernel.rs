@@ -11,6 +11,7 @@ mod object;
 mod obstacles;
 mod pins;
 mod storage;
+mod sweep;
 mod sys;
 
 use std::{
