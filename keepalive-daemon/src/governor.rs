@@ -100,7 +100,8 @@ impl Governor {
             };
             let current = self.kernel.is_current(&attachment);
             let path = paths.get(&attachment.cgroup_id).map_or(attachment.path, |path| (*path).clone());
-            let actual = Actual { path, policy_name: attachment.policy_name, policy, current };
+            let (policy_name, swept) = (attachment.policy_name, attachment.swept);
+            let actual = Actual { path, policy_name, policy, current, swept };
             self.actual.insert(attachment.cgroup_id, actual);
         }
         Ok(())
@@ -236,7 +237,7 @@ impl Governor {
             Action::Attach(want) => {
                 let Desired { path, pod, policy_name, policy, .. } = want;
                 info!(cgroup = path, pod, policy = policy_name, why, "attached");
-                let actual = Actual { path, policy_name, policy: Some(policy), current: true };
+                let actual = Actual { path, policy_name, policy: Some(policy), current: true, swept: None };
                 self.actual.insert(id, actual);
             }
             Action::Write(want) => {

@@ -5,6 +5,7 @@
 //! storage pointers, and the new program reads past them or from nowhere (a panic on 5.10.262 and 6.12.107).
 //! An upgrade attaches the second link beside the first and renames its pin over it.
 
+mod inspect;
 mod log;
 mod memory_limit;
 mod object;
@@ -25,14 +26,15 @@ use anyhow::{Context as _, Result, bail};
 use aya::programs::links::FdLink;
 use keepalive_ebpf::{Counters, Policy};
 
+pub(crate) use inspect::{inspect, remove_all};
 pub(crate) use object::AttachError;
 pub(crate) use storage::Stored;
 
 use self::{
+    inspect::attachment,
     memory_limit::MemoryLimit,
     object::Object,
     pins::{CgroupPins, Lock, Pins},
-    storage::Storage,
 };
 
 /// The kernel side, loaded and pinned, for the one daemon that may change it.
@@ -65,6 +67,8 @@ pub(crate) struct Attachment {
     pub(crate) path: String,
     pub(crate) policy_name: String,
     pub(crate) stored: Stored,
+    /// The policy whose sweep of open connections was finished last.
+    pub(crate) swept: Option<Policy>,
     /// The program the link runs.
     pub(crate) program_id: u32,
 }
@@ -184,6 +188,11 @@ impl Kernel {
         pins.set_policy(policy_name).map_err(|error| AttachError::Refused(format!("{error:#}")))
     }
 
+    /// Notes for whoever comes later that the connections open in a cgroup were swept for `policy`.
+    pub(crate) fn set_swept(&self, cgroup_id: u64, policy: &Policy) -> Result<()> {
+        self.attached.get(&cgroup_id).map_or(Ok(()), |pins| pins.set_swept(policy))
+    }
+
     /// Ends an attachment. The storage outlives the link, so it is cleared first: a later attachment must not
     /// begin with the policy of this one.
     pub(crate) fn detach(&mut self, cgroup_id: u64) -> Result<()> {
@@ -279,92 +288,6 @@ impl Private {
 /// Checks that `bpffs` is one.
 pub(crate) fn check_bpffs(bpffs: &Path) -> Result<()> {
     Pins::new(bpffs).map(drop)
-}
-
-/// What the pins show to whoever only looks: the attachments, each with its counters.
-///
-/// # Errors
-/// If `bpffs` is none, or something else lies in the place of the pins.
-pub(crate) fn inspect(bpffs: &Path) -> Result<Vec<(Attachment, Counters)>> {
-    let pins = Pins::new(bpffs)?;
-    let Some(storage) = Storage::pinned(&pins)? else { return Ok(Vec::new()) };
-    let mut found = Vec::new();
-    for pins in pins.cgroups()? {
-        if let Some(attachment) = attachment(&pins, &storage)? {
-            let counters = storage.counters(attachment.cgroup_id)?.unwrap_or_default();
-            found.push((attachment, counters));
-        }
-    }
-    Ok(found)
-}
-
-/// Removes everything ever pinned under `bpffs`, of every layout, and reports each thing to `removed`.
-///
-/// # Errors
-/// If a daemon holds the pins, or one cannot be removed.
-pub(crate) fn remove_all(bpffs: &Path, mut removed: impl FnMut(&str, &Path)) -> Result<()> {
-    let pins = Pins::new(bpffs)?;
-    if !pins.exist()? {
-        return Ok(());
-    }
-    let lock = pins.lock()?;
-    // Pins that are not ours to read are removed all the same; there is no storage to clear then.
-    let mut storage = Storage::pinned(&pins).unwrap_or(None);
-    for cgroup in pins.cgroups()? {
-        if let Some(storage) = &mut storage
-            && let Ok(pin) = sys::open_pin(&cgroup.link())
-            && let Ok(info) = sys::link_info(pin.as_fd())
-        {
-            storage.set_policy(info.cgroup_id, &Policy::NOTHING)?;
-        }
-        cgroup.remove()?;
-        removed("attachment", cgroup.directory());
-    }
-    let mut layouts = pins.other_layouts()?;
-    layouts.extend(pins.layout().exists().then(|| pins.layout().to_owned()));
-    for layout in layouts {
-        pins::remove_layout(&layout)?;
-        removed("pin directory", &layout);
-    }
-    pins.remove_top(lock)?;
-    removed("pin directory", pins.top());
-    Ok(())
-}
-
-/// Reads the pins of one cgroup; `None` if the link was never pinned or its cgroup is gone.
-fn attachment(pins: &CgroupPins, storage: &Storage) -> Result<Option<Attachment>> {
-    let path = pins.link();
-    let link = match sys::open_pin(&path) {
-        Ok(link) => link,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error).with_context(|| format!("cannot open {}", path.display())),
-    };
-    let info = match sys::kind(link.as_fd())? {
-        sys::Kind::Link => sys::link_info(link.as_fd())
-            .with_context(|| format!("cannot describe the link {}", path.display()))?,
-        kind => bail!(
-            "{} is not a link but {kind:?}: it was not pinned by this daemon; remove it with \
-             `keepalive-daemon cleanup`",
-            path.display()
-        ),
-    };
-    if info.attach_type != sys::SOCK_OPS {
-        bail!(
-            "{} is a link of another kind: it was not pinned by this daemon; remove it with \
-             `keepalive-daemon cleanup`",
-            path.display()
-        );
-    }
-    if info.cgroup_id == 0 {
-        return Ok(None);
-    }
-    Ok(Some(Attachment {
-        cgroup_id: info.cgroup_id,
-        path: pins.path().unwrap_or_default(),
-        policy_name: pins.policy().unwrap_or_default(),
-        stored: storage.policy(info.cgroup_id)?,
-        program_id: info.program_id,
-    }))
 }
 
 fn open_cgroup(cgroup: Cgroup<'_>) -> Result<File, AttachError> {

@@ -22,6 +22,8 @@ pub(crate) struct Actual {
     pub(crate) policy: Option<Policy>,
     /// Whether it runs this daemon's program.
     pub(crate) current: bool,
+    /// The policy that the connections open in it were swept for last.
+    pub(crate) swept: Option<Policy>,
 }
 
 /// What is to be done to one cgroup.

@@ -270,7 +270,7 @@ fn count_outcome(counters: &mut Counters, outcome: Outcome) {
 }
 
 #[inline(always)]
-fn count(counter: &mut u64) {
+pub(crate) fn count(counter: &mut u64) {
     add(counter, 1);
 }
 

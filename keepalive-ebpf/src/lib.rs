@@ -10,6 +10,7 @@
 mod counters;
 mod decide;
 mod destinations;
+mod hold;
 mod marks;
 mod options;
 mod policy;
@@ -18,6 +19,7 @@ mod sweeping;
 pub use counters::{COUNTER_NAMES, COUNTER_WORDS, Counters};
 pub use decide::{Changes, Decision, Outcome, Socket, SocketOption, decide};
 pub use destinations::{MOST_INTERVALS, MOST_RULES, Remote, RuleSet};
+pub use hold::hold;
 pub use marks::Claim;
 pub use options::{CONGESTION_LENGTH, Options, is_left_to_application};
 pub use policy::{Direction, Mode, POLICY_WORDS, Policy, Timers};

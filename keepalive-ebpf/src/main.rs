@@ -4,6 +4,8 @@
 #[cfg(target_arch = "bpf")]
 mod established;
 #[cfg(target_arch = "bpf")]
+mod guard;
+#[cfg(target_arch = "bpf")]
 mod maps;
 #[cfg(target_arch = "bpf")]
 mod other_options;
@@ -12,13 +14,22 @@ mod socket;
 
 #[cfg(target_arch = "bpf")]
 mod programs {
-    use aya_ebpf::{macros::sock_ops, programs::SockOpsContext};
+    use aya_ebpf::{
+        macros::{cgroup_sockopt, sock_ops},
+        programs::{SockOpsContext, SockoptContext},
+    };
 
-    use crate::established::{Quiet, Verbose, on_callback};
+    use crate::{
+        established::{Quiet, Verbose, on_callback},
+        guard::on_setsockopt,
+    };
 
     /// What a `sock_ops` program returns when it has nothing to say. Anything else, or a write to `reply`,
     /// would answer the callback on behalf of every other program of the hierarchy.
     const CONTINUE: u32 = 1;
+
+    /// What a `setsockopt` program returns that lets the call go on.
+    const ALLOW: i32 = 1;
 
     /// Applies the cgroup's policy to each connection as it is established.
     #[sock_ops]
@@ -33,6 +44,14 @@ mod programs {
     pub(crate) fn keepalive_log(ctx: SockOpsContext) -> u32 {
         on_callback::<Verbose>(&ctx);
         CONTINUE
+    }
+
+    /// Keeps the application from weakening what the cgroup's policy enforces. Never denies a call: applications take
+    /// EPERM for the end.
+    #[cgroup_sockopt(setsockopt)]
+    pub(crate) fn guard(ctx: SockoptContext) -> i32 {
+        on_setsockopt(&ctx);
+        ALLOW
     }
 }
 

@@ -10,6 +10,7 @@
 //!       link                               keeps the program attached, daemon or not
 //!       cgroup -> system.slice/nginx.service
 //!       policy -> host-services
+//!       swept -> 0000000000000003...       the policy that open connections were swept for
 //! ```
 //!
 //! A bpffs holds no ordinary files, but symbolic links whose targets are free text: that is what makes it
@@ -17,6 +18,7 @@
 
 mod files;
 mod lock;
+mod swept;
 
 use std::{
     fs,
@@ -25,7 +27,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use keepalive_ebpf::ABI_VERSION;
+use keepalive_ebpf::{ABI_VERSION, Policy};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 
 use files::{directories, end_link, make_directory, next, put_text, remove_directory, remove_tree};
@@ -173,10 +175,19 @@ impl CgroupPins {
         Some(if path == "/" { String::new() } else { path })
     }
 
+    /// The policy whose sweep of open connections was finished last.
+    pub(crate) fn swept(&self) -> Option<Policy> {
+        swept::from_text(fs::read_link(self.0.join("swept")).ok()?.to_str()?)
+    }
+
+    pub(crate) fn set_swept(&self, policy: &Policy) -> Result<()> {
+        put_text(&self.0, "swept", &swept::to_text(policy))
+    }
+
     /// Removes what a daemon left that was killed while it put something in another's place.
     pub(crate) fn discard_unfinished(&self) -> Result<()> {
         end_link(&self.next_link())?;
-        for name in ["cgroup", "policy"] {
+        for name in ["cgroup", "policy", "swept"] {
             remove_file(&self.0.join(next(name)))?;
         }
         Ok(())

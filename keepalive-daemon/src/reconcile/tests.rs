@@ -38,6 +38,7 @@ fn in_force(desired: &BTreeMap<u64, Desired>) -> BTreeMap<u64, Actual> {
         policy_name: want.policy_name.clone(),
         policy: Some(want.policy),
         current: true,
+        swept: None,
     };
     desired.iter().map(|(id, want)| (*id, actual(want))).collect()
 }

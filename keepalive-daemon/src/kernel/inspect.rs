@@ -1,0 +1,100 @@
+//! What the pins tell without a daemon: what is attached, and how to be rid of it.
+
+use std::{io, os::fd::AsFd as _, path::Path};
+
+use anyhow::{Context as _, Result, bail};
+use keepalive_ebpf::{Counters, Policy};
+
+use super::{
+    Attachment,
+    pins::{self, CgroupPins, Pins},
+    storage::Storage,
+    sys,
+};
+
+/// What the pins show to whoever only looks: the attachments, each with its counters.
+///
+/// # Errors
+/// If `bpffs` is none, or something else lies in the place of the pins.
+pub(crate) fn inspect(bpffs: &Path) -> Result<Vec<(Attachment, Counters)>> {
+    let pins = Pins::new(bpffs)?;
+    let Some(storage) = Storage::pinned(&pins)? else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for pins in pins.cgroups()? {
+        if let Some(attachment) = attachment(&pins, &storage)? {
+            let counters = storage.counters(attachment.cgroup_id)?.unwrap_or_default();
+            found.push((attachment, counters));
+        }
+    }
+    Ok(found)
+}
+
+/// Removes everything ever pinned under `bpffs`, of every layout, and reports each thing to `removed`.
+///
+/// # Errors
+/// If a daemon holds the pins, or one cannot be removed.
+pub(crate) fn remove_all(bpffs: &Path, mut removed: impl FnMut(&str, &Path)) -> Result<()> {
+    let pins = Pins::new(bpffs)?;
+    if !pins.exist()? {
+        return Ok(());
+    }
+    let lock = pins.lock()?;
+    // Pins that are not ours to read are removed all the same; there is no storage to clear then.
+    let mut storage = Storage::pinned(&pins).unwrap_or(None);
+    for cgroup in pins.cgroups()? {
+        if let Some(storage) = &mut storage
+            && let Ok(pin) = sys::open_pin(&cgroup.link())
+            && let Ok(info) = sys::link_info(pin.as_fd())
+        {
+            storage.set_policy(info.cgroup_id, &Policy::NOTHING)?;
+        }
+        cgroup.remove()?;
+        removed("attachment", cgroup.directory());
+    }
+    let mut layouts = pins.other_layouts()?;
+    layouts.extend(pins.layout().exists().then(|| pins.layout().to_owned()));
+    for layout in layouts {
+        pins::remove_layout(&layout)?;
+        removed("pin directory", &layout);
+    }
+    pins.remove_top(lock)?;
+    removed("pin directory", pins.top());
+    Ok(())
+}
+
+/// Reads the pins of one cgroup; `None` if the link was never pinned or its cgroup is gone.
+pub(super) fn attachment(pins: &CgroupPins, storage: &Storage) -> Result<Option<Attachment>> {
+    let path = pins.link();
+    let link = match sys::open_pin(&path) {
+        Ok(link) => link,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(|| format!("cannot open {}", path.display())),
+    };
+    let info = match sys::kind(link.as_fd())? {
+        sys::Kind::Link => sys::link_info(link.as_fd())
+            .with_context(|| format!("cannot describe the link {}", path.display()))?,
+        kind => bail!(
+            "{} is not a link but {kind:?}: it was not pinned by this daemon; remove it with \
+             `keepalive-daemon cleanup`",
+            path.display()
+        ),
+    };
+    if info.attach_type != sys::SOCK_OPS {
+        bail!(
+            "{} is a link of another kind: it was not pinned by this daemon; remove it with \
+             `keepalive-daemon cleanup`",
+            path.display()
+        );
+    }
+    if info.cgroup_id == 0 {
+        return Ok(None);
+    }
+    Ok(Some(Attachment {
+        cgroup_id: info.cgroup_id,
+        path: pins.path().unwrap_or_default(),
+        policy_name: pins.policy().unwrap_or_default(),
+        stored: storage.policy(info.cgroup_id)?,
+        swept: pins.swept(),
+        program_id: info.program_id,
+    }))
+}
