@@ -11,6 +11,7 @@ mod counters;
 mod decide;
 mod destinations;
 mod marks;
+mod offsets;
 mod options;
 mod policy;
 mod sweeping;
@@ -19,9 +20,10 @@ pub use counters::{COUNTER_NAMES, COUNTER_WORDS, Counters};
 pub use decide::{Changes, Decision, Outcome, Socket, SocketOption, decide};
 pub use destinations::{MOST_INTERVALS, MOST_RULES, Remote, RuleSet};
 pub use marks::Claim;
+pub use offsets::Offsets;
 pub use options::{CONGESTION_LENGTH, Options, is_left_to_application};
 pub use policy::{Direction, Mode, POLICY_WORDS, Policy, Timers};
-pub use sweeping::{Sweep, Swept, Target, judge};
+pub use sweeping::{SWEPT_BYTES, Sweep, Swept, TARGET_WORDS, Target, judge};
 
 /// The version of the layouts in this crate; part of the path they are pinned under. Any change of a type in
 /// a map raises it, because two layouts must never share a map.
@@ -48,3 +50,7 @@ pub const GUARD_PROGRAM: &str = "guard";
 pub const SWEEP_PROGRAM: &str = "sweep";
 /// `HASH`: the [`Target`] of each cgroup whose connections are to be swept, by the cgroup's id.
 pub const TARGETS_MAP: &str = "TARGETS";
+/// `ARRAY`: one value with a bit for each port that targets listen on in a network namespace.
+pub const LISTENING_MAP: &str = "LISTENING";
+/// The [`Offsets`], constants of the iterator's.
+pub const OFFSETS: &str = "OFFSETS";

@@ -9,12 +9,17 @@ mod maps;
 mod other_options;
 #[cfg(target_arch = "bpf")]
 mod socket;
+#[cfg(target_arch = "bpf")]
+mod sweep;
 
 #[cfg(target_arch = "bpf")]
 mod programs {
     use aya_ebpf::{macros::sock_ops, programs::SockOpsContext};
 
-    use crate::established::{Quiet, Verbose, on_callback};
+    use crate::{
+        established::{Quiet, Verbose, on_callback},
+        sweep::{IterTcp, visit},
+    };
 
     /// What a `sock_ops` program returns when it has nothing to say. Anything else, or a write to `reply`,
     /// would answer the callback on behalf of every other program of the hierarchy.
@@ -33,6 +38,19 @@ mod programs {
     pub(crate) fn keepalive_log(ctx: SockOpsContext) -> u32 {
         on_callback::<Verbose>(&ctx);
         CONTINUE
+    }
+
+    /// Applies policies to the connections that are open already.
+    ///
+    /// # Safety
+    /// Only the kernel calls it, with a context of its own.
+    #[unsafe(link_section = "iter/tcp")]
+    #[unsafe(no_mangle)]
+    unsafe extern "C" fn sweep(ctx: *mut IterTcp) -> i32 {
+        // SAFETY: as promised.
+        visit(unsafe { &*ctx });
+        // 1 would ask the kernel to come by the same socket again.
+        0
     }
 }
 
