@@ -45,7 +45,10 @@ pub(crate) struct Listed {
 pub(crate) fn list(states: &StateFlags) -> Result<Vec<Listed>> {
     let mut socket = Socket::new(NETLINK_SOCK_DIAG)
         .context("cannot open a sock_diag socket; the kernel lists TCP sockets by it (CONFIG_INET_DIAG)")?;
-    socket.bind_auto().and_then(|_| socket.connect(&KernelAddr::new(0, 0))).context("cannot use sock_diag")?;
+    socket
+        .bind_auto()
+        .and_then(|_| socket.connect(&KernelAddr::new(0, 0)))
+        .context("cannot use sock_diag")?;
     let mut listed = Vec::new();
     for (family, id) in [(AF_INET, SocketId::new_v4()), (AF_INET6, SocketId::new_v6())] {
         let request = InetRequest {

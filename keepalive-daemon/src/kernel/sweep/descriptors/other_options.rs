@@ -23,8 +23,7 @@ pub(super) fn apply(socket: &OpenSocket, policy: &Policy, which: u32, errno: &mu
     let options = policy.options();
     let which = options.which & which;
     // A socket of IPv4 has no traffic class; one of IPv6 has both, for what it sends to mapped addresses.
-    let tos =
-        if which & Options::TOS != 0 && socket.number(TOS_V6).is_ok() { TOS_V6 } else { TOS_V4 };
+    let tos = if which & Options::TOS != 0 && socket.number(TOS_V6).is_ok() { TOS_V6 } else { TOS_V4 };
     for (bit, name, wanted) in [
         (Options::NO_DELAY, (libc::IPPROTO_TCP, libc::TCP_NODELAY), options.no_delay),
         (Options::NOT_SENT_LOWAT, (libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT), options.not_sent_lowat),

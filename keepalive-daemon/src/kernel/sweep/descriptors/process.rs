@@ -114,7 +114,10 @@ mod tests {
         // Beyond the kernel's largest, 2^22.
         let nobody = 1 << 23;
 
-        assert!(Process::open(nobody).is_err_and(|error| is_gone(&error) || error.raw_os_error() == Some(libc::EINVAL)));
+        assert!(
+            Process::open(nobody)
+                .is_err_and(|error| is_gone(&error) || error.raw_os_error() == Some(libc::EINVAL))
+        );
         assert!(sockets(nobody).is_err_and(|error| is_gone(&error)));
     }
 }

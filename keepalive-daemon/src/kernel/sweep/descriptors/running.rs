@@ -56,11 +56,15 @@ fn explained(pid: u32, error: &io::Error) -> anyhow::Error {
         );
     }
     match error.raw_os_error() {
-        Some(libc::EINVAL) => anyhow!("{pid} is a thread; pass the process it is of (Tgid in /proc/{pid}/status)"),
+        Some(libc::EINVAL) => {
+            anyhow!("{pid} is a thread; pass the process it is of (Tgid in /proc/{pid}/status)")
+        }
         _ if is_gone(error) => {
             anyhow!("there is no process {pid}; `ss -tnp` shows which process holds a connection")
         }
-        Some(libc::ENOSYS) => anyhow!("this kernel cannot duplicate descriptors; Linux 5.6 is the first that can"),
+        Some(libc::ENOSYS) => {
+            anyhow!("this kernel cannot duplicate descriptors; Linux 5.6 is the first that can")
+        }
         _ => anyhow!("cannot get at the sockets of process {pid}: {error}"),
     }
 }

@@ -6,8 +6,8 @@ use std::{
 };
 
 use keepalive_ebpf::{
-    Changes, Decision, Direction, Mode, Options, Outcome, Policy, Remote, SocketOption, Sweep,
-    Swept, Target, Timers, judge,
+    Changes, Decision, Direction, Mode, Options, Outcome, Policy, Remote, SocketOption, Sweep, Swept, Target,
+    Timers, judge,
 };
 
 use super::{
