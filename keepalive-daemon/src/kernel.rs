@@ -29,6 +29,7 @@ use keepalive_ebpf::{Counters, Policy};
 pub(crate) use inspect::{inspect, remove_all};
 pub(crate) use object::AttachError;
 pub(crate) use storage::Stored;
+pub(crate) use sweep::{Running, sweep_process};
 
 use self::{
     inspect::attachment,

@@ -141,9 +141,8 @@ impl Values {
     /// As a person reads them: `60s/15s/4 ut 2m`, with dashes for what is absent.
     fn text(&self) -> String {
         let mut words = Vec::new();
-        let shown = |value: Option<u32>, unit| {
-            value.map_or_else(|| "-".to_owned(), |value| format!("{value}{unit}"))
-        };
+        let shown =
+            |value: Option<u32>, unit| value.map_or_else(|| "-".to_owned(), |value| format!("{value}{unit}"));
         if self.keepalive == Some(false) {
             words.push("off".to_owned());
         } else if self.idle_seconds.or(self.interval_seconds).or(self.probes).is_some() {

@@ -60,7 +60,7 @@ fn people_read_what_changes_and_why() {
     let cleared = Swept { set: Timers::NONE, arms: 0, clears_user_timeout: 1, ..kept };
 
     for (swept, says) in [
-        (swept, ["Outbound   off", "60s/15s/4   ", "keep-alive was off"]),
+        (swept, ["Outbound    off", "60s/15s/4   ", "keep-alive was off"]),
         (tightened, ["300s/10s/3   ", "60s/-/- ut 2m", "looser; refused: EPERM"]),
         (kept, ["7200s/75s/9", "   -   ", "left alone: the application's choice"]),
         (cleared, ["7200s/75s/9", "ut none", "left alone"]),
