@@ -15,7 +15,7 @@ use crate::{
     kernel::{AttachError, Cgroup, Kernel, Stored},
     plan::{self, Desired, Note},
     policy::{PolicySet, Tie},
-    reconcile::{self, Action, Actual},
+    reconcile::{self, Action, Actual, Guard},
     workloads::{Paths, Placed},
 };
 
@@ -39,6 +39,8 @@ impl Cause {
     const fn why(self, action: &Action) -> &'static str {
         match (self, action) {
             (_, Action::Replace(_)) => "it ran another program than this daemon's",
+            (_, Action::Guard(_)) => "its policy enforces",
+            (_, Action::Unguard(_)) => "its policy no longer enforces",
             (Self::Start, _) => "the daemon started",
             (Self::Cgroups, Action::Attach(_)) => "the cgroup appeared",
             (Self::Cgroups, Action::Detach(_)) => "the cgroup is gone",
@@ -99,9 +101,14 @@ impl Governor {
                 Stored::Unreadable | Stored::Missing => None,
             };
             let current = self.kernel.is_current(&attachment);
+            let guard = match self.kernel.guard_holds(&attachment) {
+                None => Guard::Absent,
+                Some(false) => Guard::Stale,
+                Some(true) => Guard::Holds,
+            };
             let path = paths.get(&attachment.cgroup_id).map_or(attachment.path, |path| (*path).clone());
             let (policy_name, swept) = (attachment.policy_name, attachment.swept);
-            let actual = Actual { path, policy_name, policy, current, swept };
+            let actual = Actual { path, policy_name, policy, current, swept, guard };
             self.actual.insert(attachment.cgroup_id, actual);
         }
         Ok(())
@@ -120,13 +127,31 @@ impl Governor {
         self.tell(plan.notes, cause);
         // What was refused and still should be is tried again now, so that this pass names all refusals anew.
         let before = mem::take(&mut self.refused);
+        let rules_before = self.rules_in_use();
         for (id, action) in reconcile::actions(&plan.desired, &self.actual) {
             self.act(id, action, cause, &before);
+        }
+        if matches!(cause, Cause::Start | Cause::Resync) {
+            self.collect_rules(rules_before);
         }
         self.retire_other_layouts(|id, path, policy_name| {
             !plan.desired.contains_key(&id) && plan::is_untold(path, policy_name, policies, pods)
         });
         self.refused.is_empty()
+    }
+
+    /// The rules for destinations that what is attached refers to, or was swept for.
+    fn rules_in_use(&self) -> BTreeSet<u64> {
+        let policies = self.actual.values().flat_map(|actual| [actual.policy, actual.swept]);
+        policies.flatten().map(|policy| policy.destinations()).collect()
+    }
+
+    /// Removes rules that are in use neither now nor were a moment ago.
+    fn collect_rules(&mut self, mut in_use: BTreeSet<u64>) {
+        in_use.append(&mut self.rules_in_use());
+        if let Err(error) = self.kernel.collect_rules(&in_use) {
+            warn!("cannot remove rules for destinations that are out of use: {error:#}");
+        }
     }
 
     /// Removes what versions with another layout of the maps left attached, where this one governs or nobody
@@ -205,27 +230,27 @@ impl Governor {
     }
 
     fn act(&mut self, id: u64, action: Action, cause: Cause, refused_before: &Refusals) {
+        let cgroup = Cgroup { root: &self.root, path: action.path(), id };
+        let refused = |error| AttachError::Refused(format!("{error:#}"));
         let done = match &action {
-            Action::Attach(want) => {
-                let Desired { path, policy_name, policy, .. } = want;
-                self.kernel.attach(Cgroup { root: &self.root, path, id }, policy_name, policy)
+            Action::Attach(Desired { policy_name, policy, rules, .. }) => {
+                self.kernel.attach(cgroup, policy_name, policy, rules.as_deref())
             }
-            Action::Write(want) => {
-                let Desired { path, policy_name, policy, .. } = want;
-                self.kernel.set_policy(Cgroup { root: &self.root, path, id }, policy_name, policy)
+            Action::Write(Desired { policy_name, policy, rules, .. }) => {
+                self.kernel.set_policy(cgroup, policy_name, policy, rules.as_deref())
             }
-            Action::Replace(want) => {
-                self.kernel.replace(Cgroup { root: &self.root, path: &want.path, id }, &want.policy)
+            Action::Replace(Desired { policy, rules, .. }) => {
+                self.kernel.replace(cgroup, policy, rules.as_deref())
             }
-            Action::Detach(_) => {
-                self.kernel.detach(id).map_err(|error| AttachError::Refused(format!("{error:#}")))
-            }
+            Action::Guard(want) => self.kernel.guard(cgroup, &want.policy),
+            Action::Unguard(_) => self.kernel.unguard(id).map_err(refused),
+            Action::Detach(_) => self.kernel.detach(id).map_err(refused),
         };
         match done {
             Ok(()) => self.book(id, action, cause),
             Err(AttachError::Gone) => {
                 // What is booked of it, and its pins, end with the event that tells of its end.
-                debug!(cgroup = path_of(&action), "gone before it could be governed");
+                debug!(cgroup = action.path(), "gone before it could be governed");
             }
             Err(AttachError::Refused(reason)) => self.refuse(id, &action, reason, refused_before),
         }
@@ -237,7 +262,14 @@ impl Governor {
             Action::Attach(want) => {
                 let Desired { path, pod, policy_name, policy, .. } = want;
                 info!(cgroup = path, pod, policy = policy_name, why, "attached");
-                let actual = Actual { path, policy_name, policy: Some(policy), current: true, swept: None };
+                let actual = Actual {
+                    path,
+                    policy_name,
+                    policy: Some(policy),
+                    current: true,
+                    swept: None,
+                    guard: Guard::Absent,
+                };
                 self.actual.insert(id, actual);
             }
             Action::Write(want) => {
@@ -260,6 +292,18 @@ impl Governor {
                     actual.current = true;
                 }
             }
+            Action::Guard(want) => {
+                info!(cgroup = want.path, why, "guards what applications set later");
+                if let Some(actual) = self.actual.get_mut(&id) {
+                    actual.guard = Guard::Holds;
+                }
+            }
+            Action::Unguard(want) => {
+                info!(cgroup = want.path, why, "no longer guards what applications set later");
+                if let Some(actual) = self.actual.get_mut(&id) {
+                    actual.guard = Guard::Absent;
+                }
+            }
             Action::Detach(have) => {
                 info!(cgroup = have.path, policy = have.policy_name, why, "detached");
                 self.actual.remove(&id);
@@ -273,17 +317,22 @@ impl Governor {
         if self.refused.contains_key(&id) {
             return;
         }
-        let path = path_of(action);
+        let (path, reason) = match action {
+            Action::Guard(want) => (
+                &*want.path,
+                format!(
+                    "Enforce does not hold here: connections get its values, and what applications set later is not \
+                     guarded: {reason}"
+                ),
+            ),
+            _ => (action.path(), reason),
+        };
         if before.get(&id).is_none_or(|(_, known)| *known != reason) {
-            error!(cgroup = path, "cannot govern the cgroup: {reason}");
+            match action {
+                Action::Guard(_) => error!(cgroup = path, "{reason}"),
+                _ => error!(cgroup = path, "cannot govern the cgroup: {reason}"),
+            }
         }
         self.refused.insert(id, (path.to_owned(), reason));
-    }
-}
-
-fn path_of(action: &Action) -> &str {
-    match action {
-        Action::Attach(want) | Action::Write(want) | Action::Replace(want) => &want.path,
-        Action::Detach(have) => &have.path,
     }
 }

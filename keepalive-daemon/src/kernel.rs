@@ -5,29 +5,33 @@
 //! storage pointers, and the new program reads past them or from nowhere (a panic on 5.10.262 and 6.12.107).
 //! An upgrade attaches the second link beside the first and renames its pin over it.
 
+mod guard;
 mod inspect;
 mod log;
 mod memory_limit;
 mod object;
 mod obstacles;
 mod pins;
+mod private;
+mod rules;
 mod storage;
 mod sweep;
 mod sys;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     os::{fd::AsFd as _, unix::fs::MetadataExt as _},
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use aya::programs::links::FdLink;
-use keepalive_ebpf::{Counters, Policy};
+use keepalive_ebpf::{Counters, Policy, RuleSet};
 
 pub(crate) use inspect::{inspect, remove_all};
 pub(crate) use object::AttachError;
+pub(crate) use private::{Private, PrivateLink};
 pub(crate) use storage::Stored;
 pub(crate) use sweep::{Running, sweep_process};
 
@@ -36,6 +40,7 @@ use self::{
     memory_limit::MemoryLimit,
     object::Object,
     pins::{CgroupPins, Lock, Pins},
+    sys::Hook,
 };
 
 /// The kernel side, loaded and pinned, for the one daemon that may change it.
@@ -72,6 +77,16 @@ pub(crate) struct Attachment {
     pub(crate) swept: Option<Policy>,
     /// The program the link runs.
     pub(crate) program_id: u32,
+    pub(crate) guard: Option<AttachedGuard>,
+}
+
+/// What guards the calls of the applications in a cgroup.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AttachedGuard {
+    /// The program its link runs; `None` if somebody detached it.
+    pub(super) program_id: Option<u32>,
+    /// What it enforces.
+    pub(super) stored: Stored,
 }
 
 /// The pins, held against every other daemon.
@@ -144,10 +159,11 @@ impl Kernel {
         cgroup: Cgroup<'_>,
         policy_name: &str,
         policy: &Policy,
+        rules: Option<&RuleSet>,
     ) -> Result<(), AttachError> {
         let pins = self.pins.cgroup(cgroup.path, cgroup.id);
         let link = self.link(cgroup)?;
-        let pinned = self.write(cgroup.id, policy).and_then(|()| {
+        let pinned = self.write(cgroup.id, policy, rules).and_then(|()| {
             let pinned = pins
                 .create(cgroup.path)
                 .and_then(|()| pins.set_policy(policy_name))
@@ -169,11 +185,16 @@ impl Kernel {
 
     /// Makes an attached cgroup run this daemon's program under `policy`, without a moment in which none runs. For
     /// a moment both do, and set the same values.
-    pub(crate) fn replace(&mut self, cgroup: Cgroup<'_>, policy: &Policy) -> Result<(), AttachError> {
+    pub(crate) fn replace(
+        &mut self,
+        cgroup: Cgroup<'_>,
+        policy: &Policy,
+        rules: Option<&RuleSet>,
+    ) -> Result<(), AttachError> {
         let pins = self.attached(cgroup)?;
         let link = self.link(cgroup)?;
         // The storage may be a fresh one, if the map was removed by hand.
-        self.write(cgroup.id, policy)?;
+        self.write(cgroup.id, policy, rules)?;
         put_in_place(link, &pins).map_err(|error| AttachError::Refused(format!("{error:#}")))
     }
 
@@ -183,10 +204,17 @@ impl Kernel {
         cgroup: Cgroup<'_>,
         policy_name: &str,
         policy: &Policy,
+        rules: Option<&RuleSet>,
     ) -> Result<(), AttachError> {
         let pins = self.attached(cgroup)?;
-        self.write(cgroup.id, policy)?;
+        self.write(cgroup.id, policy, rules)?;
         pins.set_policy(policy_name).map_err(|error| AttachError::Refused(format!("{error:#}")))
+    }
+
+    /// Removes the rules for destinations that no policy uses. A program may be reading those that went out of use a
+    /// moment ago.
+    pub(crate) fn collect_rules(&mut self, in_use: &BTreeSet<u64>) -> Result<()> {
+        self.object.rules.retain(in_use)
     }
 
     /// Notes for whoever comes later that the connections open in a cgroup were swept for `policy`.
@@ -227,7 +255,7 @@ impl Kernel {
 
     fn link(&mut self, cgroup: Cgroup<'_>) -> Result<FdLink, AttachError> {
         let directory = open_cgroup(cgroup)?;
-        match obstacles::find(&directory) {
+        match obstacles::find(&directory, Hook::SockOps) {
             Ok(None) => self.object.attach(&directory),
             Ok(Some(obstacle)) => Err(AttachError::Refused(obstacle.to_string())),
             // A cgroup removed meanwhile answers ENODEV or ENOENT to the question.
@@ -240,49 +268,17 @@ impl Kernel {
         self.attached.get(&cgroup.id).cloned().ok_or(AttachError::Gone)
     }
 
-    fn write(&mut self, cgroup_id: u64, policy: &Policy) -> Result<(), AttachError> {
+    /// Writes a policy, after the rules that it refers to.
+    fn write(&mut self, cgroup_id: u64, policy: &Policy, rules: Option<&RuleSet>) -> Result<(), AttachError> {
+        if let Some(rules) = rules {
+            let inserted = self.object.rules.insert(policy.destinations(), rules);
+            inserted.map_err(|error| AttachError::Refused(format!("{error:#}")))?;
+        }
         match self.object.storage.set_policy(cgroup_id, policy) {
             Ok(true) => Ok(()),
             Ok(false) => Err(AttachError::Gone),
             Err(error) => Err(AttachError::Refused(format!("{error:#}"))),
         }
-    }
-}
-
-/// A program attached for this process alone, without pins; it ends with the link.
-pub(crate) struct Private {
-    object: Object,
-    _memory_limit: MemoryLimit,
-}
-
-/// Keeps a program attached that is not pinned.
-pub(crate) struct PrivateLink {
-    _link: FdLink,
-}
-
-impl Private {
-    /// Loads the program; shares the claims of a daemon under `bpffs`, if there is one, so that its policy of
-    /// an ancestor yields.
-    pub(crate) fn load(bpffs: &Path) -> Result<Self> {
-        let memory_limit = MemoryLimit::raise();
-        let pins = Pins::new(bpffs).ok();
-        Ok(Self { object: Object::load_private(pins.as_ref())?, _memory_limit: memory_limit })
-    }
-
-    /// Attaches to a cgroup; what is returned keeps the program attached.
-    pub(crate) fn attach(&mut self, cgroup: Cgroup<'_>, policy: &Policy) -> Result<PrivateLink> {
-        let directory = open_cgroup(cgroup)?;
-        if let Some(obstacle) = obstacles::find(&directory)? {
-            bail!("{obstacle}");
-        }
-        let link = self.object.attach(&directory)?;
-        self.object.storage.set_policy(cgroup.id, policy)?;
-        Ok(PrivateLink { _link: link })
-    }
-
-    /// The counters of an attached cgroup.
-    pub(crate) fn counters(&self, cgroup_id: u64) -> Result<Option<Counters>> {
-        self.object.storage.counters(cgroup_id)
     }
 }
 

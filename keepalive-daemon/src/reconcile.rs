@@ -9,7 +9,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
-use keepalive_ebpf::Policy;
+use keepalive_ebpf::{Mode, Policy};
 
 use crate::plan::Desired;
 
@@ -24,6 +24,20 @@ pub(crate) struct Actual {
     pub(crate) current: bool,
     /// The policy that the connections open in it were swept for last.
     pub(crate) swept: Option<Policy>,
+    /// What guards it.
+    pub(crate) guard: Guard,
+}
+
+/// What keeps the applications of a cgroup from weakening what a policy enforces.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Guard {
+    /// Nothing.
+    #[default]
+    Absent,
+    /// Something else than this daemon's program with the policy in force.
+    Stale,
+    /// This daemon's program with the policy in force.
+    Holds,
 }
 
 /// What is to be done to one cgroup.
@@ -35,6 +49,10 @@ pub(crate) enum Action {
     Write(Desired),
     /// Run this daemon's program instead of the one that is attached.
     Replace(Desired),
+    /// Guard what the policy in force enforces.
+    Guard(Desired),
+    /// End the guard.
+    Unguard(Desired),
     /// End the attachment.
     Detach(Actual),
 }
@@ -42,7 +60,7 @@ pub(crate) enum Action {
 /// The actions that make `actual` what is desired, in order, each with the id of its cgroup:
 ///
 /// 1. attach, write and replace, the deepest first: a cgroup must claim its connections before its ancestor
-///    is attached;
+///    is attached; for each, guard or no longer guard once its policy is in force;
 /// 2. detach;
 /// 3. write what claimed only meanwhile, or no longer claims: not before its ancestors are detached.
 ///
@@ -70,6 +88,13 @@ pub(crate) fn actions(
         if have.is_some_and(|have| !have.current) {
             first.push((*id, Action::Replace(meanwhile.clone())));
         }
+        let guard = have.map_or(Guard::Absent, |have| have.guard);
+        match (want.policy.mode(), guard) {
+            (Mode::Enforce, Guard::Holds) => {}
+            (Mode::Enforce, _) => first.push((*id, Action::Guard(meanwhile.clone()))),
+            (_, Guard::Absent) => {}
+            _ => first.push((*id, Action::Unguard(meanwhile.clone()))),
+        }
         if meanwhile != *want {
             last.push((*id, Action::Write(want.clone())));
         }
@@ -91,11 +116,22 @@ pub(crate) fn actions(
     first.into_iter().chain(detached).chain(last).collect()
 }
 
+impl Action {
+    /// The cgroup it is done to.
+    pub(crate) fn path(&self) -> &str {
+        match self {
+            Self::Attach(want)
+            | Self::Write(want)
+            | Self::Replace(want)
+            | Self::Guard(want)
+            | Self::Unguard(want) => &want.path,
+            Self::Detach(have) => &have.path,
+        }
+    }
+}
+
 fn depth(action: &Action) -> usize {
-    let path = match action {
-        Action::Attach(want) | Action::Write(want) | Action::Replace(want) => &want.path,
-        Action::Detach(have) => &have.path,
-    };
+    let path = action.path();
     if path.is_empty() { 0 } else { 1 + path.matches('/').count() }
 }
 

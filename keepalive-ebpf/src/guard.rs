@@ -24,6 +24,9 @@ const LISTEN: u32 = 10;
 /// The largest value that a program sees: a page, of the smallest there are.
 const VISIBLE: i32 = 4096;
 
+/// The length of the value of all options that are guarded; the kernel takes longer ones, and reads as much.
+const VALUE: i32 = size_of::<i32>() as i32;
+
 const OPTIONS: [SocketOption; 5] = [
     SocketOption::Keepalive,
     SocketOption::Idle,
@@ -37,28 +40,34 @@ const OPTIONS: [SocketOption; 5] = [
 pub(crate) fn on_setsockopt(ctx: &SockoptContext) {
     // SAFETY: the context is the one the program was called with.
     let call = unsafe { &mut *ctx.sockopt };
-    if call.optlen > VISIBLE {
+    let length = call.optlen;
+    if length > VISIBLE {
         // "As it was." Left alone, a value longer than what programs see is EFAULT for the application on 5.10.
         call.optlen = 0;
-        return;
     }
-    if call.optlen < size_of::<i32>() as i32 {
-        return;
+    if length >= VALUE && rewrite(call) && length > VISIBLE {
+        // The kernel takes the value from the application again, unless the length says that there is one here.
+        call.optlen = VALUE;
     }
-    let Some(option) = option(call.level, call.optname) else { return };
+}
+
+/// Rewrites the value of a call that would weaken what is enforced on its socket; whether it did.
+#[inline(always)]
+fn rewrite(call: &mut bpf_sockopt) -> bool {
+    let Some(option) = option(call.level, call.optname) else { return false };
     // SAFETY: the kernel hands out the storage of the cgroup the program is attached to, never null, and
     // replaces it whole when the daemon writes it.
     let policy = unsafe { &*POLICY.get_ptr_mut() };
     if !matches!(policy.mode(), Mode::Enforce) {
-        return;
+        return false;
     }
     // SAFETY: the union has this one meaning; the verifier types what is read from it, and it is never null.
-    let Some(wanted) = enforced(unsafe { call.__bindgen_anon_1.sk }, policy) else { return };
-    let Some(value) = value(call) else { return };
-    if let Some(held) = hold(option, *value, &wanted) {
-        *value = held.cast_signed();
-        count_rewrite(option);
-    }
+    let Some(wanted) = enforced(unsafe { call.__bindgen_anon_1.sk }, policy) else { return false };
+    let Some(value) = value(call) else { return false };
+    let Some(held) = hold(option, *value, &wanted) else { return false };
+    *value = held.cast_signed();
+    count_rewrite(option);
+    true
 }
 
 /// Which of the guarded options a call is for.

@@ -6,10 +6,10 @@ use anyhow::{Context as _, Result, bail};
 use keepalive_ebpf::{Counters, Policy};
 
 use super::{
-    Attachment,
+    AttachedGuard, Attachment,
     pins::{self, CgroupPins, Pins},
     storage::Storage,
-    sys,
+    sys::{self, Hook},
 };
 
 /// What the pins show to whoever only looks: the attachments, each with its counters.
@@ -79,7 +79,7 @@ pub(super) fn attachment(pins: &CgroupPins, storage: &Storage) -> Result<Option<
             path.display()
         ),
     };
-    if info.attach_type != sys::SOCK_OPS {
+    if info.attach_type != Hook::SockOps.attach_type() {
         bail!(
             "{} is a link of another kind: it was not pinned by this daemon; remove it with \
              `keepalive-daemon cleanup`",
@@ -93,8 +93,28 @@ pub(super) fn attachment(pins: &CgroupPins, storage: &Storage) -> Result<Option<
         cgroup_id: info.cgroup_id,
         path: pins.path().unwrap_or_default(),
         policy_name: pins.policy().unwrap_or_default(),
-        stored: storage.policy(info.cgroup_id)?,
+        stored: storage.policy(info.cgroup_id, Hook::SockOps)?,
         swept: pins.swept(),
         program_id: info.program_id,
+        guard: guard(pins, storage, info.cgroup_id)?,
     }))
+}
+
+/// Reads the pin of a cgroup's guard.
+fn guard(pins: &CgroupPins, storage: &Storage, cgroup_id: u64) -> Result<Option<AttachedGuard>> {
+    let path = pins.guard();
+    let link = match sys::open_pin(&path) {
+        Ok(link) => link,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(|| format!("cannot open {}", path.display())),
+    };
+    let is_attached = |info: &sys::LinkInfo| {
+        info.cgroup_id == cgroup_id && info.attach_type == Hook::Setsockopt.attach_type()
+    };
+    let info = match sys::kind(link.as_fd())? {
+        sys::Kind::Link => sys::link_info(link.as_fd()).ok().filter(is_attached),
+        _ => None,
+    };
+    let stored = storage.policy(cgroup_id, Hook::Setsockopt)?;
+    Ok(Some(AttachedGuard { program_id: info.map(|info| info.program_id), stored }))
 }

@@ -1,6 +1,11 @@
 //! The eBPF object: its bytes, loading it, and the program all links run.
 
-use std::{fs::File, os::fd::AsFd as _, path::PathBuf};
+use std::{
+    fs::File,
+    io,
+    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use aya::{
@@ -8,17 +13,21 @@ use aya::{
     maps::{Map, MapInfo},
     programs::{CgroupAttachMode, ProgramError, SockOps, links::FdLink},
 };
-use keepalive_ebpf::{CLAIMS_MAP, COUNTERS_MAP, POLICY_MAP, PROGRAM, PROGRAM_WITH_LOG};
+use keepalive_ebpf::{CLAIMS_MAP, COUNTERS_MAP, DESTINATIONS_MAP, POLICY_MAP, PROGRAM, PROGRAM_WITH_LOG};
 
 use super::{
+    guard::Guard,
     pins::{Pins, remove_file},
+    rules::Rules,
     storage::{self, Storage},
-    sys,
+    sys::{self, Hook},
 };
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/keepalive"));
 /// The ring buffer of aya-log.
 const LOG_MAP: &str = "AYA_LOGS";
+/// What outlasts the daemon; both programs use all of them.
+const PINNED_MAPS: [&str; 4] = [POLICY_MAP, COUNTERS_MAP, CLAIMS_MAP, DESTINATIONS_MAP];
 
 /// A loaded program with its maps.
 pub(crate) struct Object {
@@ -28,7 +37,10 @@ pub(crate) struct Object {
     adopted: Option<SockOps>,
     /// The program's id in the kernel.
     pub(crate) program_id: u32,
+    /// Absent until a policy enforces.
+    guard: Option<Guard>,
     pub(crate) storage: Storage,
+    pub(crate) rules: Rules,
     /// Set if the program writes log lines.
     pub(crate) logger: Option<aya_log::EbpfLogger<&'static dyn log::Log>>,
 }
@@ -49,8 +61,7 @@ impl Object {
     /// pinned program if that is the same one: then links made before and after a restart run one program.
     pub(crate) fn load_pinned(pins: &Pins, log: bool) -> Result<Self> {
         storage::check_pinned_maps(pins)?;
-        let paths: Vec<(&str, PathBuf)> =
-            [POLICY_MAP, COUNTERS_MAP, CLAIMS_MAP].map(|name| (name, pins.map(name))).into();
+        let paths: Vec<(&str, PathBuf)> = PINNED_MAPS.map(|name| (name, pins.map(name))).into();
         let missing: Vec<&PathBuf> =
             paths.iter().map(|(_, path)| path).filter(|path| !path.exists()).collect();
         // Loading pins the maps before it comes to the program.
@@ -59,18 +70,18 @@ impl Object {
                 let _ = remove_file(path);
             }
         })?;
-        // A daemon that was killed half-way may have left one.
-        let next = pins.layout().join("next_program");
-        remove_file(&next)?;
+        let path = pins.program();
+        let loaded =
+            object.program()?.fd()?.as_fd().try_clone_to_owned().context("cannot duplicate a descriptor")?;
         // A program with a log is never adopted: its ring buffer went with the daemon that drained it.
-        if !log && let Some(pinned) = object.pinned_equal(pins)? {
-            object.program_id = sys::program_info(pinned.fd()?.as_fd())?.id;
-            object.adopted = Some(pinned);
+        let same = if log { None } else { same_program(&path, loaded.as_fd(), pins)? };
+        if let Some(pinned) = same {
+            object.program_id = sys::program_info(pinned.as_fd())?.id;
+            let adopted = SockOps::from_pin(&path);
+            object.adopted = Some(adopted.with_context(|| format!("cannot open {}", path.display()))?);
             program_mut(&mut object.ebpf, object.name)?.unload()?;
         } else {
-            object.program()?.pin(&next).with_context(|| format!("cannot pin {}", next.display()))?;
-            std::fs::rename(&next, pins.program())
-                .with_context(|| format!("cannot put {} in place", pins.program().display()))?;
+            put_program(&path, loaded.as_fd(), pins)?;
         }
         Ok(object)
     }
@@ -125,7 +136,8 @@ impl Object {
         })?;
         let program_id = sys::program_info(program.fd()?.as_fd())?.id;
         let storage = Storage::new(take_map(&mut ebpf, POLICY_MAP)?, take_map(&mut ebpf, COUNTERS_MAP)?)?;
-        Ok(Self { ebpf, name, adopted: None, program_id, storage, logger })
+        let rules = Rules::new(take_map(&mut ebpf, DESTINATIONS_MAP)?)?;
+        Ok(Self { ebpf, name, adopted: None, program_id, guard: None, storage, rules, logger })
     }
 
     fn program(&mut self) -> Result<&mut SockOps> {
@@ -135,25 +147,12 @@ impl Object {
         }
     }
 
-    /// The pinned program, if it is this one: the same instructions on the same maps.
-    fn pinned_equal(&mut self, pins: &Pins) -> Result<Option<SockOps>> {
-        let path = pins.program();
-        let Ok(pin) = sys::open_pin(&path) else { return Ok(None) };
-        if sys::kind(pin.as_fd())? != sys::Kind::Program {
-            return Ok(None);
+    /// The guard; loads it the first time.
+    pub(crate) fn guard(&mut self, pins: &Pins) -> Result<&Guard> {
+        match &mut self.guard {
+            Some(guard) => Ok(guard),
+            none => Ok(none.insert(Guard::load(&mut self.ebpf, pins)?)),
         }
-        let pinned = sys::program_info(pin.as_fd())?;
-        let ours = sys::program_info(self.program()?.fd()?.as_fd())?;
-        for name in [POLICY_MAP, COUNTERS_MAP, CLAIMS_MAP] {
-            let map = MapInfo::from_pin(pins.map(name))?;
-            if !pinned.map_ids.contains(&map.id()) {
-                return Ok(None);
-            }
-        }
-        if pinned.tag != ours.tag {
-            return Ok(None);
-        }
-        SockOps::from_pin(&path).map(Some).with_context(|| format!("cannot open {}", path.display()))
     }
 
     /// Attaches the program to a cgroup for as long as the link, or a pin of it, lives.
@@ -164,14 +163,17 @@ impl Object {
         let link = program
             .attach(cgroup, CgroupAttachMode::Single)
             .and_then(|id| program.take_link(id))
-            .map_err(|error| refused(&error))?;
+            .map_err(|error| match &error {
+                ProgramError::SyscallError(call) => refusal(&call.io_error, call.call, Hook::SockOps),
+                error => AttachError::Refused(error.to_string()),
+            })?;
         FdLink::try_from(link).map_err(|error| AttachError::Refused(error.to_string()))
     }
 }
 
 /// Why the kernel did not load the program. The verifier's log follows every step it took; the reason is at the
 /// end, before the statistics.
-fn rejected(error: &ProgramError) -> anyhow::Error {
+pub(super) fn rejected(error: &ProgramError) -> anyhow::Error {
     const LAST_LINES: usize = 4;
 
     let ProgramError::LoadError { io_error, verifier_log } = error else {
@@ -184,20 +186,43 @@ fn rejected(error: &ProgramError) -> anyhow::Error {
     if reason.is_empty() { anyhow!("{io_error}") } else { anyhow!("{io_error}: {reason}") }
 }
 
-fn refused(error: &ProgramError) -> AttachError {
-    let ProgramError::SyscallError(call) = error else {
-        return AttachError::Refused(error.to_string());
-    };
-    match call.io_error.raw_os_error() {
+/// Why the kernel did not attach a program.
+pub(super) fn refusal(error: &io::Error, call: &str, hook: Hook) -> AttachError {
+    match error.raw_os_error() {
         Some(libc::ENOENT | libc::ENODEV) => AttachError::Gone,
         Some(libc::E2BIG) => {
-            AttachError::Refused("the cgroup has 64 sock_ops programs already, the kernel's limit".to_owned())
+            AttachError::Refused(format!("the cgroup has 64 {hook} programs already, the kernel's limit"))
         }
         Some(libc::ENOMEM) => AttachError::Refused(
             "the kernel has no memory for its storage (before 5.11: raise RLIMIT_MEMLOCK)".to_owned(),
         ),
-        _ => AttachError::Refused(format!("{}: {}", call.call, call.io_error)),
+        _ => AttachError::Refused(format!("{call}: {error}")),
     }
+}
+
+/// The program pinned at `path`, if it is the loaded one: the same instructions on the same maps.
+pub(super) fn same_program(path: &Path, loaded: BorrowedFd<'_>, pins: &Pins) -> Result<Option<OwnedFd>> {
+    let Ok(pin) = sys::open_pin(path) else { return Ok(None) };
+    if sys::kind(pin.as_fd())? != sys::Kind::Program {
+        return Ok(None);
+    }
+    let pinned = sys::program_info(pin.as_fd())?;
+    for name in PINNED_MAPS {
+        let map = MapInfo::from_pin(pins.map(name))?;
+        if !pinned.map_ids.contains(&map.id()) {
+            return Ok(None);
+        }
+    }
+    Ok((pinned.tag == sys::program_info(loaded)?.tag).then_some(pin))
+}
+
+/// Pins a program at `path`, in the place of what is there.
+pub(super) fn put_program(path: &Path, loaded: BorrowedFd<'_>, pins: &Pins) -> Result<()> {
+    // A daemon that was killed half-way may have left one.
+    let next = pins.layout().join("next_program");
+    remove_file(&next)?;
+    sys::pin(loaded, &next).with_context(|| format!("cannot pin {}", next.display()))?;
+    std::fs::rename(&next, path).with_context(|| format!("cannot put {} in place", path.display()))
 }
 
 fn program_mut<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut SockOps> {
@@ -213,7 +238,7 @@ fn page_size() -> Result<u32> {
 fn take_map(ebpf: &mut Ebpf, name: &str) -> Result<aya::maps::MapData> {
     let map = ebpf.take_map(name).ok_or_else(|| anyhow!("the object holds no map {name}"))?;
     match map {
-        Map::CgroupStorage(data) | Map::PerCpuCgroupStorage(data) => Ok(data),
+        Map::CgroupStorage(data) | Map::PerCpuCgroupStorage(data) | Map::HashMap(data) => Ok(data),
         other => Err(anyhow!("the map {name} is {other:?}")),
     }
 }

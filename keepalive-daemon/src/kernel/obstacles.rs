@@ -22,7 +22,7 @@ use nix::{
     },
 };
 
-use super::sys::{self, Attached};
+use super::sys::{self, Attached, Hook};
 
 const ALLOW_OVERRIDE: u32 = 1;
 const ALLOW_MULTI: u32 = 2;
@@ -30,6 +30,7 @@ const ALLOW_MULTI: u32 = 2;
 /// Why a cgroup cannot be attached to without harm to another tool's program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Obstacle {
+    hook: Hook,
     /// 0 for the cgroup itself, 1 for its parent, and so on.
     levels_up: usize,
     programs: Vec<u32>,
@@ -43,14 +44,15 @@ impl std::fmt::Display for Obstacle {
             1 => "its parent".to_owned(),
             n => format!("its ancestor {n} levels up"),
         };
+        let hook = self.hook;
         let programs: Vec<String> = self.programs.iter().map(ToString::to_string).collect();
         let programs = programs.join(", ");
         if self.exclusive || self.levels_up == 0 {
-            write!(f, "the sock_ops program {programs} on {place} was attached to be alone there")?;
+            write!(f, "the {hook} program {programs} on {place} was attached to be alone there")?;
         } else {
             write!(
                 f,
-                "the sock_ops program {programs} on {place} was attached with BPF_F_ALLOW_OVERRIDE: \
+                "the {hook} program {programs} on {place} was attached with BPF_F_ALLOW_OVERRIDE: \
                  attaching here would silence it for this cgroup"
             )?;
         }
@@ -60,20 +62,21 @@ impl std::fmt::Display for Obstacle {
     }
 }
 
-/// Looks for an obstacle from a cgroup up to the root, or as far up as this cgroup namespace shows.
-pub(crate) fn find(cgroup: &File) -> Result<Option<Obstacle>> {
+/// Looks for an obstacle at a hook from a cgroup up to the root, or as far up as this cgroup namespace shows.
+pub(crate) fn find(cgroup: &File, hook: Hook) -> Result<Option<Obstacle>> {
     let mut levels = Vec::new();
     let mut directory: OwnedFd =
         cgroup.as_fd().try_clone_to_owned().context("cannot duplicate a descriptor")?;
     while is_cgroup2(directory.as_fd()) {
-        let attached = sys::attached(directory.as_fd())
-            .context("cannot ask which sock_ops programs others attached (needs CAP_NET_ADMIN)")?;
+        let attached = sys::attached(directory.as_fd(), hook).with_context(|| {
+            format!("cannot ask which {hook} programs others attached (needs CAP_NET_ADMIN)")
+        })?;
         levels.push(attached);
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         directory =
             openat(&directory, "..", flags, Mode::empty()).context("cannot open the parent cgroup")?;
     }
-    Ok(judge(&levels))
+    Ok(judge(&levels, hook))
 }
 
 fn is_cgroup2(directory: BorrowedFd<'_>) -> bool {
@@ -81,7 +84,7 @@ fn is_cgroup2(directory: BorrowedFd<'_>) -> bool {
 }
 
 /// `levels` is what is attached to the cgroup, its parent, and so on.
-fn judge(levels: &[Attached]) -> Option<Obstacle> {
+fn judge(levels: &[Attached], hook: Hook) -> Option<Obstacle> {
     let mut shared = false;
     for (levels_up, Attached { program_ids, flags }) in levels.iter().enumerate() {
         if flags & ALLOW_MULTI != 0 {
@@ -94,7 +97,7 @@ fn judge(levels: &[Attached]) -> Option<Obstacle> {
             let exclusive = flags & ALLOW_OVERRIDE == 0;
             // The programs that share the cgroup have taken its place here already.
             let silent = shared && !exclusive;
-            return (!silent).then(|| Obstacle { levels_up, programs: program_ids.clone(), exclusive });
+            return (!silent).then(|| Obstacle { hook, levels_up, programs: program_ids.clone(), exclusive });
         }
     }
     None
@@ -103,6 +106,10 @@ fn judge(levels: &[Attached]) -> Option<Obstacle> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn judge(levels: &[Attached]) -> Option<Obstacle> {
+        super::judge(levels, Hook::SockOps)
+    }
 
     fn level(programs: &[u32], flags: u32) -> Attached {
         Attached { program_ids: programs.to_vec(), flags }
@@ -144,6 +151,9 @@ mod tests {
     fn one_that_came_above_a_shared_cgroup_to_be_alone_keeps_further_programs_out() {
         let obstacle = judge(&[level(&[1], ALLOW_MULTI), level(&[], FREE), level(&[7], FREE)]);
 
-        assert_eq!(obstacle, Some(Obstacle { levels_up: 2, programs: vec![7], exclusive: true }));
+        assert_eq!(
+            obstacle,
+            Some(Obstacle { hook: Hook::SockOps, levels_up: 2, programs: vec![7], exclusive: true })
+        );
     }
 }

@@ -5,9 +5,11 @@
 //!   holder -> pid 4711 on node-1           who holds the lock
 //!   abi2/                                  one directory a layout of the maps
 //!     program                              what all links run
-//!     maps/POLICY  maps/COUNTERS  maps/CLAIMS
+//!     guard_program                        the one that guards what policies enforce
+//!     maps/POLICY  maps/COUNTERS  maps/CLAIMS  maps/DESTINATIONS
 //!     cgroups/system_slice:nginx_service-4242/
 //!       link                               keeps the program attached, daemon or not
+//!       guard                              likewise, where the policy enforces
 //!       cgroup -> system.slice/nginx.service
 //!       policy -> host-services
 //!       swept -> 0000000000000003...       the policy that open connections were swept for
@@ -88,6 +90,10 @@ impl Pins {
         self.abi.join("program")
     }
 
+    pub(crate) fn guard_program(&self) -> PathBuf {
+        self.abi.join("guard_program")
+    }
+
     pub(crate) fn map(&self, name: &str) -> PathBuf {
         self.abi.join("maps").join(name)
     }
@@ -155,6 +161,16 @@ impl CgroupPins {
         self.0.join(next("link"))
     }
 
+    /// The link of the guard.
+    pub(crate) fn guard(&self) -> PathBuf {
+        self.0.join("guard")
+    }
+
+    /// Where the guard of an upgrade waits to take the place of [`Self::guard`].
+    pub(crate) fn next_guard(&self) -> PathBuf {
+        self.0.join(next("guard"))
+    }
+
     pub(crate) fn create(&self, cgroup: &str) -> Result<()> {
         make_directory(&self.0)?;
         put_text(&self.0, "cgroup", if cgroup.is_empty() { "/" } else { cgroup })
@@ -186,16 +202,23 @@ impl CgroupPins {
 
     /// Removes what a daemon left that was killed while it put something in another's place.
     pub(crate) fn discard_unfinished(&self) -> Result<()> {
-        end_link(&self.next_link())?;
+        for link in [self.next_guard(), self.next_link()] {
+            end_link(&link)?;
+        }
         for name in ["cgroup", "policy", "swept"] {
             remove_file(&self.0.join(next(name)))?;
         }
         Ok(())
     }
 
+    /// Ends the guard.
+    pub(crate) fn remove_guard(&self) -> Result<()> {
+        end_link(&self.guard())
+    }
+
     /// Ends the attachment, and removes all pins of the cgroup.
     pub(crate) fn remove(&self) -> Result<()> {
-        for link in [self.link(), self.next_link()] {
+        for link in [self.guard(), self.next_guard(), self.link(), self.next_link()] {
             end_link(&link)?;
         }
         remove_tree(&self.0)

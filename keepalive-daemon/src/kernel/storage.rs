@@ -1,4 +1,5 @@
-//! The policy and the counters of a cgroup, in the storage the kernel keeps with it.
+//! The policy and the counters of a cgroup, in the storage the kernel keeps with it: one for each hook that a program
+//! is attached to.
 #![expect(
     deprecated,
     reason = "CGRP_STORAGE, which replaces these maps, needs Linux 6.2 and a look-up a connection"
@@ -15,12 +16,13 @@ use aya::maps::{
     CgroupStorage, CgroupStorageKey, Map, MapData, MapError, MapInfo, MapType, PerCpuCgroupStorage,
 };
 use keepalive_ebpf::{
-    CLAIMS_MAP, COUNTER_WORDS, COUNTERS_MAP, Claim, Counters, POLICY_MAP, POLICY_WORDS, Policy,
+    CLAIMS_MAP, COUNTER_WORDS, COUNTERS_MAP, Claim, Counters, DESTINATIONS_MAP, Mode, POLICY_MAP,
+    POLICY_WORDS, Policy, RuleSet,
 };
 
 use super::{
     pins::{Pins, exists},
-    sys,
+    sys::{self, Hook},
 };
 
 /// The two storage maps of a layout.
@@ -62,32 +64,50 @@ impl Storage {
         Self::new(open(&policies)?, open(&counters)?).map(Some)
     }
 
-    pub(crate) fn policy(&self, cgroup_id: u64) -> Result<Stored> {
-        match self.policies.get(key(cgroup_id), 0) {
+    /// What is in force at a hook.
+    pub(crate) fn policy(&self, cgroup_id: u64, hook: Hook) -> Result<Stored> {
+        match self.policies.get(key(cgroup_id, hook), 0) {
             Ok(words) => Ok(Policy::from_words(&words).map_or(Stored::Unreadable, Stored::Policy)),
             Err(error) if is_missing(&error) => Ok(Stored::Missing),
             Err(error) => Err(error).with_context(|| format!("cannot read the policy of cgroup {cgroup_id}")),
         }
     }
 
-    /// Puts a policy in force; connections established from then on see it. `false` if the cgroup is gone.
+    /// Puts a policy in force; connections established from then on see it, and so does the guard, if one was ever
+    /// attached: it guards only what is enforced. `false` if the cgroup is gone.
     pub(crate) fn set_policy(&mut self, cgroup_id: u64, policy: &Policy) -> Result<bool> {
-        match self.policies.insert(key(cgroup_id), policy.to_words(), 0) {
+        let written = self.write(cgroup_id, Hook::SockOps, policy)?;
+        self.set_guard(cgroup_id, policy)?;
+        Ok(written)
+    }
+
+    /// Writes what the guard of a cgroup enforces. `false` if none was ever attached there.
+    pub(crate) fn set_guard(&mut self, cgroup_id: u64, policy: &Policy) -> Result<bool> {
+        let enforced = if policy.mode() == Mode::Enforce { policy } else { &Policy::NOTHING };
+        self.write(cgroup_id, Hook::Setsockopt, enforced)
+    }
+
+    fn write(&mut self, cgroup_id: u64, hook: Hook, policy: &Policy) -> Result<bool> {
+        match self.policies.insert(key(cgroup_id, hook), policy.to_words(), 0) {
             Ok(()) => Ok(true),
             Err(error) if is_missing(&error) => Ok(false),
             Err(error) => {
-                Err(error).with_context(|| format!("cannot write the policy of cgroup {cgroup_id}"))
+                Err(error).with_context(|| format!("cannot write the {hook} policy of cgroup {cgroup_id}"))
             }
         }
     }
 
-    /// The counters of a cgroup over all CPUs; `None` if the cgroup is gone or was never attached.
+    /// The counters of a cgroup over all CPUs and both programs; `None` if the cgroup is gone or was never attached.
     pub(crate) fn counters(&self, cgroup_id: u64) -> Result<Option<Counters>> {
-        match self.counters.get(key(cgroup_id), 0) {
-            Ok(copies) => {
-                let copies: Vec<Counters> = copies.iter().map(Counters::from_words).collect();
-                Ok(Some(Counters::sum(&copies)))
-            }
+        let Some(mut copies) = self.copies(cgroup_id, Hook::SockOps)? else { return Ok(None) };
+        copies.extend(self.copies(cgroup_id, Hook::Setsockopt)?.into_iter().flatten());
+        Ok(Some(Counters::sum(&copies)))
+    }
+
+    /// The counters of each CPU.
+    fn copies(&self, cgroup_id: u64, hook: Hook) -> Result<Option<Vec<Counters>>> {
+        match self.counters.get(key(cgroup_id, hook), 0) {
+            Ok(copies) => Ok(Some(copies.iter().map(Counters::from_words).collect())),
             Err(error) if is_missing(&error) => Ok(None),
             Err(error) => {
                 Err(error).with_context(|| format!("cannot read the counters of cgroup {cgroup_id}"))
@@ -105,6 +125,7 @@ pub(crate) fn check_pinned_maps(pins: &Pins) -> Result<()> {
         (POLICY_MAP, MapType::CgroupStorage, key, POLICY_WORDS * size_of::<u64>()),
         (COUNTERS_MAP, MapType::PerCpuCgroupStorage, key, COUNTER_WORDS * size_of::<u64>()),
         (CLAIMS_MAP, MapType::SkStorage, size_of::<i32>(), size_of::<Claim>()),
+        (DESTINATIONS_MAP, MapType::Hash, size_of::<u64>(), size_of::<RuleSet>()),
     ] {
         let path = pins.map(name);
         if exists(&path)? {
@@ -145,8 +166,8 @@ fn check_pinned_map(
     Ok(())
 }
 
-const fn key(cgroup_id: u64) -> CgroupStorageKey {
-    CgroupStorageKey::new(cgroup_id, sys::SOCK_OPS)
+const fn key(cgroup_id: u64, hook: Hook) -> CgroupStorageKey {
+    CgroupStorageKey::new(cgroup_id, hook.attach_type())
 }
 
 fn is_missing(error: &MapError) -> bool {

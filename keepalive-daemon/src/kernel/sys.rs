@@ -13,11 +13,37 @@ use std::{
 };
 
 use aya_obj::generated::{
-    bpf_attach_type::BPF_CGROUP_SOCK_OPS, bpf_attr, bpf_cmd, bpf_link_info, bpf_prog_info,
+    bpf_attach_type::{BPF_CGROUP_SETSOCKOPT, BPF_CGROUP_SOCK_OPS},
+    bpf_attr, bpf_cmd, bpf_link_info, bpf_prog_info,
 };
 
-/// The attach type of `sock_ops` programs; part of the key of cgroup storage.
-pub(crate) const SOCK_OPS: u32 = BPF_CGROUP_SOCK_OPS as u32;
+/// What of a cgroup a program is attached to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hook {
+    /// What happens to connections.
+    SockOps,
+    /// The calls of setsockopt(2).
+    Setsockopt,
+}
+
+impl Hook {
+    /// The kernel's number for it; part of the key of cgroup storage.
+    pub(crate) const fn attach_type(self) -> u32 {
+        match self {
+            Self::SockOps => BPF_CGROUP_SOCK_OPS as u32,
+            Self::Setsockopt => BPF_CGROUP_SETSOCKOPT as u32,
+        }
+    }
+}
+
+impl std::fmt::Display for Hook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::SockOps => "sock_ops",
+            Self::Setsockopt => "setsockopt",
+        })
+    }
+}
 
 /// What a descriptor of an eBPF object stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +72,7 @@ pub(crate) struct ProgramInfo {
     pub(crate) map_ids: Vec<u32>,
 }
 
-/// The `sock_ops` programs attached to one cgroup itself.
+/// The programs attached to one hook of one cgroup itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Attached {
     pub(crate) program_ids: Vec<u32>,
@@ -64,6 +90,30 @@ pub(crate) fn open_pin(path: &Path) -> io::Result<OwnedFd> {
     let mut attr = zeroed_attr();
     attr.__bindgen_anon_4.pathname = path.as_ptr() as u64;
     let fd = bpf(bpf_cmd::BPF_OBJ_GET, &mut attr)?;
+    // SAFETY: the kernel just handed out the descriptor, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Pins an object.
+pub(crate) fn pin(object: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let mut attr = zeroed_attr();
+    attr.__bindgen_anon_4.pathname = path.as_ptr() as u64;
+    attr.__bindgen_anon_4.bpf_fd = object.as_raw_fd().cast_unsigned();
+    bpf(bpf_cmd::BPF_OBJ_PIN, &mut attr).map(drop)
+}
+
+/// Attaches a program to a cgroup for as long as the link, or a pin of it, lives; it shares the cgroup with others.
+pub(crate) fn create_link(
+    program: BorrowedFd<'_>,
+    cgroup: BorrowedFd<'_>,
+    hook: Hook,
+) -> io::Result<OwnedFd> {
+    let mut attr = zeroed_attr();
+    attr.link_create.__bindgen_anon_1.prog_fd = program.as_raw_fd().cast_unsigned();
+    attr.link_create.__bindgen_anon_2.target_fd = cgroup.as_raw_fd().cast_unsigned();
+    attr.link_create.attach_type = hook.attach_type();
+    let fd = bpf(bpf_cmd::BPF_LINK_CREATE, &mut attr)?;
     // SAFETY: the kernel just handed out the descriptor, and nobody else knows it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
@@ -110,13 +160,13 @@ pub(crate) fn program_info(program: BorrowedFd<'_>) -> io::Result<ProgramInfo> {
     Ok(ProgramInfo { id: info.id, tag: info.tag, map_ids })
 }
 
-/// Lists the `sock_ops` programs attached to a cgroup itself, not those it inherits.
-pub(crate) fn attached(cgroup: BorrowedFd<'_>) -> io::Result<Attached> {
+/// Lists the programs attached to a hook of a cgroup itself, not those it inherits.
+pub(crate) fn attached(cgroup: BorrowedFd<'_>, hook: Hook) -> io::Result<Attached> {
     // The kernel's limit for one cgroup and attach type.
     let mut program_ids = vec![0_u32; 64];
     let mut attr = zeroed_attr();
     attr.query.__bindgen_anon_1.target_fd = cgroup.as_raw_fd().cast_unsigned();
-    attr.query.attach_type = SOCK_OPS;
+    attr.query.attach_type = hook.attach_type();
     attr.query.prog_ids = program_ids.as_mut_ptr() as u64;
     attr.query.__bindgen_anon_2.prog_cnt = 64;
     bpf(bpf_cmd::BPF_PROG_QUERY, &mut attr)?;

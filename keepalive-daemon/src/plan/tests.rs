@@ -197,7 +197,14 @@ fn attached(path: &str, policy_name: &str) -> Actual {
     let timers = Timers { idle_s: 9, interval_s: 9, probes: 9, user_timeout_ms: 0 };
     let policy = InKernel::new(Mode::Tighten, keepalive_ebpf::Direction::Both, timers);
     let [path, policy_name] = [path, policy_name].map(str::to_owned);
-    Actual { path, policy_name, policy: Some(policy), current: true, swept: None }
+    Actual {
+        path,
+        policy_name,
+        policy: Some(policy),
+        current: true,
+        swept: None,
+        guard: crate::reconcile::Guard::Absent,
+    }
 }
 
 #[test]

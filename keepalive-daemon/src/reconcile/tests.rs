@@ -11,13 +11,17 @@ const LIMITS: Limits = Limits { min_idle: std::time::Duration::from_secs(1) };
 
 /// Policies of these names and globs, idle 60 s each.
 fn policies(named: &[(&str, &str)]) -> PolicySet {
+    policies_of("Tighten", named)
+}
+
+fn policies_of(mode: &str, named: &[(&str, &str)]) -> PolicySet {
     if named.is_empty() {
         return PolicySet::empty();
     }
     let documents = named.iter().map(|(name, glob)| {
         format!(
             "apiVersion: keepalive.dev/v1alpha1\nkind: ClusterKeepalivePolicy\nmetadata: {{name: {name}}}\n\
-             spec: {{cgroups: [\"{glob}\"]}}\n---\n"
+             spec: {{cgroups: [\"{glob}\"], mode: {mode}}}\n---\n"
         )
     });
     PolicySet::new(parse("test.yaml", &documents.collect::<String>(), &LIMITS).unwrap()).unwrap()
@@ -39,6 +43,7 @@ fn in_force(desired: &BTreeMap<u64, Desired>) -> BTreeMap<u64, Actual> {
         policy: Some(want.policy),
         current: true,
         swept: None,
+        guard: if want.policy.mode() == Mode::Enforce { Guard::Holds } else { Guard::Absent },
     };
     desired.iter().map(|(id, want)| (*id, actual(want))).collect()
 }
@@ -49,6 +54,8 @@ fn plan(desired: &BTreeMap<u64, Desired>, actual: &BTreeMap<u64, Actual>) -> Vec
         Action::Attach(_) => "attach",
         Action::Write(_) => "write",
         Action::Replace(_) => "replace",
+        Action::Guard(_) => "guard",
+        Action::Unguard(_) => "unguard",
         Action::Detach(_) => "detach",
     };
     actions(desired, actual).iter().map(|(id, action)| format!("{} {id}", verb(action))).collect()
@@ -127,6 +134,36 @@ fn what_another_daemon_left_is_written_and_replaced_where_it_differs() {
 }
 
 #[test]
+fn what_enforces_is_guarded_once_it_is_in_force() {
+    let policies = policies_of("Enforce", &[("p", "**")]);
+    let desired = desired(&policies, &cgroups(&[("a", 1), ("a/b", 2)]));
+    assert_eq!(plan(&desired, &BTreeMap::new()), ["attach 2", "guard 2", "attach 1", "guard 1"]);
+    assert_eq!(plan(&desired, &in_force(&desired)), [""; 0]);
+}
+
+#[test]
+fn a_guard_that_is_missing_or_does_not_hold_is_put_right() {
+    let policies = policies_of("Enforce", &[("p", "*")]);
+    let desired = desired(&policies, &cgroups(&[("a", 1), ("b", 2), ("c", 3)]));
+    let mut actual = in_force(&desired);
+    actual.get_mut(&1).unwrap().guard = Guard::Absent;
+    actual.get_mut(&2).unwrap().guard = Guard::Stale;
+    assert_eq!(plan(&desired, &actual), ["guard 1", "guard 2"]);
+}
+
+#[test]
+fn what_no_longer_enforces_is_no_longer_guarded() {
+    let tree = cgroups(&[("a", 1), ("b", 2)]);
+    let before = in_force(&desired(&policies_of("Enforce", &[("p", "*")]), &tree));
+    let after = desired(&policies(&[("p", "a")]), &tree);
+    assert_eq!(plan(&after, &before), ["write 1", "unguard 1", "detach 2"]);
+
+    let mut stale = in_force(&after);
+    stale.get_mut(&1).unwrap().guard = Guard::Stale;
+    assert_eq!(plan(&after, &stale), ["unguard 1"]);
+}
+
+#[test]
 fn a_claim_alone_is_no_other_policy() {
     let tree = cgroups(&[("a", 1), ("a/b", 2)]);
     let inner = desired(&policies(&[("inner", "a/b")]), &tree);
@@ -154,6 +191,7 @@ fn the_plan_always_ends_in_what_is_desired() {
         policies(&[("p", "**")]),
         policies(&[("p", "a"), ("q", "a/*")]),
         policies(&[("q", "*/b"), ("root", "/")]),
+        policies_of("Enforce", &[("p", "**")]),
     ];
     let trees = [
         cgroups(&[("", 1)]),
@@ -165,9 +203,17 @@ fn the_plan_always_ends_in_what_is_desired() {
         let desired = desired(&sets[step % sets.len()], &trees[(step * 2 + step / 5) % trees.len()]);
         for (id, action) in actions(&desired, &actual) {
             match action {
-                Action::Attach(want) | Action::Write(want) | Action::Replace(want) => {
-                    actual.extend(in_force(&BTreeMap::from([(id, want)])));
+                Action::Attach(want) => {
+                    let made = in_force(&BTreeMap::from([(id, want)])).remove(&id).unwrap();
+                    actual.insert(id, Actual { guard: Guard::Absent, ..made });
                 }
+                Action::Write(want) | Action::Replace(want) => {
+                    let have = actual.get_mut(&id).unwrap();
+                    have.policy = Some(want.policy);
+                    have.policy_name = want.policy_name;
+                }
+                Action::Guard(_) => actual.get_mut(&id).unwrap().guard = Guard::Holds,
+                Action::Unguard(_) => actual.get_mut(&id).unwrap().guard = Guard::Absent,
                 Action::Detach(_) => {
                     actual.remove(&id);
                 }
