@@ -1,5 +1,6 @@
 //! What the daemon answers: its state, put together for people and programs who ask.
 
+mod apply;
 mod explain;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,9 +13,11 @@ use crate::{
         policies::{PolicyList, PolicySummary},
         status::{self, InForce, PodTrouble},
     },
+    sweeper::Sweeps,
     workloads::{Node, Placed, RuntimeState},
 };
 
+pub(crate) use apply::Selection;
 pub(crate) use explain::Subject;
 
 /// What the answers are made of.
@@ -24,6 +27,7 @@ pub(crate) struct State<'a> {
     /// Those of the node, none while they are not known.
     pub(crate) pods: &'a Placed,
     pub(crate) governor: &'a Governor,
+    pub(crate) sweeps: &'a Sweeps,
 }
 
 impl State<'_> {
@@ -34,7 +38,8 @@ impl State<'_> {
             let counters = self.governor.counters(*id);
             let pod = pods.by_path.get(&actual.path).map(|pod| pod.facts.to_string());
             let cgroup = status::Cgroup::new(&actual.path, *id, &actual.policy_name, actual.policy, counters);
-            status::Cgroup { pod, ..cgroup }
+            let open_connections = self.sweeps.open_connections(self.governor, *id);
+            status::Cgroup { pod, open_connections, ..cgroup }
         });
         let refused = self.governor.refused().values();
         let unreachable = pods.unreachable.iter().map(|it| PodTrouble {
@@ -48,6 +53,7 @@ impl State<'_> {
             refused: refused.map(|(path, reason)| status::Refusal::new(path, reason)).collect(),
             unreachable: unreachable.collect(),
             annotations: self.annotations(|_| true),
+            no_longer_governed: self.sweeps.left(),
         }
     }
 

@@ -32,4 +32,5 @@ mod policy_files;
 mod readiness;
 mod reconcile;
 mod report;
+mod sweeper;
 mod workloads;
