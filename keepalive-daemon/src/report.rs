@@ -6,6 +6,7 @@ pub(crate) mod explanation;
 pub(crate) mod health;
 pub(crate) mod policies;
 pub(crate) mod status;
+pub(crate) mod sweep;
 mod table;
 
 use std::io::{self, Write as _};

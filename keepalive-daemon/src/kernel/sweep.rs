@@ -1,6 +1,10 @@
 //! The sweep: what policies do to the connections that are open already.
 
+mod descriptors;
+mod diag;
 mod namespaces;
+
+pub(crate) use descriptors::{Running, sweep_process};
 
 /// By what a sweep gets at connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -148,7 +148,7 @@ fn a_pod_that_opts_out_below_a_governed_cgroup_has_that_yield() {
     let desired = plan(&policies, &cgroups(&TREE), &placed("pods/p1", "shop", &OPT_OUT)).desired;
 
     assert_eq!(desired.keys().collect::<Vec<_>>(), [&2, &3]);
-    assert_eq!(desired[&3].policy, InKernel::EXEMPT);
+    assert_eq!(desired[&3].policy, InKernel::exempt(3));
 }
 
 #[test]
@@ -195,7 +195,7 @@ const POD: &str = "kubepods/pod0f3c1f8e-6a9d-4d3a-9d8e-2b1c3d4e5f60";
 
 fn attached(path: &str, policy_name: &str) -> Actual {
     let timers = Timers { idle_s: 9, interval_s: 9, probes: 9, user_timeout_ms: 0 };
-    let policy = InKernel::new(Mode::Tighten, keepalive_ebpf::Direction::Both, timers, false);
+    let policy = InKernel::new(Mode::Tighten, keepalive_ebpf::Direction::Both, timers);
     Actual { path: path.to_owned(), policy_name: policy_name.to_owned(), policy: Some(policy), current: true }
 }
 
@@ -249,7 +249,7 @@ fn what_is_attached_to_a_pod_that_is_half_told_of_is_held() {
 fn what_is_held_has_a_policy_above_it_yield() {
     let tree = cgroups(&[("kubepods", 1), (POD, 2)]);
     let policies = set(&of_cgroups("node", "kubepods", ""));
-    let exempt = Actual { policy: Some(InKernel::EXEMPT), ..attached(POD, "shop/all") };
+    let exempt = Actual { policy: Some(InKernel::exempt(2)), ..attached(POD, "shop/all") };
 
     for have in [attached(POD, "shop/all"), exempt] {
         let mut plan = plan(&policies, &tree, &Placed::default());
