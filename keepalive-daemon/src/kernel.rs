@@ -27,7 +27,7 @@ use keepalive_ebpf::{Counters, Policy};
 
 pub(crate) use object::AttachError;
 pub(crate) use storage::Stored;
-pub(crate) use sweep::{Running, sweep_process};
+pub(crate) use sweep::{Method, Pass, Running, Sweeper, sweep_process};
 
 use self::{
     memory_limit::MemoryLimit,

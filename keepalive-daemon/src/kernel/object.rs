@@ -16,9 +16,9 @@ use super::{
     sys,
 };
 
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/keepalive"));
+pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/keepalive"));
 /// The ring buffer of aya-log.
-const LOG_MAP: &str = "AYA_LOGS";
+pub(super) const LOG_MAP: &str = "AYA_LOGS";
 
 /// A loaded program with its maps.
 pub(crate) struct Object {
@@ -171,7 +171,7 @@ impl Object {
 
 /// Why the kernel did not load the program. The verifier's log follows every step it took; the reason is at the
 /// end, before the statistics.
-fn rejected(error: &ProgramError) -> anyhow::Error {
+pub(super) fn rejected(error: &ProgramError) -> anyhow::Error {
     const LAST_LINES: usize = 4;
 
     let ProgramError::LoadError { io_error, verifier_log } = error else {
@@ -205,7 +205,7 @@ fn program_mut<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut SockOps> {
     Ok(program.try_into()?)
 }
 
-fn page_size() -> Result<u32> {
+pub(super) fn page_size() -> Result<u32> {
     let size = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)?.unwrap_or(4096);
     Ok(u32::try_from(size)?)
 }
