@@ -1,4 +1,4 @@
-//! Every map of the object. All but one are owned by what they describe (a cgroup, a socket) and cost nothing
+//! Every map of the object. All but the last two are owned by what they describe (a cgroup, a socket) and cost nothing
 //! for what is not governed:
 //!
 //! | map | bytes each | for |
@@ -9,6 +9,7 @@
 //! | `DESTINATIONS` | 5,632 | different set of rules |
 //! | `TARGETS` | 232 | cgroup, while its open connections are swept |
 //! | `LISTENING` | 8,192 | sweeper |
+//! | `WORK` | 152 | sweeper |
 #![expect(
     deprecated,
     reason = "CGRP_STORAGE, which replaces it, needs Linux 6.2 and a look-up; this one works from 5.9 to 7.2 \
@@ -20,6 +21,8 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use keepalive_ebpf::{Claim, Counters, Policy, Remote, RuleSet, Target, Timers};
+
+use crate::sweep::Work;
 
 /// The policy of the cgroup the program is attached to; zero until the daemon writes it.
 #[btf_map]
@@ -52,6 +55,10 @@ pub(crate) static TARGETS: HashMap<u64, Target, MOST_TARGETS, NO_PREALLOC> = Has
 /// it goes to another.
 #[btf_map]
 pub(crate) static LISTENING: Array<[u64; 1024], 1> = Array::new();
+
+/// The connection that the sweep is at.
+#[btf_map]
+pub(crate) static WORK: Array<Work, 1> = Array::new();
 
 /// `BPF_F_NO_PREALLOC`.
 const NO_PREALLOC: usize = 1;

@@ -3,7 +3,7 @@
 //! The kernel holds the socket's lock while the program runs. It ends a read as soon as what was written fills the
 //! reader's buffer, and has room for far more (eight pages): a record is never cut off, so each is written once.
 
-use core::{ffi::c_void, mem, ptr};
+use core::{ffi::c_void, hint::black_box, mem, ptr};
 
 use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_seq_write, bpf_skc_to_tcp_sock};
 use keepalive_ebpf::{
@@ -12,7 +12,7 @@ use keepalive_ebpf::{
 };
 
 use crate::{
-    maps::{LISTENING, TARGETS, find},
+    maps::{LISTENING, TARGETS, WORK, find},
     other_options,
     socket::{Handle, guard, name},
 };
@@ -81,15 +81,7 @@ pub(crate) fn visit(ctx: &IterTcp) {
         listening(local_port, true);
         return;
     }
-    let swept = treat(socket, local_port, target);
-    // SAFETY: the context's own file; the record lives and is as long as it says.
-    unsafe {
-        bpf_seq_write(
-            (*ctx.meta).seq_file.cast(),
-            ptr::from_ref(&swept).cast_mut().cast(),
-            mem::size_of::<Swept>() as u32,
-        )
-    };
+    treat(ctx, socket, local_port, target);
 }
 
 /// Reads a field of the kernel's.
@@ -129,26 +121,73 @@ fn listening(port: u16, set: bool) -> bool {
     *word & bit != 0
 }
 
+/// What is known of the connection at hand, and done to it.
+///
+/// It lies in a map, and each step reads what the one before wrote as if it had never seen it: the verifier, which
+/// follows every way through a step, then follows each once, and not once for every way through the steps before.
+#[repr(C)]
+pub(crate) struct Work {
+    record: Swept,
+    /// The values that the target's policy has for the destination, and those of the policy before.
+    wanted: Answer,
+    previous: Answer,
+}
+
+/// An `Option` whose bytes are all plain.
+#[repr(C)]
+struct Answer {
+    is_some: u32,
+    timers: Timers,
+}
+
+impl Answer {
+    #[inline(always)]
+    fn new(timers: Option<Timers>) -> Self {
+        match timers {
+            Some(timers) => Self { is_some: 1, timers },
+            None => Self { is_some: 0, timers: Timers::NONE },
+        }
+    }
+
+    #[inline(always)]
+    fn get(&self) -> Option<Timers> {
+        (self.is_some != 0).then_some(self.timers)
+    }
+}
+
 /// Does to a connection what its target says, and tells.
 #[inline(always)]
-fn treat(socket: *mut c_void, local_port: u16, target: &Target) -> Swept {
-    let direction = if listening(local_port, false) { Direction::Inbound } else { Direction::Outbound };
+fn treat(ctx: &IterTcp, socket: *mut c_void, local_port: u16, target: &Target) {
+    let Some(work) = WORK.get_ptr_mut(0) else { return };
+    // SAFETY: the map's one value, which no other program uses, and one thread at a time walks.
+    let work = unsafe { &mut *work };
+    // SAFETY: the full socket that the verifier knows.
+    let options = unsafe { Handle::of_iterator(socket) };
+    look(socket, local_port, target, &options, work);
+    let work = black_box(work);
+    consult(target, work);
+    let work = black_box(work);
+    settle(target, work);
+    let work = black_box(work);
+    let is_real = !matches!(target.sweep, Sweep::Tell)
+        && !matches!(work.record.outcome, Outcome::ArmBlind)
+        && !matches!(target.policy.mode(), Mode::Nothing);
+    if is_real {
+        apply(socket, &options, target, &mut work.record);
+    }
+    let record = ptr::from_mut(&mut work.record).cast();
+    // SAFETY: the context's own file; the record is as long as it says.
+    unsafe { bpf_seq_write((*ctx.meta).seq_file.cast(), record, mem::size_of::<Swept>() as u32) };
+}
+
+/// Reads what the connection is and has.
+#[inline(always)]
+fn look(socket: *mut c_void, local_port: u16, target: &Target, options: &Handle, work: &mut Work) {
     let (local, remote) = addresses(socket);
     // SAFETY: as in `visit`.
     let remote_port = u16::from_be(unsafe { read(socket, &raw const OFFSETS.remote_port) });
-    let far_end = Remote::v6(remote.map(u32::from_be), remote_port);
-    // SAFETY: the full socket that the verifier knows.
-    let options = unsafe { Handle::of_iterator(socket) };
-    let before = Before::read(&options);
-    let wanted = values(&target.policy, &far_end);
-    let previous = if target.has_previous == 0 { None } else { values(&target.previous, &far_end) };
-    let decision = judge(target, direction, wanted, previous, &before);
-    let Changes { timers, arm, clear_user_timeout } = decision.changes;
-    let is_real = !matches!(target.sweep, Sweep::Tell)
-        && !matches!(decision.outcome, Outcome::ArmBlind)
-        && !matches!(target.policy.mode(), Mode::Nothing);
-    let errno = if is_real { apply(socket, &options, target, &decision) } else { 0 };
-    Swept {
+    let get = |option| Socket::get(options, option).unwrap_or(UNKNOWN);
+    work.record = Swept {
         // SAFETY: as above.
         cookie: unsafe { bpf_get_socket_cookie(socket) },
         governor: target.policy.cgroup(),
@@ -156,15 +195,45 @@ fn treat(socket: *mut c_void, local_port: u16, target: &Target) -> Swept {
         remote: bytes(remote),
         local_port: u32::from(local_port),
         remote_port: u32::from(remote_port),
-        direction,
-        outcome: decision.outcome,
-        set: timers,
-        arms: u32::from(arm),
-        clears_user_timeout: u32::from(clear_user_timeout),
-        before: before.timers(),
-        was_on: before.keepalive.unwrap_or(0),
-        errno,
-    }
+        direction: if listening(local_port, false) { Direction::Inbound } else { Direction::Outbound },
+        outcome: Outcome::KeepDestination,
+        set: Timers::NONE,
+        arms: 0,
+        clears_user_timeout: 0,
+        before: Timers {
+            idle_s: get(SocketOption::Idle),
+            interval_s: get(SocketOption::Interval),
+            probes: get(SocketOption::Probes),
+            user_timeout_ms: get(SocketOption::UserTimeout),
+        },
+        was_on: get(SocketOption::Keepalive),
+        errno: 0,
+    };
+}
+
+/// Asks the policies for the values they have for the destination.
+#[inline(always)]
+fn consult(target: &Target, work: &mut Work) {
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = work.record.remote;
+    let words = [[a, b, c, d], [e, f, g, h], [i, j, k, l], [m, n, o, p]].map(u32::from_be_bytes);
+    let remote = Remote::v6(words, work.record.remote_port as u16);
+    let values = |policy: &Policy| {
+        Answer::new(if policy.destinations() == 0 { Some(policy.timers()) } else { find(policy, &remote) })
+    };
+    work.wanted = values(&target.policy);
+    work.previous = if target.has_previous == 0 { Answer::new(None) } else { values(&target.previous) };
+}
+
+/// Decides.
+#[inline(always)]
+fn settle(target: &Target, work: &mut Work) {
+    let Work { record, wanted, previous } = work;
+    let decision = judge(target, record.direction, wanted.get(), previous.get(), &Before(record));
+    let Decision { changes: Changes { timers, arm, clear_user_timeout }, outcome } = decision;
+    record.outcome = outcome;
+    record.set = timers;
+    record.arms = u32::from(arm);
+    record.clears_user_timeout = u32::from(clear_user_timeout);
 }
 
 /// The local and the remote address, as words in network byte order; IPv4 as IPv6.
@@ -192,91 +261,56 @@ const fn bytes(address: [u32; 4]) -> [u8; 16] {
     unsafe { mem::transmute::<[u32; 4], [u8; 16]>(address) }
 }
 
-/// The values that a policy has for a destination.
-#[inline(always)]
-fn values(policy: &Policy, remote: &Remote) -> Option<Timers> {
-    if policy.destinations() == 0 { Some(policy.timers()) } else { find(policy, remote) }
-}
+/// What stands in a record for a value that the kernel cannot tell; no option has it.
+const UNKNOWN: u32 = u32::MAX;
 
-/// What a connection had: read once, for the decision and for the record.
-struct Before {
-    keepalive: Option<u32>,
-    idle: Option<u32>,
-    interval: Option<u32>,
-    probes: Option<u32>,
-    user_timeout: Option<u32>,
-}
+/// The options of a connection as they were recorded.
+struct Before<'a>(&'a Swept);
 
-impl Before {
-    #[inline(always)]
-    fn read(options: &Handle) -> Self {
-        let get = |option| Socket::get(options, option);
-        Self {
-            keepalive: get(SocketOption::Keepalive),
-            idle: get(SocketOption::Idle),
-            interval: get(SocketOption::Interval),
-            probes: get(SocketOption::Probes),
-            user_timeout: get(SocketOption::UserTimeout),
-        }
-    }
-
-    #[inline(always)]
-    fn timers(&self) -> Timers {
-        Timers {
-            idle_s: self.idle.unwrap_or(0),
-            interval_s: self.interval.unwrap_or(0),
-            probes: self.probes.unwrap_or(0),
-            user_timeout_ms: self.user_timeout.unwrap_or(0),
-        }
-    }
-}
-
-impl Socket for Before {
+impl Socket for Before<'_> {
     #[inline(always)]
     fn get(&self, option: SocketOption) -> Option<u32> {
-        match option {
-            SocketOption::Keepalive => self.keepalive,
-            SocketOption::Idle => self.idle,
-            SocketOption::Interval => self.interval,
-            SocketOption::Probes => self.probes,
-            SocketOption::UserTimeout => self.user_timeout,
-        }
+        let Swept { before, was_on, .. } = self.0;
+        let value = match option {
+            SocketOption::Keepalive => *was_on,
+            SocketOption::Idle => before.idle_s,
+            SocketOption::Interval => before.interval_s,
+            SocketOption::Probes => before.probes,
+            SocketOption::UserTimeout => before.user_timeout_ms,
+        };
+        (value != UNKNOWN).then_some(value)
     }
 }
 
-/// Sets what was decided, and the mark by which the connection is guarded; the errno of the last refusal, 0 if there
-/// was none.
+/// Sets what was decided, and the mark by which the connection is guarded.
 #[inline(always)]
-fn apply(socket: *mut c_void, options: &Handle, target: &Target, decision: &Decision) -> u32 {
+fn apply(socket: *mut c_void, options: &Handle, target: &Target, record: &mut Swept) {
     let Target { policy, sweep, .. } = target;
-    let Decision { changes: Changes { timers, arm, clear_user_timeout }, outcome } = decision;
-    let mut errno = 0;
-    let mut set = |option, value: u32, is_wanted: bool| {
-        if is_wanted && let Err(refused) = options.set(name(option), value.to_ne_bytes()) {
-            errno = refused as u32;
-        }
-    };
-    set(SocketOption::Interval, timers.interval_s, timers.interval_s != 0);
-    set(SocketOption::Probes, timers.probes, timers.probes != 0);
-    set(SocketOption::Idle, timers.idle_s, timers.idle_s != 0);
-    set(
-        SocketOption::UserTimeout,
-        timers.user_timeout_ms,
-        timers.user_timeout_ms != 0 || *clear_user_timeout,
-    );
-    set(SocketOption::Keepalive, 1, *arm);
-    let covered = !matches!(outcome, Outcome::KeepDirection | Outcome::KeepDestination);
+    let Timers { idle_s, interval_s, probes, user_timeout_ms } = record.set;
+    let clears = record.clears_user_timeout != 0;
+    set(options, SocketOption::Interval, interval_s, interval_s != 0, record);
+    set(options, SocketOption::Probes, probes, probes != 0, record);
+    set(options, SocketOption::Idle, idle_s, idle_s != 0, record);
+    set(options, SocketOption::UserTimeout, user_timeout_ms, user_timeout_ms != 0 || clears, record);
+    set(options, SocketOption::Keepalive, 1, record.arms != 0, record);
+    let covered = !matches!(record.outcome, Outcome::KeepDirection | Outcome::KeepDestination);
     // What is enforced of the others is enforced once.
     if covered && matches!(sweep, Sweep::Apply) {
         let applied = other_options::apply(options, policy, Options::ESTABLISHED);
         if applied.errno != 0 {
-            errno = applied.errno as u32;
+            record.errno = applied.errno as u32;
         }
     }
     let guarded = covered && matches!(policy.mode(), Mode::Enforce);
     // SAFETY: the iterator's socket.
     if unsafe { guard(socket, if guarded { policy.cgroup() } else { 0 }) }.is_err() {
-        errno = ENOMEM;
+        record.errno = ENOMEM;
     }
-    errno
+}
+
+#[inline(always)]
+fn set(options: &Handle, option: SocketOption, value: u32, is_wanted: bool, record: &mut Swept) {
+    if is_wanted && let Err(errno) = options.set(name(option), value.to_ne_bytes()) {
+        record.errno = errno as u32;
+    }
 }

@@ -69,9 +69,9 @@ pub struct Swept {
     pub arms: u32,
     /// Whether the user timeout was, or would be, taken back.
     pub clears_user_timeout: u32,
-    /// The values before.
+    /// The values before; `u32::MAX` for those that the kernel cannot tell.
     pub before: Timers,
-    /// Whether keep-alive was on before.
+    /// Whether keep-alive was on before; likewise.
     pub was_on: u32,
     /// The errno of the last option that the kernel refused; 0 if it refused none.
     pub errno: u32,

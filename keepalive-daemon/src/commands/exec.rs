@@ -63,16 +63,21 @@ pub(crate) struct Options {
     bpffs: PathBuf,
     /// Set the values once, on the TCP connections that this process and its descendants have open now, and
     /// list them. It takes CAP_SYS_PTRACE, and no eBPF. Ends with 1 if the kernel refused any.
-    #[arg(long, value_name = "PID", conflicts_with = "command", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
     pid: Option<u32>,
     /// With --pid: list what would be set, and set nothing; so does the mode Monitor.
-    #[arg(long, requires = "pid")]
+    #[arg(long)]
     dry_run: bool,
     /// With --pid: how to print the list.
-    #[arg(short, long, value_enum, value_name = "FORMAT", default_value = "table", requires = "pid")]
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value = "table")]
     output: Output,
     /// The command and its arguments.
-    #[arg(value_name = "COMMAND", required_unless_present = "pid", last = true)]
+    #[arg(
+        value_name = "COMMAND",
+        last = true,
+        required_unless_present = "pid",
+        conflicts_with_all = ["pid", "dry_run", "output"]
+    )]
     command: Vec<OsString>,
 }
 

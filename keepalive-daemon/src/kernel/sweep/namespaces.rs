@@ -42,7 +42,7 @@ pub(super) fn all() -> Result<Found> {
     let name = format!("/proc/{}/ns/net", std::process::id());
     let namespaces = vec![Namespace { name, file, is_own: true }];
     let mut found = Found { namespaces, unreachable: Vec::new() };
-    let mut hidden = 0;
+    let mut hidden = Vec::new();
     for path in processes()?.into_iter().chain(mounts()?) {
         match open_unseen(&path, &mut seen) {
             Ok(Some(file)) => {
@@ -51,15 +51,18 @@ pub(super) fn all() -> Result<Found> {
             }
             Ok(None) => {}
             Err(error) if is_gone(&error) => {}
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => hidden += 1,
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => hidden.push(path),
             Err(error) => found.unreachable.push((path.display().to_string(), error.to_string())),
         }
     }
-    if hidden > 0 {
-        found.unreachable.push((
-            format!("the namespaces of {hidden} processes"),
-            "this process may not look into /proc/PID/ns of others (needs CAP_SYS_PTRACE)".to_owned(),
-        ));
+    if let [first, others @ ..] = &hidden[..] {
+        let name = match others.len() {
+            0 => first.display().to_string(),
+            others => format!("{} and those of {others} other processes", first.display()),
+        };
+        let why =
+            "this process may not look there (needs CAP_SYS_PTRACE, and all capabilities that the other has)";
+        found.unreachable.push((name, why.to_owned()));
     }
     Ok(found)
 }

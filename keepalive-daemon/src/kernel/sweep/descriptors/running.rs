@@ -4,9 +4,10 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
     os::fd::RawFd,
+    path::Path,
 };
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, anyhow};
 use keepalive_ebpf::{Direction, Swept, Target};
 
 use super::{
@@ -31,9 +32,13 @@ pub(crate) struct Running {
 /// # Errors
 /// If there is no such process, or this one has no right to its descriptors.
 pub(crate) fn sweep_process(pid: u32, target: &Target) -> Result<Running> {
+    let parents = parents()?;
+    if !parents.contains_key(&pid) {
+        return Err(absent(pid));
+    }
     let mut running = Running::default();
     let mut seen = BTreeSet::new();
-    for member in family(pid, &parents()?) {
+    for member in family(pid, &parents) {
         match connections(member, &mut seen) {
             Ok(found) => running.connections.extend(found.iter().map(|connection| {
                 let swept = treat(connection, target, Some(target.policy.timers()), None);
@@ -56,17 +61,19 @@ fn explained(pid: u32, error: &io::Error) -> anyhow::Error {
         );
     }
     match error.raw_os_error() {
-        Some(libc::EINVAL) => {
-            anyhow!("{pid} is a thread; pass the process it is of (Tgid in /proc/{pid}/status)")
-        }
-        _ if is_gone(error) => {
-            anyhow!("there is no process {pid}; `ss -tnp` shows which process holds a connection")
-        }
         Some(libc::ENOSYS) => {
             anyhow!("this kernel cannot duplicate descriptors; Linux 5.6 is the first that can")
         }
+        _ if is_gone(error) => absent(pid),
         _ => anyhow!("cannot get at the sockets of process {pid}: {error}"),
     }
+}
+
+fn absent(pid: u32) -> anyhow::Error {
+    if Path::new("/proc").join(pid.to_string()).exists() {
+        return anyhow!("{pid} is a thread; pass the process that it is of (Tgid in /proc/{pid}/status)");
+    }
+    anyhow!("there is no process {pid}; `ss -tnp` shows which process holds a connection")
 }
 
 /// The connections among a process's sockets, without those that were seen at another process.
@@ -99,12 +106,7 @@ fn connection(process: &Process, descriptor: RawFd) -> io::Result<Option<Connect
 /// Every process with its parent.
 fn parents() -> Result<BTreeMap<u32, u32>> {
     let stat = |pid: &u32| fs::read_to_string(format!("/proc/{pid}/stat")).ok();
-    let parents: BTreeMap<u32, u32> =
-        processes()?.into_iter().filter_map(|pid| Some((pid, parent(&stat(&pid)?)?))).collect();
-    if parents.is_empty() {
-        bail!("/proc shows no process; is it mounted?");
-    }
-    Ok(parents)
+    Ok(processes()?.into_iter().filter_map(|pid| Some((pid, parent(&stat(&pid)?)?))).collect())
 }
 
 /// The fourth field; the second is the program's name in parentheses, which may hold anything.
