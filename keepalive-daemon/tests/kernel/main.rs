@@ -5,8 +5,10 @@
 //! `getsockopt`, timers by sock_diag (`ss`), links and programs by `bpftool`, probes by a capture.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot be set up, or fails, panics")]
 
+mod enforce;
 mod exec;
 mod foreign;
+mod guard;
 mod lifecycle;
 mod machine;
 mod modes;
@@ -41,8 +43,10 @@ fn main() {
     }
     let arguments = Arguments::from_args();
     let trials = [
+        enforce::TESTS,
         exec::TESTS,
         foreign::TESTS,
+        guard::TESTS,
         lifecycle::TESTS,
         modes::TESTS,
         nesting::TESTS,

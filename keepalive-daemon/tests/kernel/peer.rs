@@ -1,6 +1,8 @@
 //! A process whose sockets a test looks at: it does what it is told, a line of JSON each, and answers likewise.
 //! A process of its own, because a socket belongs to the cgroup of the process that made it.
 
+mod calls;
+
 use std::{
     collections::BTreeMap,
     io::{self, BufRead as _, Read as _, Write as _},
@@ -10,6 +12,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+
+pub(crate) use calls::Call;
 
 /// The options this project is about; on setting, what is absent is left alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +46,10 @@ pub(crate) enum Request {
     Receive { socket: usize },
     /// Answers with the options, as getsockopt tells them.
     Get { socket: usize },
+    /// Call setsockopt; answers with the errno.
+    Call { socket: usize, call: Call },
+    /// Answers with the first word of an option by its level and name, or the errno.
+    Read { socket: usize, option: (i32, i32) },
     /// Close.
     Close { socket: usize },
 }
@@ -55,6 +63,8 @@ pub(crate) enum Answer {
     Options(Options),
     /// The number of bytes, or the errno that ended the connection.
     Received(Result<usize, i32>),
+    Called(Result<(), i32>),
+    Value(Result<i32, i32>),
     Failed(String),
 }
 
@@ -114,6 +124,8 @@ impl Sockets {
                 Answer::Received(received.map_err(|error| error.raw_os_error().unwrap_or_default()))
             }
             Request::Get { socket } => Answer::Options(get(&self.open[&socket])?),
+            Request::Call { socket, call } => Answer::Called(call.make(&self.open[&socket])),
+            Request::Read { socket, option } => Answer::Value(calls::read(&self.open[&socket], option)),
             Request::Close { socket } => {
                 self.open.remove(&socket);
                 Answer::Done

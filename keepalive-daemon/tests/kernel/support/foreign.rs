@@ -1,4 +1,7 @@
-//! A `sock_ops` program of another tool: loaded from a few instructions, attached in any of the four ways.
+//! A program of another tool, for `sock_ops` or for setsockopt(2): loaded from a few instructions, attached in any of
+//! the four ways.
+
+mod setsockopt;
 
 use std::{
     ffi::CString,
@@ -12,10 +15,13 @@ use std::{
 };
 
 use aya_obj::generated::{
-    bpf_attach_type::BPF_CGROUP_SOCK_OPS, bpf_attr, bpf_cmd, bpf_prog_info,
-    bpf_prog_type::BPF_PROG_TYPE_SOCK_OPS,
+    bpf_attach_type::{BPF_CGROUP_SETSOCKOPT, BPF_CGROUP_SOCK_OPS},
+    bpf_attr, bpf_cmd, bpf_prog_info,
+    bpf_prog_type::{BPF_PROG_TYPE_CGROUP_SOCKOPT, BPF_PROG_TYPE_SOCK_OPS},
 };
 use xtask::lab::Cgroup;
+
+pub(crate) use setsockopt::Effect;
 
 /// What the program replies when it is asked for the initial receive window, in segments.
 pub(crate) const WINDOW_SEGMENTS: u64 = 10;
@@ -33,30 +39,42 @@ pub(crate) enum Way {
     Link,
 }
 
-/// A loaded program that asks for ECN and for a small receive window.
+/// A loaded program.
 pub(crate) struct Foreign {
     program: OwnedFd,
+    attach_type: u32,
 }
 
 /// Keeps the program attached until it is dropped.
 pub(crate) struct Attachment<'a> {
-    program: &'a OwnedFd,
+    program: &'a Foreign,
     cgroup: File,
     link: Option<OwnedFd>,
 }
 
 impl Foreign {
-    /// Loads it. It returns `verdict` to every callback: 1, or 0 to have its own replies refused.
+    /// Loads one that asks for ECN and for a small receive window. It returns `verdict` to every callback: 1, or 0 to
+    /// have its own replies refused.
     pub(crate) fn load(verdict: i32) -> Self {
-        let program = instructions(verdict);
+        let attach_type = BPF_CGROUP_SOCK_OPS as u32;
+        Self::load_as(&instructions(verdict), BPF_PROG_TYPE_SOCK_OPS as u32, attach_type)
+    }
+
+    /// Loads one for the calls that set `TCP_KEEPIDLE`.
+    pub(crate) fn load_setsockopt(effect: Effect) -> Self {
+        let attach_type = BPF_CGROUP_SETSOCKOPT as u32;
+        Self::load_as(&effect.instructions(), BPF_PROG_TYPE_CGROUP_SOCKOPT as u32, attach_type)
+    }
+
+    fn load_as(program: &[[u8; 8]], prog_type: u32, attach_type: u32) -> Self {
         let mut attr = zeroed_attr();
-        attr.__bindgen_anon_3.prog_type = BPF_PROG_TYPE_SOCK_OPS as u32;
+        attr.__bindgen_anon_3.prog_type = prog_type;
         attr.__bindgen_anon_3.insn_cnt = u32::try_from(program.len()).unwrap();
         attr.__bindgen_anon_3.insns = program.as_ptr() as u64;
         attr.__bindgen_anon_3.license = c"GPL".as_ptr() as u64;
-        attr.__bindgen_anon_3.expected_attach_type = BPF_CGROUP_SOCK_OPS as u32;
+        attr.__bindgen_anon_3.expected_attach_type = attach_type;
         let program = bpf(bpf_cmd::BPF_PROG_LOAD, &mut attr).unwrap();
-        Self { program: owned(program) }
+        Self { program: owned(program), attach_type }
     }
 
     /// A program that somebody pinned.
@@ -64,7 +82,8 @@ impl Foreign {
         let path = CString::new(path.as_os_str().as_bytes()).unwrap();
         let mut attr = zeroed_attr();
         attr.__bindgen_anon_4.pathname = path.as_ptr() as u64;
-        Self { program: owned(bpf(bpf_cmd::BPF_OBJ_GET, &mut attr).unwrap()) }
+        let program = owned(bpf(bpf_cmd::BPF_OBJ_GET, &mut attr).unwrap());
+        Self { program, attach_type: BPF_CGROUP_SOCK_OPS as u32 }
     }
 
     /// The program's id in the kernel.
@@ -88,19 +107,19 @@ impl Foreign {
             Way::Multi => 2,
             Way::Link => return self.link(cgroup),
         };
-        let mut attr = attach_attr(&self.program, &cgroup);
+        let mut attr = attach_attr(self, &cgroup);
         attr.__bindgen_anon_5.attach_flags = flags;
         bpf(bpf_cmd::BPF_PROG_ATTACH, &mut attr)?;
-        Ok(Attachment { program: &self.program, cgroup, link: None })
+        Ok(Attachment { program: self, cgroup, link: None })
     }
 
     fn link(&self, cgroup: File) -> io::Result<Attachment<'_>> {
         let mut attr = zeroed_attr();
         attr.link_create.__bindgen_anon_1.prog_fd = self.program.as_raw_fd().cast_unsigned();
         attr.link_create.__bindgen_anon_2.target_fd = cgroup.as_raw_fd().cast_unsigned();
-        attr.link_create.attach_type = BPF_CGROUP_SOCK_OPS as u32;
+        attr.link_create.attach_type = self.attach_type;
         let link = owned(bpf(bpf_cmd::BPF_LINK_CREATE, &mut attr)?);
-        Ok(Attachment { program: &self.program, cgroup, link: Some(link) })
+        Ok(Attachment { program: self, cgroup, link: Some(link) })
     }
 }
 
@@ -149,11 +168,11 @@ fn instruction(code: u8, destination: u8, source: u8, offset: i16, immediate: i3
     [code, registers, offset_0, offset_1, immediate_0, immediate_1, immediate_2, immediate_3]
 }
 
-fn attach_attr(program: &OwnedFd, cgroup: &File) -> bpf_attr {
+fn attach_attr(foreign: &Foreign, cgroup: &File) -> bpf_attr {
     let mut attr = zeroed_attr();
     attr.__bindgen_anon_5.__bindgen_anon_1.target_fd = cgroup.as_raw_fd().cast_unsigned();
-    attr.__bindgen_anon_5.attach_bpf_fd = program.as_raw_fd().cast_unsigned();
-    attr.__bindgen_anon_5.attach_type = BPF_CGROUP_SOCK_OPS as u32;
+    attr.__bindgen_anon_5.attach_bpf_fd = foreign.program.as_raw_fd().cast_unsigned();
+    attr.__bindgen_anon_5.attach_type = foreign.attach_type;
     attr
 }
 

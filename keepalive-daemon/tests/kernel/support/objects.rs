@@ -16,7 +16,14 @@ pub(crate) struct Link {
 
 /// The links to a cgroup, in the order of their ids.
 pub(crate) fn links(cgroup: &Cgroup) -> Vec<Link> {
-    let of_cgroup = |link: &&Value| link["cgroup_id"] == cgroup.id();
+    links_at(cgroup, "cgroup")
+}
+
+/// The links to a cgroup at what bpftool's names of attach types contain this word for.
+pub(crate) fn links_at(cgroup: &Cgroup, hook: &str) -> Vec<Link> {
+    let of_cgroup = |link: &&Value| {
+        link["cgroup_id"] == cgroup.id() && link["attach_type"].as_str().is_some_and(|at| at.contains(hook))
+    };
     let mut links: Vec<Link> = list("link")
         .iter()
         .filter(of_cgroup)

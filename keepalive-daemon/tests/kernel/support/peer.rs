@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use xtask::lab::Process;
 
-use crate::peer::{Answer, Options, Request};
+use crate::peer::{Answer, Call, Options, Request};
 
 /// A process that makes sockets for a test.
 pub(crate) struct Peer(Process);
@@ -91,6 +91,22 @@ impl Peer {
     pub(crate) fn options(&mut self, socket: usize) -> Options {
         match self.ask(&Request::Get { socket }) {
             Answer::Options(options) => options,
+            answer => panic!("{answer:?}"),
+        }
+    }
+
+    /// Calls setsockopt; fails with the errno.
+    pub(crate) fn call(&mut self, socket: usize, call: Call) -> Result<(), i32> {
+        match self.ask(&Request::Call { socket, call }) {
+            Answer::Called(called) => called,
+            answer => panic!("{answer:?}"),
+        }
+    }
+
+    /// The first word of an option, by its level and name; fails with the errno.
+    pub(crate) fn read(&mut self, socket: usize, option: (i32, i32)) -> Result<i32, i32> {
+        match self.ask(&Request::Read { socket, option }) {
+            Answer::Value(value) => value,
             answer => panic!("{answer:?}"),
         }
     }
