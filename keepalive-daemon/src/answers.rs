@@ -2,6 +2,7 @@
 
 mod apply;
 mod explain;
+mod rules;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +12,7 @@ use crate::{
     policy::{PodFacts, PolicyId, PolicySet},
     report::{
         policies::{PolicyList, PolicySummary},
-        status::{self, InForce, PodTrouble},
+        status::{self, PodTrouble},
     },
     sweeper::Sweeps,
     workloads::{Node, Placed, RuntimeState},
@@ -19,6 +20,7 @@ use crate::{
 
 pub(crate) use apply::Selection;
 pub(crate) use explain::Subject;
+use rules::Rules;
 
 /// What the answers are made of.
 pub(crate) struct State<'a> {
@@ -34,12 +36,15 @@ impl State<'_> {
     /// What is attached and what came of it; what is known of the daemon itself is the caller's to add.
     pub(crate) fn status(&self) -> status::Status {
         let pods = self.pods;
+        let mut rules = Rules::of(self.policies);
         let cgroups = self.governor.attached().iter().map(|(id, actual)| {
             let counters = self.governor.counters(*id);
-            let pod = pods.by_path.get(&actual.path).map(|pod| pod.facts.to_string());
+            let facts = self.facts(&actual.path);
             let cgroup = status::Cgroup::new(&actual.path, *id, &actual.policy_name, actual.policy, counters);
+            let in_force = cgroup.in_force.zip(actual.policy);
+            let in_force = in_force.map(|(_, policy)| rules.in_force(&policy, &actual.policy_name, facts));
             let open_connections = self.sweeps.open_connections(self.governor, *id);
-            status::Cgroup { pod, open_connections, ..cgroup }
+            status::Cgroup { pod: facts.map(PodFacts::to_string), in_force, open_connections, ..cgroup }
         });
         let refused = self.governor.refused().values();
         let unreachable = pods.unreachable.iter().map(|it| PodTrouble {
@@ -74,6 +79,7 @@ impl State<'_> {
     pub(crate) fn policies(&self) -> PolicyList {
         let unmatched = self.policies.unmatched(self.node.cgroups().keys().map(String::as_str));
         let tallies = self.tallies();
+        let mut rules = Rules::of(self.policies);
         let summaries = self.policies.iter().map(|policy| {
             let Tally { pods, opted_out, cgroups, outranked } =
                 tallies.get(&policy.id).cloned().unwrap_or_default();
@@ -85,7 +91,8 @@ impl State<'_> {
                 file: policy.source.file.clone(),
                 line: policy.source.line,
                 priority: policy.priority,
-                values: InForce::new(&policy.in_kernel()),
+                values: rules.of_policy(policy),
+                apply_to_existing: policy.apply_to_existing,
                 pods,
                 opted_out,
                 cgroups,

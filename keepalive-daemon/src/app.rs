@@ -21,6 +21,7 @@ use crate::{
     readiness::{Readiness, Task},
     report::{health::Health, policies::PolicyList, status},
     sweeper::{self, Manual, Sweeps},
+    this_kernel,
     workloads::{Change, CriSocket, Node, Placed, cgroup2_root},
 };
 
@@ -160,7 +161,8 @@ impl Daemon {
 
     /// Reads the policies; keeps those in force if the new ones cannot be used.
     fn reload(&mut self) {
-        match directory::load(&self.directory, &self.limits) {
+        let limits = Limits { kernel: this_kernel::options(), ..self.limits.clone() };
+        match directory::load(&self.directory, &limits) {
             Ok(policies) => {
                 info!(policies = policies.len(), directory = %self.directory.display(), "read the policies");
                 for unmatched in policies.unmatched(self.node.cgroups().keys().map(String::as_str)) {

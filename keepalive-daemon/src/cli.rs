@@ -90,7 +90,7 @@ pub(crate) struct MinIdleArg {
 
 impl MinIdleArg {
     pub(crate) const fn limits(self) -> Limits {
-        Limits { min_idle: self.min_idle }
+        Limits::new(self.min_idle)
     }
 }
 

@@ -33,4 +33,5 @@ mod readiness;
 mod reconcile;
 mod report;
 mod sweeper;
+mod this_kernel;
 mod workloads;

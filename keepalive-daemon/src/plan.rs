@@ -8,7 +8,7 @@ use std::{
 use keepalive_ebpf::{Policy as InKernel, RuleSet};
 
 use crate::{
-    policy::{Kind, Policy, PolicyId, PolicySet, Refused, Tie},
+    policy::{Kind, Policy, PolicyId, PolicySet, Refused, RuleSets, Tie},
     reconcile::{Actual, ancestors},
     workloads::{Paths, Placed, Pod, is_like_pod, is_transient},
 };
@@ -61,17 +61,20 @@ pub(crate) fn plan(policies: &PolicySet, cgroups: &Paths, pods: &Placed) -> Plan
     let opted_out = opted_out(&selected, pods, &mut plan.notes);
     let is_opted_out =
         |path: &str| !opted_out.is_empty() && levels(path).any(|path| opted_out.contains_key(path));
+    let mut rule_sets = RuleSets::default();
     for (path, id) in cgroups {
         let pod = pods.by_path.get(path);
         let inherited = || ancestors(path).find_map(|ancestor| selected.get(ancestor));
         // What governs above is not opted out of if it does not allow it.
         let yields = || inherited().is_some_and(|policy| policy.overrides.opt_out);
         let exempted = opted_out.get(path.as_str()).filter(|_| yields());
-        let (policy, in_kernel) = match (exempted, selected.get(path.as_str())) {
-            (Some(policy), _) => (*policy, InKernel::exempt(*id)),
+        let (policy, in_kernel, rules) = match (exempted, selected.get(path.as_str())) {
+            (Some(policy), _) => (*policy, InKernel::exempt(*id), None),
             (None, Some(policy)) if !is_opted_out(path) => {
-                let timers = pod.map_or(policy.timers, |pod| policy.govern(&pod.facts).timers);
-                (*policy, InKernel::new(policy.mode, policy.direction, timers).of_cgroup(*id))
+                let values =
+                    pod.map_or_else(|| policy.inherited(), |pod| policy.govern(&pod.facts).inherited());
+                let rules = rule_sets.of(policy, &values);
+                (*policy, policy.in_kernel(values.timers, rules.as_ref()).of_cgroup(*id), rules)
             }
             _ => continue,
         };
@@ -82,8 +85,8 @@ pub(crate) fn plan(policies: &PolicySet, cgroups: &Paths, pods: &Placed) -> Plan
             pod,
             policy_name,
             policy: in_kernel,
-            rules: None,
-            apply_to_existing: true,
+            rules: rules.map(|rules| rules.rules),
+            apply_to_existing: policy.apply_to_existing,
         };
         plan.desired.insert(*id, desired);
     }

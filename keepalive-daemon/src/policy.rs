@@ -14,6 +14,7 @@
 //! Selecting a cgroup covers all its descendants, because the kernel runs the programs of every ancestor;
 //! which policy wins where selected cgroups nest is decided by the caller, who knows the tree.
 
+mod destinations;
 mod diagnostic;
 pub mod directory;
 mod document;
@@ -22,6 +23,7 @@ mod explain;
 mod fields;
 mod glob;
 mod id;
+mod kernel_options;
 mod namespaces;
 mod overrides;
 mod pod;
@@ -33,14 +35,17 @@ mod validate;
 
 use std::fmt;
 
-use keepalive_ebpf::{Direction, Mode, Timers};
+use keepalive_ebpf::{Direction, Mode, Options, Timers};
 use serde::Serialize;
 
+pub(crate) use destinations::RuleSets;
+pub use destinations::{Cidr, Compiled, Destinations, Inherited, OwnValues, Ports, Rule};
 pub use diagnostic::{Diagnostic, Fault};
 pub use duration::parse_duration;
 pub use explain::{Considered, Verdict};
 pub use glob::CgroupGlob;
 pub use id::{Kind, PolicyId};
+pub use kernel_options::{Congestion, KernelOptions, KernelVersion};
 pub use namespaces::{NamespaceGlob, NamespaceGlobs};
 pub use overrides::{ANNOTATION_PREFIX, Governed, Overrides, Refused, Within};
 pub use pod::PodFacts;
@@ -90,6 +95,12 @@ pub struct Policy {
     pub spec: TimerSpec,
     /// The values to set, within the kernel's limits and those of [`Limits`].
     pub timers: Timers,
+    /// The remote ends it is for, and what it sets there; all of them if absent.
+    pub destinations: Option<Destinations>,
+    /// The other options it sets.
+    pub options: Options,
+    /// Whether connections that are open already get what new ones get.
+    pub apply_to_existing: bool,
     /// What it is for.
     pub scope: Scope,
     /// What a pod may change of it.
@@ -103,10 +114,19 @@ impl Policy {
         matches!(self.scope, Scope::Pods(_))
     }
 
-    /// What it comes to in the kernel, where nothing above is governed and no pod asks for other values.
+    /// The values that its rules for destinations inherit, where no pod asks for others.
     #[must_use]
-    pub const fn in_kernel(&self) -> keepalive_ebpf::Policy {
-        keepalive_ebpf::Policy::new(self.mode, self.direction, self.timers)
+    pub const fn inherited(&self) -> Inherited {
+        Inherited { timers: self.timers, user_timeout: self.spec.user_timeout }
+    }
+
+    /// What it comes to in the kernel, where nothing above is governed, with these values and the rules that inherit
+    /// them.
+    #[must_use]
+    pub fn in_kernel(&self, timers: Timers, rules: Option<&Compiled>) -> keepalive_ebpf::Policy {
+        keepalive_ebpf::Policy::new(self.mode, self.direction, timers)
+            .to_destinations(rules.map_or(0, |rules| rules.id))
+            .with_options(self.options)
     }
 
     /// How specific it is.

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use keepalive_ebpf::Policy as InKernel;
 
-use super::State;
+use super::{State, rules::Rules};
 use crate::{
     plan::{Desired, levels},
     policy::{Considered, Policy, Verdict},
     report::{
         explanation::{self, Explanation},
-        status::{self, InForce},
+        status,
     },
     workloads::Pod,
 };
@@ -64,7 +64,11 @@ impl State<'_> {
             .collect();
         let desired = self.plan().desired;
         let source = ids.iter().find_map(|id| Some((id, desired.get(id)?)));
-        let in_force = |id| self.governor.attached().get(id)?.policy.filter(|it| *it != InKernel::NOTHING);
+        let in_force = ids.iter().find_map(|id| {
+            let actual = self.governor.attached().get(id)?;
+            Some((actual, actual.policy.filter(|policy| *policy != InKernel::NOTHING)?))
+        });
+        let mut rules = Rules::of(self.policies);
         let governing = path.and_then(|path| self.governing(path));
         let governed = governing.as_ref().zip(facts).map(|(by, facts)| by.policy.govern(facts));
         let opted_out = governed.as_ref().is_some_and(|governed| governed.opted_out);
@@ -76,8 +80,13 @@ impl State<'_> {
             unreachable: None,
             considered: path.map(|path| self.considered(path, governing.as_ref())).unwrap_or_default(),
             outcome: outcome(governing.as_ref(), source.map(|(_, want)| want), opted_out),
-            values: source.map(|(_, want)| InForce::new(&want.policy)),
-            in_force: ids.iter().find_map(in_force).map(|policy| InForce::new(&policy)),
+            values: source
+                .map(|(_, want)| rules.in_force(&want.policy, &want.policy_name, self.facts(&want.path))),
+            apply_to_existing: source
+                .filter(|(_, want)| !want.policy.is_exempt())
+                .map(|(_, want)| want.apply_to_existing),
+            in_force: in_force
+                .map(|(have, policy)| rules.in_force(&policy, &have.policy_name, self.facts(&have.path))),
             refused: source.and_then(|(id, _)| refused.get(id)).map(|(_, reason)| reason.clone()),
             followed: governed.filter(|_| !is_shared).map(|governed| governed.followed).unwrap_or_default(),
             not_followed: facts.map(|facts| self.annotations(|uid| uid == facts.uid)).unwrap_or_default(),

@@ -130,7 +130,7 @@ fn start(timers: &TimerSpec, mode: Mode, bpffs: &Path, command: &[OsString]) -> 
 
 fn resolve(timers: &TimerSpec) -> Result<Timers> {
     // Whoever may run this may flood nobody but himself: the kernel's own floor.
-    let limits = Limits { min_idle: Duration::from_secs(1) };
+    let limits = Limits::new(Duration::from_secs(1));
     timers.resolve(&limits).map_err(|errors| {
         let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
         anyhow!("{}", errors.join("\n"))
@@ -157,11 +157,15 @@ fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A mode by its name; not `Enforce`, whose second program would have to stay attached beside the first.
 fn mode(text: &str) -> Result<Mode, String> {
-    let named = MODES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text));
-    named.map(|(_, mode)| *mode).ok_or_else(|| {
-        let names: Vec<&str> = MODES.iter().map(|(name, _)| *name).collect();
-        format!("it is one of {}", names.join(", "))
+    let offered = || MODES.iter().filter(|(_, mode)| *mode != Mode::Enforce);
+    let is_named = |name: &str| name.eq_ignore_ascii_case(text);
+    offered().find(|(name, _)| is_named(name)).map(|(_, mode)| *mode).ok_or_else(|| {
+        let names: Vec<&str> = offered().map(|(name, _)| *name).collect();
+        let known = MODES.iter().any(|(name, _)| is_named(name));
+        let why = if known { "nothing guards the command's options here, a policy can; " } else { "" };
+        format!("{why}it is one of {}", names.join(", "))
     })
 }
 
@@ -179,6 +183,12 @@ mod tests {
     #[test]
     fn modes_go_by_the_names_of_the_policy_language() {
         assert_eq!(mode("tighten"), Ok(Mode::Tighten));
-        assert!(mode("Enforce").is_err_and(|error| error.contains("Monitor, FillMissing, Tighten")));
+        assert_eq!(mode("Enforced"), Err("it is one of Monitor, FillMissing, Tighten".to_owned()));
+    }
+
+    #[test]
+    fn what_nothing_guards_is_not_enforced() {
+        let refused = "nothing guards the command's options here, a policy can; it is one of Monitor, FillMissing, Tighten";
+        assert_eq!(mode("enforce"), Err(refused.to_owned()));
     }
 }

@@ -6,7 +6,7 @@ use super::*;
 use crate::policy::{Limits, PodFacts, parse};
 use crate::workloads::{Place, Unreachable};
 
-const LIMITS: Limits = Limits { min_idle: std::time::Duration::from_secs(1) };
+const LIMITS: Limits = Limits::new(std::time::Duration::from_secs(1));
 const HEADER: &str = "apiVersion: keepalive.dev/v1alpha1";
 
 /// Policies of these names and globs, idle 60 s each.
@@ -148,7 +148,7 @@ fn a_pod_that_opts_out_below_a_governed_cgroup_has_that_yield() {
     let desired = plan(&policies, &cgroups(&TREE), &placed("pods/p1", "shop", &OPT_OUT)).desired;
 
     assert_eq!(desired.keys().collect::<Vec<_>>(), [&2, &3]);
-    assert_eq!(desired[&3].policy, InKernel::exempt(2));
+    assert_eq!(desired[&3].policy, InKernel::exempt(3));
 }
 
 #[test]
@@ -279,4 +279,48 @@ fn values_of_its_own_are_refused_to_a_pod_that_a_policy_above_governs() {
     let [Note::Annotation { annotation, reason, .. }] = noted[..] else { unreachable!("{noted:?}") };
     assert_eq!(annotation, "keepalive.dev/idle");
     assert!(reason.contains("`node`") && reason.contains("same values"), "{reason}");
+}
+
+const TO_DATABASES: &str = ", destinations: [{ports: [5432], keepalive: {probes: 2}}]";
+
+#[test]
+fn what_a_policy_says_of_destinations_and_open_connections_is_wanted() {
+    let options = ", options: {mark: 7}, applyToExisting: false";
+    let policies = set(&of_cgroups("some", "a", &format!("{TO_DATABASES}{options}")));
+
+    let some = &desired(&policies, &cgroups(&[("a", 1)]))[&1];
+
+    let rules = some.rules.as_ref().unwrap();
+    let database = keepalive_ebpf::Remote::v4(1, 5432);
+    assert_eq!(rules.find(&database).map(|timers| timers.probes), Some(2));
+    assert!(some.policy.destinations() != 0 && !some.apply_to_existing);
+    assert_eq!(some.policy.options().mark, 7);
+
+    let all = &desired(&set(&of_cgroups("all", "a", "")), &cgroups(&[("a", 1)]))[&1];
+    assert!(all.policy.destinations() == 0 && all.rules.is_none() && all.apply_to_existing);
+}
+
+#[test]
+fn rules_are_shared_by_all_that_have_the_same_values() {
+    let policies = set(&of_namespace(
+        "shop",
+        "all",
+        &format!("{TO_DATABASES}, podOverrides: {{idle: {{min: 10s, max: 60s}}}}"),
+    ));
+    let mut pods = Placed::default();
+    for (path, idle) in [("p1", "30s"), ("p2", "20s"), ("p3", "20s"), ("p4", "2h")] {
+        pods.by_path.extend(placed(path, "shop", &[("keepalive.dev/idle", idle)]).by_path);
+    }
+    let tree = cgroups(&[("p1", 1), ("p2", 2), ("p3", 3), ("p4", 4)]);
+
+    let desired = plan(&policies, &tree, &pods).desired;
+
+    let rules = |id| desired[&id].rules.as_ref().unwrap();
+    let database = keepalive_ebpf::Remote::v4(1, 5432);
+    let [own, asked] =
+        [1, 2].map(|id| rules(id).find(&database).map(|timers| (timers.idle_s, timers.probes)));
+    assert_eq!((own, asked), (Some((30, 2)), Some((20, 2))), "a rule without the value has the pod's");
+    assert!(Arc::ptr_eq(rules(1), rules(4)) && Arc::ptr_eq(rules(2), rules(3)));
+    let id = |id| desired[&id].policy.destinations();
+    assert!(id(1) == id(4) && id(2) == id(3) && id(1) != id(2));
 }

@@ -1,7 +1,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod destinations;
 mod frame;
 mod mistakes;
+mod options;
 mod overrides;
 mod pods;
 mod yaml;
@@ -15,7 +17,7 @@ use super::{Limits, Policy, Source, parse};
 const HEADER: &str = "apiVersion: keepalive.dev/v1alpha1\nkind: ClusterKeepalivePolicy\n";
 
 fn limits() -> Limits {
-    Limits { min_idle: Duration::from_secs(1) }
+    Limits::new(Duration::from_secs(1))
 }
 
 /// The policies of `text`, which is right.
@@ -80,9 +82,12 @@ fn auto_is_when_keep_alive_gives_up() {
 
 #[test]
 fn every_mode_and_direction_has_its_name() {
-    for (name, mode) in
-        [("Monitor", Mode::Monitor), ("FillMissing", Mode::FillMissing), ("Tighten", Mode::Tighten)]
-    {
+    for (name, mode) in [
+        ("Monitor", Mode::Monitor),
+        ("FillMissing", Mode::FillMissing),
+        ("Tighten", Mode::Tighten),
+        ("Enforce", Mode::Enforce),
+    ] {
         assert_eq!(accepted(&with_line(&format!("mode: {name}")))[0].mode, mode);
     }
     for (name, direction) in

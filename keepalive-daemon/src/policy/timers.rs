@@ -4,6 +4,7 @@ use std::{error, fmt, str::FromStr, time::Duration};
 
 use keepalive_ebpf::Timers;
 
+use super::KernelOptions;
 use super::diagnostic::Fault;
 use super::duration::{parse_duration, show};
 
@@ -29,23 +30,31 @@ const MAX_PROBES: u32 = 127;
 /// `TCP_USER_TIMEOUT` is an `int` of milliseconds: 24 days.
 pub(super) const MAX_USER_TIMEOUT_MS: u32 = i32::MAX.unsigned_abs();
 
-/// What the operator of a host allows, stricter than the kernel.
+/// What the operator of a host allows, stricter than the kernel, and what its kernel can do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The shortest `idle` a policy may ask for, so that nobody floods a network: every idle connection
     /// sends a probe that often. Counts in whole seconds, rounded up, and from 1 s to 32767 s.
     pub min_idle: Duration,
+    /// What its kernel lets a program set.
+    pub kernel: KernelOptions,
 }
 
 impl Default for Limits {
     /// Five seconds: no middlebox known forgets a TCP flow sooner than in 30 s, and a node of 10000 idle
     /// connections then sends at most 2000 probes a second.
     fn default() -> Self {
-        Self { min_idle: Duration::from_secs(5) }
+        Self::new(Duration::from_secs(5))
     }
 }
 
 impl Limits {
+    /// With this floor on `idle`, for any kernel.
+    #[must_use]
+    pub const fn new(min_idle: Duration) -> Self {
+        Self { min_idle, kernel: KernelOptions::ANY }
+    }
+
     fn min_idle_s(&self) -> u32 {
         let rounded_up = self.min_idle.as_secs().saturating_add(u64::from(self.min_idle.subsec_nanos() > 0));
         u32::try_from(rounded_up).unwrap_or(MAX_SECONDS).clamp(1, MAX_SECONDS)
@@ -53,7 +62,7 @@ impl Limits {
 }
 
 /// When to give up on data, or probes, that nobody acknowledges.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum UserTimeout {
     /// When keep-alive gives up: idle + interval × probes.
     Auto,
@@ -127,6 +136,17 @@ impl fmt::Display for OutOfRange {
 impl error::Error for OutOfRange {}
 
 impl TimerSpec {
+    /// The same, with the values of `base` where it has none.
+    #[must_use]
+    pub fn over(&self, base: &Self) -> Self {
+        Self {
+            idle: self.idle.or(base.idle),
+            interval: self.interval.or(base.interval),
+            probes: self.probes.or(base.probes),
+            user_timeout: self.user_timeout.or(base.user_timeout),
+        }
+    }
+
     /// The timers in the kernel's units.
     ///
     /// # Errors

@@ -1,11 +1,15 @@
 //! What a document must say to be a policy.
 
+mod destinations;
 mod list;
 mod metadata;
+mod options;
 mod overrides;
 mod selection;
 mod selector;
 mod timers;
+
+use keepalive_ebpf::Options;
 
 use super::diagnostic::{Diagnostic, Fault, did_you_mean, quote};
 use super::document::{Node, Value};
@@ -71,7 +75,19 @@ fn policy(document: &Field<'_>, limits: &Limits, report: &mut Report<'_>) -> Opt
     let mode = spec.optional("mode").map_or(Some(DEFAULT_MODE), |field| field.choice(&MODES, report));
     let direction =
         spec.optional("direction").map_or(Some(DEFAULT_DIRECTION), |field| field.choice(&DIRECTIONS, report));
-    let timers = timers::read(&spec, limits, report);
+    let values = timers::Written::read(&spec, report);
+    let timers = values.resolve(limits, report);
+    let destinations = spec
+        .optional("destinations")
+        .and_then(|field| destinations::read(field, &values.spec, timers, limits, report));
+    let options = spec
+        .optional("options")
+        .map_or(Some(Options::NONE), |field| options::read(field, &limits.kernel, report));
+    let apply_to_existing = spec.optional("applyToExisting").map_or(Some(true), |field| {
+        let help = "write whether connections that are open already get what new ones get, as they do where nothing is \
+                    said";
+        field.boolean(help, report)
+    });
     let overrides = spec
         .optional("podOverrides")
         .map_or_else(|| Some(Overrides::default()), |field| overrides::read(field, limits, report));
@@ -80,15 +96,17 @@ fn policy(document: &Field<'_>, limits: &Limits, report: &mut Report<'_>) -> Opt
     }
     let (id, at) = id?;
     let source = Source { file: report.file().to_owned(), line: at.line, column: at.column };
-    let (spec, timers) = timers?;
     Some(Policy {
         id,
         source,
         priority: priority?,
         mode: mode?,
         direction: direction?,
-        spec,
-        timers,
+        spec: values.spec,
+        timers: timers?,
+        destinations,
+        options: options?,
+        apply_to_existing: apply_to_existing?,
         scope: scope?,
         overrides: overrides?,
     })

@@ -7,7 +7,7 @@ use crate::{
     workloads::{Paths, Placed},
 };
 
-const LIMITS: Limits = Limits { min_idle: std::time::Duration::from_secs(1) };
+const LIMITS: Limits = Limits::new(std::time::Duration::from_secs(1));
 
 /// Policies of these names and globs, idle 60 s each.
 fn policies(named: &[(&str, &str)]) -> PolicySet {

@@ -5,10 +5,7 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    ForPeople, Table,
-    status::{InForce, PodTrouble},
-};
+use super::{ForPeople, Table, in_force::InForce, status::PodTrouble};
 
 /// Why a workload is governed as it is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -29,6 +26,9 @@ pub(crate) struct Explanation {
     /// The values that result, in its own cgroup or from one above; absent if there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) values: Option<InForce>,
+    /// Whether connections that were open before it get them too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) apply_to_existing: Option<bool>,
     /// What is in force in the kernel, in its own cgroup or else in the next above.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) in_force: Option<InForce>,
@@ -80,6 +80,15 @@ impl ForPeople for Explanation {
         let shown = |it: &InForce| format!("{} {} {}", it.mode, it.direction, it.values());
         if let Some(values) = &self.values {
             let _ = writeln!(text, "values    {}", shown(values));
+            for rule in values.destinations.iter().flatten() {
+                let _ = writeln!(text, "  to      {rule}");
+            }
+            if let Some(options) = values.options.shown() {
+                let _ = writeln!(text, "options   {options}");
+            }
+        }
+        if self.apply_to_existing == Some(false) {
+            text.push_str("existing  left alone: connections that were open before keep what they have\n");
         }
         match (&self.in_force, &self.refused) {
             (_, Some(reason)) => {

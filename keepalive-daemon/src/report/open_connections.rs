@@ -5,7 +5,10 @@ use std::time::SystemTime;
 use keepalive_ebpf::{Outcome, Policy};
 use serde::{Deserialize, Serialize};
 
-use super::status::{InForce, plural, shown};
+use super::{
+    in_force::InForce,
+    status::{plural, shown},
+};
 use crate::sweeper::Tally;
 
 /// The open connections of a governed cgroup.

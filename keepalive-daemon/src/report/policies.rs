@@ -4,10 +4,7 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    ForPeople, Table,
-    status::{InForce, plural},
-};
+use super::{ForPeople, Table, in_force::InForce, status::plural};
 
 /// The policies in force, in the order of their rank.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -27,6 +24,8 @@ pub(crate) struct PolicySummary {
     pub(crate) line: u64,
     pub(crate) priority: i32,
     pub(crate) values: InForce,
+    /// Whether connections that are open already get what new ones get.
+    pub(crate) apply_to_existing: bool,
     /// How many pods it governs, those that opted out apart.
     pub(crate) pods: usize,
     /// How many of the pods it would govern opted out.
@@ -50,6 +49,7 @@ impl ForPeople for PolicyList {
             "PRIORITY",
             "MODE",
             "DIRECTION",
+            "DESTINATIONS",
             "IDLE/INTERVAL/PROBES",
             "PODS",
             "OPTED OUT",
@@ -64,7 +64,8 @@ impl ForPeople for PolicyList {
                 policy.priority.to_string(),
                 policy.values.mode.clone(),
                 policy.values.direction.clone(),
-                policy.values.values(),
+                policy.values.destinations_in_short(),
+                policy.values.timers(),
                 policy.pods.to_string(),
                 policy.opted_out.to_string(),
                 policy.cgroups.to_string(),

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     ForPeople, Table,
     counters::CounterReport,
+    in_force::InForce,
     open_connections::{LeftBehind, OpenConnections, Sweeping},
     policies::PolicySummary,
 };
@@ -93,25 +94,6 @@ pub(crate) struct Cgroup {
     pub(crate) open_connections: Option<OpenConnections>,
 }
 
-/// The mode that is shown of a pod that opted out below a governed cgroup.
-const EXEMPT: &str = "Exempt";
-
-/// A policy as it lies in the kernel.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct InForce {
-    pub(crate) mode: String,
-    pub(crate) direction: String,
-    pub(crate) idle_seconds: u32,
-    pub(crate) interval_seconds: u32,
-    pub(crate) probes: u32,
-    /// Absent if the policy leaves the socket's own.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) user_timeout_milliseconds: Option<u32>,
-    /// Whether an ancestor is governed too and yields to this.
-    pub(crate) nested: bool,
-}
-
 /// A cgroup that could not be attached to.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -156,34 +138,6 @@ impl Cgroup {
             counters: CounterReport::new(&counters),
             open_connections: None,
         }
-    }
-}
-
-impl InForce {
-    pub(crate) fn new(policy: &Policy) -> Self {
-        let timers = policy.timers();
-        Self {
-            mode: if policy.is_exempt() { EXEMPT.to_owned() } else { format!("{:?}", policy.mode()) },
-            direction: format!("{:?}", policy.direction()),
-            idle_seconds: timers.idle_s,
-            interval_seconds: timers.interval_s,
-            probes: timers.probes,
-            user_timeout_milliseconds: (timers.user_timeout_ms > 0).then_some(timers.user_timeout_ms),
-            nested: policy.claims(),
-        }
-    }
-
-    /// The values as a person reads them: idle, interval and probes, and the user timeout if any.
-    pub(crate) fn values(&self) -> String {
-        if self.mode == EXEMPT {
-            return "-".to_owned();
-        }
-        let mut values = format!("{}s/{}s/{}", self.idle_seconds, self.interval_seconds, self.probes);
-        if let Some(milliseconds) = self.user_timeout_milliseconds {
-            let timeout = std::time::Duration::from_millis(milliseconds.into());
-            values.push_str(&format!(" ut {}", humantime::format_duration(timeout)));
-        }
-        values
     }
 }
 

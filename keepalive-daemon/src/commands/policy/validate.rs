@@ -9,7 +9,10 @@ use serde::Serialize;
 use crate::{
     cli::{MinIdleArg, OutputArg},
     commands::failure::Verdict,
-    policy::directory::{self, FileReport},
+    policy::{
+        KernelOptions, KernelVersion, Limits,
+        directory::{self, FileReport},
+    },
     report::{self, ForPeople},
 };
 
@@ -23,6 +26,10 @@ pub(crate) struct Options {
     files: Vec<PathBuf>,
     #[command(flatten)]
     min_idle: MinIdleArg,
+    /// Refuse what the kernel of this version does not let a program set, as a daemon on it would
+    /// [default: nothing for its kernel].
+    #[arg(long, value_name = "VERSION", value_parser = |text: &str| text.parse::<KernelVersion>())]
+    kernel: Option<KernelVersion>,
     #[command(flatten)]
     output: OutputArg,
 }
@@ -49,8 +56,10 @@ impl ForPeople for Validation {
 
 /// Checks and prints what was found.
 pub(crate) fn run(options: &Options) -> Result<Verdict> {
-    let Options { files, min_idle, output } = options;
-    let files = directory::check(files, &min_idle.limits());
+    let Options { files, min_idle, kernel, output } = options;
+    let kernel = KernelOptions { version: *kernel, ..KernelOptions::ANY };
+    let limits = Limits { kernel, ..min_idle.limits() };
+    let files = directory::check(files, &limits);
     let valid = files.iter().all(|report| report.problems.is_empty());
     report::print(&Validation { valid, files }, output.output)?;
     Ok(if valid { Verdict::Good } else { Verdict::Bad })

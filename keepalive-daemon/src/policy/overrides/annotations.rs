@@ -11,7 +11,7 @@ use keepalive_ebpf::Timers;
 use super::Within;
 use crate::policy::diagnostic::{Fault, did_you_mean, quote, shortened};
 use crate::policy::duration::parse_duration;
-use crate::policy::{Limits, PodFacts, Policy, UserTimeout, timers};
+use crate::policy::{Inherited, Limits, PodFacts, Policy, UserTimeout, timers};
 
 /// What begins the annotations that are for this project.
 pub const ANNOTATION_PREFIX: &str = "keepalive.dev/";
@@ -45,6 +45,8 @@ pub struct Governed {
     pub opted_out: bool,
     /// The values to set.
     pub timers: Timers,
+    /// How the user timeout among them is asked for.
+    pub user_timeout: Option<UserTimeout>,
     /// The annotations that changed something, as `key: value`.
     pub followed: Vec<String>,
     /// The annotations that are not followed: at most ten, and then one that counts the others.
@@ -61,7 +63,7 @@ impl Policy {
         let timers = Timers {
             idle_s: reading.duration(IDLE, self.overrides.idle, self.timers.idle_s, |given| {
                 // The bounds are the operator's limits.
-                timers::idle(given, &Limits { min_idle: Duration::ZERO })
+                timers::idle(given, &Limits::new(Duration::ZERO))
             }),
             interval_s: reading.duration(
                 INTERVAL,
@@ -72,18 +74,25 @@ impl Policy {
             probes: reading.probes(),
             user_timeout_ms: 0,
         };
-        let timers = Timers { user_timeout_ms: reading.user_timeout(timers), ..timers };
+        let (user_timeout_ms, user_timeout) = reading.user_timeout(timers);
+        let timers = Timers { user_timeout_ms, ..timers };
         reading.unknown();
         let Reading { mut followed, refused, uncounted, .. } = reading;
         if opted_out {
             // The values it asks for are those of no socket.
             followed.truncate(1);
         }
-        Governed { opted_out, timers, followed, refused: told(refused, uncounted) }
+        Governed { opted_out, timers, user_timeout, followed, refused: told(refused, uncounted) }
     }
 }
 
 impl Governed {
+    /// The values that rules for destinations inherit.
+    #[must_use]
+    pub const fn inherited(&self) -> Inherited {
+        Inherited { timers: self.timers, user_timeout: self.user_timeout }
+    }
+
     /// The annotations that are not followed although they may be, if `policy` governs the pod as part of a cgroup
     /// above: its values there are those of all that is in it.
     pub(crate) fn unshared(&self, policy: &Policy) -> Vec<Refused> {
@@ -166,8 +175,8 @@ impl<'a> Reading<'a> {
         self.settle(PROBES, text, probes, own)
     }
 
-    /// The user timeout in milliseconds, where the other values are those of `timers`.
-    fn user_timeout(&mut self, timers: Timers) -> u32 {
+    /// The user timeout in milliseconds, where the other values are those of `timers`, and how it is asked for.
+    fn user_timeout(&mut self, timers: Timers) -> (u32, Option<UserTimeout>) {
         let Timers { idle_s, interval_s, probes, .. } = timers;
         let auto = || timers::auto(idle_s, interval_s, probes);
         let own = match self.policy.spec.user_timeout {
@@ -175,21 +184,23 @@ impl<'a> Reading<'a> {
             Some(UserTimeout::Auto) => auto().unwrap_or(timers::MAX_USER_TIMEOUT_MS),
             _ => self.policy.timers.user_timeout_ms,
         };
+        let own_way = self.policy.spec.user_timeout;
         let bounds = self.policy.overrides.user_timeout;
-        let Some((text, bounds)) = self.allowed(USER_TIMEOUT, bounds) else { return own };
+        let Some((text, bounds)) = self.allowed(USER_TIMEOUT, bounds) else { return (own, own_way) };
         let asked = text.trim().parse::<UserTimeout>().and_then(|asked| {
             let of = |ms| Duration::from_millis(u64::from(ms));
             match asked {
                 UserTimeout::Auto => {
-                    auto().map(|ms| (ms, format!("`auto` comes to {}, which", shown(of(ms)))))
+                    auto().map(|ms| (ms, asked, format!("`auto` comes to {}, which", shown(of(ms)))))
                 }
-                UserTimeout::After(after) => timers::user_timeout(after).map(|ms| (ms, quote(text))),
+                UserTimeout::After(after) => timers::user_timeout(after).map(|ms| (ms, asked, quote(text))),
             }
         });
-        let milliseconds = asked.map_err(|fault| fault.to_string()).and_then(|(ms, told)| {
-            self.within(bounds, Duration::from_millis(ms.into()), &told, shown).map(|()| ms)
+        let accepted = asked.map_err(|fault| fault.to_string()).and_then(|(ms, asked, told)| {
+            self.within(bounds, Duration::from_millis(ms.into()), &told, shown).map(|()| (ms, asked))
         });
-        self.settle(USER_TIMEOUT, text, milliseconds, own)
+        let way = accepted.as_ref().map_or(own_way, |(_, asked)| Some(*asked));
+        (self.settle(USER_TIMEOUT, text, accepted.map(|(ms, _)| ms), own), way)
     }
 
     /// Refuses what has our prefix and no meaning.

@@ -138,16 +138,16 @@ fn a_mistake_in_a_spec_is_shown_with_its_place_and_cure() {
         ),
         // the rest
         (
-            "mode: Enforce",
+            "mode: Enforced",
             "6:9: spec.mode",
-            "`Enforce` is not known",
-            "write one of Monitor, FillMissing, Tighten",
+            "`Enforced` is not known",
+            "write one of Monitor, FillMissing, Tighten, Enforce. Did you mean `Enforce`?",
         ),
         (
             "mode: tighten",
             "6:9: spec.mode",
             "`tighten` is not known",
-            "write one of Monitor, FillMissing, Tighten. Did you mean `Tighten`?",
+            "write one of Monitor, FillMissing, Tighten, Enforce. Did you mean `Tighten`?",
         ),
         (
             "direction: 1",
@@ -171,7 +171,7 @@ fn a_mistake_in_a_spec_is_shown_with_its_place_and_cure() {
             "modes: Monitor",
             "6:3: spec.modes",
             "`modes` is not known here",
-            "the fields are cgroups, namespaces, excludedNamespaces, podSelector, priority, mode, direction, keepalive, userTimeout, podOverrides. Did you mean `mode`?",
+            "the fields are cgroups, namespaces, excludedNamespaces, podSelector, priority, mode, direction, destinations, keepalive, userTimeout, options, applyToExisting, podOverrides. Did you mean `mode`?",
         ),
         (
             "podSelector: {}",
@@ -195,7 +195,7 @@ fn a_mistake_in_a_spec_is_shown_with_its_place_and_cure() {
             "1: y",
             "6:3: spec",
             "the name of a field is a text, this is the number `1`",
-            "the fields are cgroups, namespaces, excludedNamespaces, podSelector, priority, mode, direction, keepalive, userTimeout, podOverrides",
+            "the fields are cgroups, namespaces, excludedNamespaces, podSelector, priority, mode, direction, destinations, keepalive, userTimeout, options, applyToExisting, podOverrides",
         ),
     ] {
         let shown = refused(&with_line(line));
@@ -251,7 +251,7 @@ fn the_hundredth_mistake_is_the_last_one_that_is_told() {
 
 #[test]
 fn the_floor_on_idle_is_the_operators() {
-    let floor = |min_idle| Limits { min_idle };
+    let floor = Limits::new;
     let idle = |idle: &str| with_line(&format!("keepalive: {{idle: {idle}}}"));
 
     let below = parse("p.yaml", &idle("4s"), &Limits::default()).unwrap_err();

@@ -123,7 +123,7 @@ fn what_is_not_for_the_pods_of_one_namespace_is_not_for_a_keepalive_policy() {
     let unknown = refused(&namespaced("\n  selector: {}"));
     assert!(
         unknown[0].ends_with(
-            "help: the fields are podSelector, priority, mode, direction, keepalive, userTimeout, podOverrides"
+            "help: the fields are podSelector, priority, mode, direction, destinations, keepalive, userTimeout, options, applyToExisting, podOverrides"
         ),
         "{unknown:?}"
     );

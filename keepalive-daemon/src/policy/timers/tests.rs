@@ -47,7 +47,7 @@ fn the_floor_stays_within_what_the_kernel_takes() {
         (32_768 * S, 32_767),
         (Duration::MAX, 32_767),
     ] {
-        assert_eq!(Limits { min_idle }.min_idle_s(), floor, "{min_idle:?}");
+        assert_eq!(Limits::new(min_idle).min_idle_s(), floor, "{min_idle:?}");
     }
 }
 

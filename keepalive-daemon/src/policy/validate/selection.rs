@@ -12,7 +12,17 @@ use crate::policy::{
 /// policy of its own.
 const MOST_NAMESPACES: usize = 1000;
 /// What both kinds say besides what they are for.
-const COMMON: [&str; 6] = ["priority", "mode", "direction", "keepalive", "userTimeout", "podOverrides"];
+const COMMON: [&str; 9] = [
+    "priority",
+    "mode",
+    "direction",
+    "destinations",
+    "keepalive",
+    "userTimeout",
+    "options",
+    "applyToExisting",
+    "podOverrides",
+];
 /// The fields for which pods a policy of the cluster is.
 const FOR_PODS: [&str; 3] = ["namespaces", "excludedNamespaces", "podSelector"];
 

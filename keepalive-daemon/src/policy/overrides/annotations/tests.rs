@@ -9,7 +9,7 @@ fn policy(spec: &str) -> Policy {
         "apiVersion: keepalive.dev/v1alpha1\nkind: ClusterKeepalivePolicy\nmetadata: {{name: p}}\nspec:\n  \
          namespaces: ['*']\n{spec}\n"
     );
-    let limits = Limits { min_idle: Duration::from_secs(1) };
+    let limits = Limits::new(Duration::from_secs(1));
     let [policy] = parse("p.yaml", &text, &limits).unwrap().try_into().unwrap();
     policy
 }
@@ -225,7 +225,7 @@ fn auto_that_exceeds_what_the_kernel_takes_is_the_most_it_takes() {
 fn the_policys_default_is_what_the_operators_floor_made_it() {
     let text = "apiVersion: keepalive.dev/v1alpha1\nkind: ClusterKeepalivePolicy\nmetadata: {name: p}\nspec: \
                 {namespaces: ['*'], userTimeout: auto, podOverrides: {probes: {min: 1, max: 9}}}\n";
-    let limits = Limits { min_idle: Duration::from_secs(300) };
+    let limits = Limits::new(Duration::from_secs(300));
     let policies = parse("p.yaml", text, &limits).unwrap();
 
     let governed = policies[0].govern(&pod(&[("probes", "5")]));
