@@ -1,5 +1,6 @@
 //! What the daemon answers: its state, put together for people and programs who ask.
 
+mod apply;
 mod explain;
 mod rules;
 
@@ -13,9 +14,11 @@ use crate::{
         policies::{PolicyList, PolicySummary},
         status::{self, PodTrouble},
     },
+    sweeper::Sweeps,
     workloads::{Node, Placed, RuntimeState},
 };
 
+pub(crate) use apply::Selection;
 pub(crate) use explain::Subject;
 use rules::Rules;
 
@@ -26,6 +29,7 @@ pub(crate) struct State<'a> {
     /// Those of the node, none while they are not known.
     pub(crate) pods: &'a Placed,
     pub(crate) governor: &'a Governor,
+    pub(crate) sweeps: &'a Sweeps,
 }
 
 impl State<'_> {
@@ -39,7 +43,8 @@ impl State<'_> {
             let cgroup = status::Cgroup::new(&actual.path, *id, &actual.policy_name, actual.policy, counters);
             let in_force = cgroup.in_force.zip(actual.policy);
             let in_force = in_force.map(|(_, policy)| rules.in_force(&policy, &actual.policy_name, facts));
-            status::Cgroup { pod: facts.map(PodFacts::to_string), in_force, ..cgroup }
+            let open_connections = self.sweeps.open_connections(self.governor, *id);
+            status::Cgroup { pod: facts.map(PodFacts::to_string), in_force, open_connections, ..cgroup }
         });
         let refused = self.governor.refused().values();
         let unreachable = pods.unreachable.iter().map(|it| PodTrouble {
@@ -53,6 +58,7 @@ impl State<'_> {
             refused: refused.map(|(path, reason)| status::Refusal::new(path, reason)).collect(),
             unreachable: unreachable.collect(),
             annotations: self.annotations(|_| true),
+            no_longer_governed: self.sweeps.left(),
         }
     }
 

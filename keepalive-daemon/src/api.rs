@@ -16,6 +16,9 @@ pub(crate) const HEALTH: &str = "/v1/health";
 /// Where it explains; with a [`SubjectQuery`].
 pub(crate) const EXPLAIN: &str = "/v1/explain";
 
+/// Where it sweeps open connections; a POST with a [`Selection`](crate::answers::Selection).
+pub(crate) const APPLY: &str = "/v1/apply";
+
 /// What is to be explained, as a query.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct SubjectQuery {

@@ -20,6 +20,7 @@ use crate::{
     policy_files::PolicyFiles,
     readiness::{Readiness, Task},
     report::{health::Health, policies::PolicyList, status},
+    sweeper::{self, Manual, Sweeps},
     this_kernel,
     workloads::{Change, CriSocket, Node, Placed, cgroup2_root},
 };
@@ -46,6 +47,8 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     /// Whether the program writes a log line a connection.
     pub(crate) log_bpf: bool,
+    /// How connections are swept that are open already.
+    pub(crate) sweeping: sweeper::Options,
     /// Whether to detach from all cgroups at the end rather than leave the policies in force.
     pub(crate) detach_on_exit: bool,
 }
@@ -55,8 +58,17 @@ pub(crate) struct Config {
 /// # Errors
 /// If it cannot start, or can no longer follow what it governs; what is in force stays so.
 pub(crate) async fn run(config: Config) -> Result<()> {
-    let Config { policies, cgroup_root, bpffs, runtime, api_socket, limits, log_bpf, detach_on_exit } =
-        config;
+    let Config {
+        policies,
+        cgroup_root,
+        bpffs,
+        runtime,
+        api_socket,
+        limits,
+        log_bpf,
+        sweeping,
+        detach_on_exit,
+    } = config;
     let root = cgroup2_root(cgroup_root.as_deref())?;
     // What leaves no trace comes first.
     let files = PolicyFiles::open(&policies)?;
@@ -66,6 +78,7 @@ pub(crate) async fn run(config: Config) -> Result<()> {
     let kernel = Kernel::open(held, log_bpf)?;
     info!(cgroup_root = %root.display(), bpffs = %bpffs.display(), policies = %policies.display(), "started");
     let governor = Governor::new(kernel, root, node.cgroups())?;
+    let (sweeps, mut swept) = Sweeps::start(&sweeping, &bpffs)?;
     let mut daemon = Daemon {
         directory: policies,
         limits,
@@ -74,10 +87,11 @@ pub(crate) async fn run(config: Config) -> Result<()> {
         files,
         node,
         governor,
+        sweeps,
         readiness: Readiness::new(),
         told_of_lack: false,
     };
-    daemon.follow(&mut questions).await?;
+    daemon.follow(&mut questions, &mut swept).await?;
     if !detach_on_exit {
         info!("leaving the policies in force; `keepalive-daemon cleanup` ends them");
         return Ok(());
@@ -99,6 +113,7 @@ struct Daemon {
     files: PolicyFiles,
     node: Node,
     governor: Governor,
+    sweeps: Sweeps,
     readiness: Readiness,
     /// Whether somebody was told that policies for pods govern nothing.
     told_of_lack: bool,
@@ -106,7 +121,11 @@ struct Daemon {
 
 impl Daemon {
     /// Follows everything that can change what should be, until a signal says to stop.
-    async fn follow(&mut self, questions: &mut mpsc::Receiver<Question>) -> Result<()> {
+    async fn follow(
+        &mut self,
+        questions: &mut mpsc::Receiver<Question>,
+        swept: &mut mpsc::UnboundedReceiver<sweeper::Event>,
+    ) -> Result<()> {
         let mut terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
         let mut hangup = signal(SignalKind::hangup()).context("cannot handle SIGHUP")?;
@@ -133,6 +152,7 @@ impl Daemon {
                 }
                 _ = resync.tick() => self.resync()?,
                 Some(question) = questions.recv() => self.answer(question),
+                Some(event) = swept.recv() => self.sweeps.happened(event, &mut self.governor),
                 _ = terminate.recv() => return Ok(()),
                 _ = interrupt.recv() => return Ok(()),
             }
@@ -174,6 +194,7 @@ impl Daemon {
         let Some(policies) = &self.policies else { return };
         let pods = self.node.pods();
         let in_force = self.governor.reconcile(policies, self.node.cgroups(), pods, cause);
+        self.sweeps.follow(&mut self.governor, self.node.cgroups(), cause);
         if policies.selects_pods() && self.node.lacks_runtime() && !self.told_of_lack {
             self.told_of_lack = true;
             warn!(
@@ -207,7 +228,8 @@ impl Daemon {
         let policies = self.policies.as_ref().unwrap_or(&none);
         let unknown = Placed::default();
         let pods = self.node.pods().unwrap_or(&unknown);
-        let state = State { policies, node: &self.node, pods, governor: &self.governor };
+        let state =
+            State { policies, node: &self.node, pods, governor: &self.governor, sweeps: &self.sweeps };
         match question {
             Question::Status(to) => {
                 let daemon = self.describe(state.policies(), state.runtime());
@@ -219,6 +241,12 @@ impl Daemon {
             Question::Explain(subject, to) => {
                 let _ = to.send(state.explain(&subject));
             }
+            Question::Apply(selection, asker) => match state.sweeps_of(&selection) {
+                Ok(jobs) => self.sweeps.apply(Manual::new(asker, jobs, selection.dry_run)),
+                Err(reason) => {
+                    let _ = asker.reply.send(Err(reason));
+                }
+            },
             Question::Health(to) => {
                 let _ = to.send(self.health());
             }
@@ -234,6 +262,7 @@ impl Daemon {
             unfinished,
             cgroup_root: self.node.root().display().to_string(),
             runtime,
+            sweeping: self.sweeps.describe(),
             policies: policies.0,
             policy_error: self.policy_error.clone(),
         }

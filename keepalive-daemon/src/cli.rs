@@ -2,13 +2,15 @@
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
     commands::{self, failure},
+    kernel::Method,
     logging,
     policy::{Limits, parse_duration},
     report::Output,
+    sweeper::{self, Means},
 };
 
 const EXIT_CODES: &str = "\
@@ -35,6 +37,7 @@ enum Command {
     Run(commands::run::Options),
     Exec(commands::exec::Options),
     Status(commands::status::Options),
+    Apply(commands::apply::Options),
     #[command(subcommand)]
     Policy(commands::policy::Verb),
     Health(commands::health::Options),
@@ -91,6 +94,63 @@ impl MinIdleArg {
     }
 }
 
+/// How connections are swept that are open already.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct SweepArgs {
+    /// How to get at connections that are open already: `iterator` is a program that the kernel runs for each (Linux
+    /// 6.1), `descriptors` borrows those of the processes that hold them, `auto` is the first of them that works here,
+    /// and with `none` no open connection is changed.
+    #[arg(long, value_enum, value_name = "METHOD", env = "KEEPALIVE_SWEEP_METHOD", default_value = "auto")]
+    sweep_method: SweepMethod,
+    /// How many open connections are changed a second at most; 0 for no limit. One that has been idle for longer than
+    /// its new idle time is probed at once: at 1000, with the usual idle time of 60s, no more probes are sent than
+    /// 60,000 connections with keep-alive send anyway.
+    #[arg(long, value_name = "CONNECTIONS", env = "KEEPALIVE_SWEEP_RATE", default_value = "1000")]
+    sweep_rate: u32,
+    /// How long at most, by chance, open connections wait after policies changed: all nodes get new policies at the
+    /// same time. 0s for not at all, 1h at most.
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "KEEPALIVE_SWEEP_DELAY",
+        default_value = "5s",
+        value_parser = |text: &str| sweep_delay(text)
+    )]
+    sweep_delay: Duration,
+}
+
+/// How to get at open connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum SweepMethod {
+    Auto,
+    Iterator,
+    Descriptors,
+    None,
+}
+
+impl SweepArgs {
+    pub(crate) const fn options(self) -> sweeper::Options {
+        let means = match self.sweep_method {
+            SweepMethod::Auto => Means::Any,
+            SweepMethod::Iterator => Means::Only(Method::Iterator),
+            SweepMethod::Descriptors => Means::Only(Method::Descriptors),
+            SweepMethod::None => Means::None,
+        };
+        sweeper::Options { means, rate: self.sweep_rate, delay: self.sweep_delay }
+    }
+}
+
+/// Longer than it takes until every node has seen a change, and short enough that nobody takes it for a failure.
+const LONGEST_SWEEP_DELAY: Duration = Duration::from_secs(3600);
+
+fn sweep_delay(text: &str) -> Result<Duration, String> {
+    match parse_duration(text) {
+        Ok(delay) if delay <= LONGEST_SWEEP_DELAY => Ok(delay),
+        Ok(_) => Err("it is longer than 1h; write less, or 0s".to_owned()),
+        Err(fault) => Err(fault.to_string()),
+    }
+}
+
 /// How a listing is printed.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct OutputArg {
@@ -110,6 +170,7 @@ impl Cli {
             }
             Command::Exec(options) => commands::exec::run(options),
             Command::Status(options) => failure::report(commands::status::run(&options)),
+            Command::Apply(options) => failure::report(commands::apply::run(options)),
             Command::Policy(verb) => failure::report(commands::policy::run(verb)),
             Command::Health(options) => failure::report(commands::health::run(&options)),
             Command::Probe(options) => failure::report(commands::probe::run(&options)),

@@ -1,5 +1,6 @@
 //! One module a verb, each with its `Options` and a `run`.
 
+pub(crate) mod apply;
 pub(crate) mod cleanup;
 pub(crate) mod exec;
 pub(crate) mod failure;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::Result;
-use keepalive_ebpf::Counters;
+use keepalive_ebpf::{Counters, Policy as InKernel};
 use tracing::{debug, error, info, warn};
 
 use crate::{
@@ -16,6 +16,7 @@ use crate::{
     plan::{self, Desired, Note},
     policy::{PolicySet, Tie},
     reconcile::{self, Action, Actual, Guard},
+    sweeper::Deed,
     workloads::{Paths, Placed},
 };
 
@@ -51,6 +52,17 @@ impl Cause {
             (Self::Resync, _) => "the kernel was found to differ from what should be",
         }
     }
+
+    /// Why it led to a sweep of open connections, for the log.
+    pub(crate) const fn why_sweep(self) -> &'static str {
+        match self {
+            Self::Start => "the daemon started",
+            Self::Cgroups => "the cgroups changed",
+            Self::Pods => "the pods changed",
+            Self::Policies => "the policies changed",
+            Self::Resync => "it was still to be done",
+        }
+    }
 }
 
 /// Paths and reasons, by the cgroup's id.
@@ -67,6 +79,10 @@ pub(crate) struct Governor {
     notes: BTreeSet<Note>,
     told_ties: BTreeSet<Tie>,
     told_blind: bool,
+    /// The cgroups whose policy is for connections that are open already, too.
+    existing: BTreeSet<u64>,
+    /// What was done since somebody asked.
+    deeds: Vec<Deed>,
 }
 
 impl Governor {
@@ -80,6 +96,8 @@ impl Governor {
             notes: BTreeSet::new(),
             told_ties: BTreeSet::new(),
             told_blind: false,
+            existing: BTreeSet::new(),
+            deeds: Vec::new(),
         };
         governor.refresh(cgroups)?;
         if !governor.actual.is_empty() {
@@ -125,6 +143,8 @@ impl Governor {
         let mut plan = plan::plan(policies, cgroups, pods.unwrap_or(&Placed::default()));
         plan::hold(&mut plan, &self.actual, policies, cgroups, pods);
         self.tell(plan.notes, cause);
+        let existing = plan.desired.iter().filter(|(_, want)| want.apply_to_existing);
+        self.existing = existing.map(|(id, _)| *id).collect();
         // What was refused and still should be is tried again now, so that this pass names all refusals anew.
         let before = mem::take(&mut self.refused);
         let rules_before = self.rules_in_use();
@@ -178,6 +198,26 @@ impl Governor {
     /// The cgroups that should be governed and are not, as path and reason by cgroup id.
     pub(crate) const fn refused(&self) -> &Refusals {
         &self.refused
+    }
+
+    /// The cgroups whose policy is for connections that are open already, too.
+    pub(crate) const fn existing(&self) -> &BTreeSet<u64> {
+        &self.existing
+    }
+
+    /// What was done since this was asked last.
+    pub(crate) fn take_deeds(&mut self) -> Vec<Deed> {
+        mem::take(&mut self.deeds)
+    }
+
+    /// Books that the connections open in a cgroup were swept for `policy`. If that cannot be noted for whoever comes
+    /// later, they are swept again then.
+    pub(crate) fn set_swept(&mut self, id: u64, policy: &InKernel) {
+        let Some(actual) = self.actual.get_mut(&id) else { return };
+        actual.swept = Some(*policy);
+        if let Err(error) = self.kernel.set_swept(id, policy) {
+            warn!(cgroup = actual.path, "cannot note that open connections were swept: {error:#}");
+        }
     }
 
     /// What somebody should know of what was last found to be desired.
@@ -271,9 +311,11 @@ impl Governor {
                     guard: Guard::Absent,
                 };
                 self.actual.insert(id, actual);
+                self.deeds.push(Deed::Attached(id));
             }
             Action::Write(want) => {
                 let Some(actual) = self.actual.get_mut(&id) else { return };
+                self.deeds.push(Deed::Written(id, actual.policy));
                 if want.differs_in_claim_only(actual) {
                     debug!(
                         cgroup = want.path,
@@ -307,6 +349,7 @@ impl Governor {
             Action::Detach(have) => {
                 info!(cgroup = have.path, policy = have.policy_name, why, "detached");
                 self.actual.remove(&id);
+                self.deeds.push(Deed::Detached(id, have));
             }
         }
     }

@@ -15,6 +15,7 @@ mod pins;
 mod private;
 mod rules;
 mod storage;
+mod sweep;
 mod sys;
 
 use std::{
@@ -32,6 +33,7 @@ pub(crate) use inspect::{inspect, remove_all};
 pub(crate) use object::AttachError;
 pub(crate) use private::{Private, PrivateLink};
 pub(crate) use storage::Stored;
+pub(crate) use sweep::{Method, Pass, Running, Sweeper, sweep_process};
 
 use self::{
     inspect::attachment,

@@ -32,5 +32,6 @@ mod policy_files;
 mod readiness;
 mod reconcile;
 mod report;
+mod sweeper;
 mod this_kernel;
 mod workloads;

@@ -1,12 +1,15 @@
 //! What the command line prints: a table for people, JSON or YAML for programs. The only module that writes to
 //! standard output.
 
+pub(crate) mod applied;
 pub(crate) mod counters;
 pub(crate) mod explanation;
 pub(crate) mod health;
 pub(crate) mod in_force;
+pub(crate) mod open_connections;
 pub(crate) mod policies;
 pub(crate) mod status;
+pub(crate) mod sweep;
 mod table;
 
 use std::io::{self, Write as _};

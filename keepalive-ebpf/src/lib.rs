@@ -12,6 +12,7 @@ mod decide;
 mod destinations;
 mod hold;
 mod marks;
+mod offsets;
 mod options;
 mod policy;
 mod sweeping;
@@ -21,9 +22,10 @@ pub use decide::{Changes, Decision, Outcome, Socket, SocketOption, decide};
 pub use destinations::{MOST_INTERVALS, MOST_RULES, Remote, RuleSet};
 pub use hold::hold;
 pub use marks::Claim;
+pub use offsets::Offsets;
 pub use options::{CONGESTION_LENGTH, Options, is_left_to_application};
 pub use policy::{Direction, Mode, POLICY_WORDS, Policy, Timers};
-pub use sweeping::{Sweep, Swept, Target, judge};
+pub use sweeping::{SWEPT_BYTES, Sweep, Swept, TARGET_WORDS, Target, judge};
 
 /// The version of the layouts in this crate; part of the path they are pinned under. Any change of a type in
 /// a map raises it, because two layouts must never share a map.
@@ -50,3 +52,7 @@ pub const GUARD_PROGRAM: &str = "guard";
 pub const SWEEP_PROGRAM: &str = "sweep";
 /// `HASH`: the [`Target`] of each cgroup whose connections are to be swept, by the cgroup's id.
 pub const TARGETS_MAP: &str = "TARGETS";
+/// `ARRAY`: one value with a bit for each port that targets listen on in a network namespace.
+pub const LISTENING_MAP: &str = "LISTENING";
+/// The [`Offsets`], constants of the iterator's.
+pub const OFFSETS: &str = "OFFSETS";

@@ -11,6 +11,8 @@ mod maps;
 mod other_options;
 #[cfg(target_arch = "bpf")]
 mod socket;
+#[cfg(target_arch = "bpf")]
+mod sweep;
 
 #[cfg(target_arch = "bpf")]
 mod programs {
@@ -22,6 +24,7 @@ mod programs {
     use crate::{
         established::{Quiet, Verbose, on_callback},
         guard::on_setsockopt,
+        sweep::{IterTcp, visit},
     };
 
     /// What a `sock_ops` program returns when it has nothing to say. Anything else, or a write to `reply`,
@@ -52,6 +55,19 @@ mod programs {
     pub(crate) fn guard(ctx: SockoptContext) -> i32 {
         on_setsockopt(&ctx);
         ALLOW
+    }
+
+    /// Applies policies to the connections that are open already.
+    ///
+    /// # Safety
+    /// Only the kernel calls it, with a context of its own.
+    #[unsafe(link_section = "iter/tcp")]
+    #[unsafe(no_mangle)]
+    unsafe extern "C" fn sweep(ctx: *mut IterTcp) -> i32 {
+        // SAFETY: as promised.
+        visit(unsafe { &*ctx });
+        // 1 would ask the kernel to come by the same socket again.
+        0
     }
 }
 

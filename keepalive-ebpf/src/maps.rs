@@ -1,4 +1,4 @@
-//! Every map of the object. All of them are owned by what they describe (a cgroup, a socket) and cost nothing
+//! Every map of the object. All but the last two are owned by what they describe (a cgroup, a socket) and cost nothing
 //! for what is not governed:
 //!
 //! | map | bytes each | for |
@@ -8,6 +8,8 @@
 //! | `CLAIMS` | 24 | connection of a governed cgroup inside a governed cgroup, and of one that enforces |
 //! | `DESTINATIONS` | 5,632 | different set of rules |
 //! | `TARGETS` | 232 | cgroup, while its open connections are swept |
+//! | `LISTENING` | 8,192 | sweeper |
+//! | `WORK` | 152 | sweeper |
 #![expect(
     deprecated,
     reason = "CGRP_STORAGE, which replaces it, needs Linux 6.2 and a look-up; this one works from 5.9 to 7.2 \
@@ -15,10 +17,12 @@
 )]
 
 use aya_ebpf::{
-    btf_maps::{CgroupStorage, HashMap, PerCpuCgroupStorage, SkStorage},
+    btf_maps::{Array, CgroupStorage, HashMap, PerCpuCgroupStorage, SkStorage},
     macros::btf_map,
 };
 use keepalive_ebpf::{Claim, Counters, Policy, Remote, RuleSet, Target, Timers};
+
+use crate::sweep::Work;
 
 /// The policy of the cgroup the program is attached to; zero until the daemon writes it.
 #[btf_map]
@@ -46,6 +50,15 @@ const MOST_TARGETS: usize = 65_536;
 /// What to do to the connections of a cgroup, by its id.
 #[btf_map]
 pub(crate) static TARGETS: HashMap<u64, Target, MOST_TARGETS, NO_PREALLOC> = HashMap::new();
+
+/// The ports that targets listen on in the network namespace that is swept, one bit each; the daemon clears it before
+/// it goes to another.
+#[btf_map]
+pub(crate) static LISTENING: Array<[u64; 1024], 1> = Array::new();
+
+/// The connection that the sweep is at.
+#[btf_map]
+pub(crate) static WORK: Array<Work, 1> = Array::new();
 
 /// `BPF_F_NO_PREALLOC`.
 const NO_PREALLOC: usize = 1;

@@ -130,6 +130,25 @@ pub(crate) unsafe fn claim(socket: *mut c_void, cgroup: u64, guard: u64) -> Resu
     Ok(())
 }
 
+/// Says which cgroup guards an open connection, 0 for none. Unlike [`claim`] it claims nothing: a mark that it makes is
+/// as old as the machine. Fails as that does.
+///
+/// # Safety
+/// As for [`mark`].
+#[inline(always)]
+pub(crate) unsafe fn guard(socket: *mut c_void, guard: u64) -> Result<(), ()> {
+    let flags = if guard == 0 { 0 } else { u64::from(BPF_SK_STORAGE_GET_F_CREATE) };
+    // SAFETY: as in `mark`; the kernel makes new values of zeros.
+    let mark =
+        unsafe { bpf_sk_storage_get(claims(), socket, ptr::null_mut(), flags).cast::<Claim>().as_mut() };
+    match mark {
+        Some(mark) => mark.guard = guard,
+        None if guard == 0 => {}
+        None => return Err(()),
+    }
+    Ok(())
+}
+
 /// The counter of refusals of an option.
 #[inline(always)]
 pub(crate) const fn refused(counters: &mut Counters, option: SocketOption) -> &mut u64 {

@@ -29,6 +29,19 @@ pub struct Target {
     pub previous: Policy,
 }
 
+/// The number of 64-bit words of a [`Target`].
+pub const TARGET_WORDS: usize = size_of::<Target>() / size_of::<u64>();
+
+impl Target {
+    /// The words as they lie in the map.
+    #[must_use]
+    pub fn to_words(&self) -> [u64; TARGET_WORDS] {
+        // SAFETY: both are plain data of the same size, without padding (a test counts the fields), and the words'
+        // alignment is that of the target.
+        unsafe { core::mem::transmute::<Self, [u64; TARGET_WORDS]>(*self) }
+    }
+}
+
 /// What was found on one connection and done to it: what the `sweep` program writes, one a connection.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,16 +69,40 @@ pub struct Swept {
     pub arms: u32,
     /// Whether the user timeout was, or would be, taken back.
     pub clears_user_timeout: u32,
-    /// The values before.
+    /// The values before; `u32::MAX` for those that the kernel cannot tell.
     pub before: Timers,
-    /// Whether keep-alive was on before.
+    /// Whether keep-alive was on before; likewise.
     pub was_on: u32,
     /// The errno of the last option that the kernel refused; 0 if it refused none.
     pub errno: u32,
 }
 
+/// The length of a [`Swept`] as the program writes it.
+pub const SWEPT_BYTES: usize = size_of::<Swept>();
+
+impl Swept {
+    /// What the program wrote; `None` if it was something else.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8; SWEPT_BYTES]) -> Option<Self> {
+        const DIRECTION: usize = core::mem::offset_of!(Swept, direction);
+        const OUTCOME: usize = core::mem::offset_of!(Swept, outcome);
+
+        let (words, _) = bytes.as_chunks();
+        let word = |offset: usize| u32::from_ne_bytes(words[offset / size_of::<u32>()]);
+        if !(1..=2).contains(&word(DIRECTION)) || word(OUTCOME) > Outcome::WouldTighten as u32 {
+            return None;
+        }
+        // SAFETY: it is plain data of this size, and the two fields that are not integers, which any bytes are, have
+        // just been looked at.
+        Some(unsafe { core::mem::transmute::<[u8; SWEPT_BYTES], Self>(*bytes) })
+    }
+}
+
 /// Decides what comes of an open connection: what a new one would get. `wanted` are the values that the target's policy
 /// has for the destination, `previous` those that the policy before it had; each `None` if it is not for that.
+///
+/// Where nothing governs any more ([`Mode::Nothing`]), it tells what still has the values of the policy before
+/// ([`Outcome::KeepTighter`]) from what has others ([`Outcome::KeepChosen`]).
 #[inline(always)]
 pub fn judge(
     target: &Target,
@@ -79,17 +116,16 @@ pub fn judge(
         return keep(Outcome::KeepDirection);
     }
     let Some(wanted) = wanted else { return keep(Outcome::KeepDestination) };
+    let previous = previous.filter(|previous| is_from_previous(target, direction, previous, socket));
+    if matches!(target.policy.mode(), Mode::Nothing) {
+        return keep(if previous.is_some() { Outcome::KeepTighter } else { Outcome::KeepChosen });
+    }
     let mode = match target.sweep {
         // What is weaker than the values is lowered, what is off is turned on, and nothing else.
         Sweep::Recheck => Mode::Tighten,
         Sweep::Apply | Sweep::Tell => target.policy.mode(),
     };
-    let previous = previous.filter(|_| {
-        target.has_previous != 0
-            && target.previous.direction().covers(direction)
-            && !matches!(target.previous.mode(), Mode::Nothing | Mode::Monitor)
-    });
-    let Some(previous) = previous.filter(|previous| has(socket, previous)) else {
+    let Some(previous) = previous else {
         return decide(mode, &wanted, socket);
     };
     let mut decision = decide(mode, &wanted, &Untouched(socket));
@@ -100,6 +136,15 @@ pub fn judge(
         && wanted.user_timeout_ms == 0
         && previous.user_timeout_ms != 0;
     decision
+}
+
+/// Whether a connection has its values from the policy that governed before.
+#[inline(always)]
+fn is_from_previous(target: &Target, direction: Direction, previous: &Timers, socket: &impl Socket) -> bool {
+    target.has_previous != 0
+        && target.previous.direction().covers(direction)
+        && !matches!(target.previous.mode(), Mode::Nothing | Mode::Monitor)
+        && has(socket, previous)
 }
 
 /// Whether a socket has the very values that a policy gave it.
@@ -133,3 +178,6 @@ impl<S: Socket> Socket for Untouched<'_, S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

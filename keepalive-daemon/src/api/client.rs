@@ -3,12 +3,16 @@
 use std::{io, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{Request, body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
-use tokio::{net::UnixStream, time::timeout};
+use tokio::{
+    net::UnixStream,
+    runtime::{Builder, Runtime},
+    time::timeout,
+};
 
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 
 /// More than any node's status; a server that sends more is not ours.
 const MOST_BYTES: usize = 64 * 1024 * 1024;
@@ -21,10 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// # Errors
 /// If one answers, but not with what was asked for, or takes longer than five seconds.
 pub(crate) fn get<T: DeserializeOwned>(socket: &Path, path: &str) -> Result<Option<T>> {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start tokio")?;
-    runtime.block_on(async {
-        timeout(PATIENCE, ask(socket, path)).await.unwrap_or_else(|_| {
+    let request = Request::get(path).header("host", "localhost").body(Full::default())?;
+    runtime()?.block_on(async {
+        timeout(PATIENCE, ask(socket, request)).await.unwrap_or_else(|_| {
             bail!("the daemon on {} does not answer; is it stopped?", socket.display());
         })
     })
@@ -35,15 +38,32 @@ pub(crate) fn get<T: DeserializeOwned>(socket: &Path, path: &str) -> Result<Opti
 /// # Errors
 /// Also if none answers on the socket.
 pub(crate) fn require<T: DeserializeOwned>(socket: &Path, path: &str) -> Result<T> {
-    get(socket, path)?.with_context(|| {
-        format!(
-            "no daemon answers on {}; start one with `keepalive-daemon run`, or name its --api-socket",
-            socket.display()
-        )
-    })
+    get(socket, path)?.with_context(|| nobody(socket))
 }
 
-async fn ask<T: DeserializeOwned>(socket: &Path, path: &str) -> Result<Option<T>> {
+/// Asks the daemon to do something, and waits until it is done, however long that takes.
+///
+/// # Errors
+/// If none answers on the socket, or not with what was asked for.
+pub(crate) fn post<T: DeserializeOwned>(socket: &Path, path: &str, question: &impl Serialize) -> Result<T> {
+    let body = Bytes::from(serde_json::to_vec(question).context("cannot write the question")?);
+    let request = Request::post(path).header("host", "localhost").header("content-type", "application/json");
+    let request = request.body(Full::new(body))?;
+    runtime()?.block_on(ask(socket, request))?.with_context(|| nobody(socket))
+}
+
+fn runtime() -> Result<Runtime> {
+    Builder::new_current_thread().enable_all().build().context("cannot start tokio")
+}
+
+fn nobody(socket: &Path) -> String {
+    format!(
+        "no daemon answers on {}; start one with `keepalive-daemon run`, or name its --api-socket",
+        socket.display()
+    )
+}
+
+async fn ask<T: DeserializeOwned>(socket: &Path, request: Request<Full<Bytes>>) -> Result<Option<T>> {
     let stream = match UnixStream::connect(socket).await {
         Ok(stream) => stream,
         Err(error) if is_absent(&error) => return Ok(None),
@@ -59,7 +79,6 @@ async fn ask<T: DeserializeOwned>(socket: &Path, path: &str) -> Result<Option<T>
     let about = || format!("asking the daemon on {}", socket.display());
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.with_context(about)?;
     tokio::spawn(connection);
-    let request = Request::get(path).header("host", "localhost").body(Empty::<Bytes>::new())?;
     let response = sender.send_request(request).await.with_context(about)?;
     let code = response.status();
     let body = Limited::new(response.into_body(), MOST_BYTES).collect().await;

@@ -4,6 +4,7 @@ use std::{
     fs, io,
     os::unix::{fs::FileTypeExt as _, net::UnixStream},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -11,18 +12,21 @@ use axum::{
     Json, Router,
     extract::{Query, State},
     http::StatusCode,
-    routing::get,
+    routing::{get, post},
 };
 use nix::sys::stat::{Mode, umask};
 use tokio::{
     net::UnixListener,
-    sync::{mpsc, oneshot},
+    sync::{Semaphore, mpsc, oneshot},
 };
 
-use super::{EXPLAIN, HEALTH, POLICIES, STATUS, SubjectQuery};
+use super::{APPLY, EXPLAIN, HEALTH, POLICIES, STATUS, SubjectQuery};
 use crate::{
-    answers::Subject,
-    report::{explanation::Explanation, health::Health, policies::PolicyList, status::Status},
+    answers::{Selection, Subject},
+    report::{
+        applied::Applied, explanation::Explanation, health::Health, policies::PolicyList, status::Status,
+    },
+    sweeper::Asker,
 };
 
 /// A question for the daemon's state, with where the answer goes. Whoever asked may have gone away meanwhile.
@@ -32,6 +36,8 @@ pub(crate) enum Question {
     /// What cannot be explained is answered with the reason.
     Explain(Subject, oneshot::Sender<Result<Explanation, String>>),
     Health(oneshot::Sender<Health>),
+    /// Answered by the sweeper, when it is done.
+    Apply(Selection, Asker),
 }
 
 /// The way to the daemon's loop.
@@ -42,6 +48,9 @@ type Refusal = (StatusCode, String);
 
 /// How many questions may wait; more clients than that are told to come back.
 const BACKLOG: usize = 16;
+
+/// How many may wait for a sweep they asked for: each is made alone, and what comes after it waits.
+const MOST_SWEEPS: usize = 4;
 
 /// The socket; removed when dropped.
 #[derive(Debug)]
@@ -71,6 +80,10 @@ pub(crate) fn serve(path: &Path) -> Result<(ControlSocket, mpsc::Receiver<Questi
         )
         .route(HEALTH, get(async |State(to): State<Questions>| ask(&to, Question::Health).await.map(Json)))
         .route(EXPLAIN, get(explain))
+        .route(APPLY, {
+            let sweeps = Arc::new(Semaphore::new(MOST_SWEEPS));
+            post(async |to: State<Questions>, selection| apply(to, sweeps, selection).await)
+        })
         .with_state(questions);
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
@@ -87,6 +100,18 @@ async fn explain(
     let subject = query.subject().map_err(|reason| (StatusCode::BAD_REQUEST, reason))?;
     let answer = ask(&to, |reply| Question::Explain(subject, reply)).await?;
     answer.map(Json).map_err(|reason| (StatusCode::NOT_FOUND, reason))
+}
+
+async fn apply(
+    State(to): State<Questions>,
+    sweeps: Arc<Semaphore>,
+    Json(selection): Json<Selection>,
+) -> Result<Json<Applied>, Refusal> {
+    let busy =
+        |_| (StatusCode::TOO_MANY_REQUESTS, format!("{MOST_SWEEPS} others wait for a sweep; try again"));
+    let permit = sweeps.try_acquire_owned().map_err(busy)?;
+    let answer = ask(&to, |reply| Question::Apply(selection, Asker { reply, _permit: permit })).await?;
+    answer.map(Json).map_err(|reason| (StatusCode::UNPROCESSABLE_ENTITY, reason))
 }
 
 async fn ask<T>(to: &Questions, question: impl FnOnce(oneshot::Sender<T>) -> Question) -> Result<T, Refusal> {

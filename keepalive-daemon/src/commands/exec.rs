@@ -1,6 +1,7 @@
-//! `exec`: keep-alive for one command, without a daemon.
+//! `exec`: keep-alive for one command, or one running process, without a daemon.
 
 mod janitor;
+mod running;
 
 use std::{
     convert::Infallible,
@@ -14,12 +15,13 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow};
 use clap::Args;
-use keepalive_ebpf::{Direction, Mode, Policy};
+use keepalive_ebpf::{Direction, Mode, Policy, Timers};
 
 use super::failure;
 use crate::{
     kernel::{Cgroup, Private},
     policy::{Limits, MODES, TimerSpec, UserTimeout, parse_duration},
+    report::Output,
     workloads::Transient,
 };
 
@@ -33,6 +35,9 @@ const EXIT_NOT_FOUND: u8 = 127;
 /// What LD_PRELOAD=libkeepalive.so gave, for any program: also static ones, Go and the JVM. The command takes
 /// the place of this process, so signals, exit status and terminal are its own; it runs in a cgroup of its own
 /// below the caller's, which goes when the last process in it ends.
+///
+/// With --pid instead of a command: once, for the connections that a running process has open. Those that it
+/// opens later need the daemon, or a start as `exec -- COMMAND`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Options {
     /// Silence before the first probe, 1s to 32767s; also as plain seconds [default: 60s].
@@ -56,15 +61,35 @@ pub(crate) struct Options {
     /// above. Not needed without a daemon.
     #[arg(long, value_name = "DIR", env = "KEEPALIVE_BPFFS", default_value = "/sys/fs/bpf")]
     bpffs: PathBuf,
+    /// Set the values once, on the TCP connections that this process and its descendants have open now, and
+    /// list them. It takes CAP_SYS_PTRACE, and no eBPF. Ends with 1 if the kernel refused any.
+    #[arg(long, value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
+    pid: Option<u32>,
+    /// With --pid: list what would be set, and set nothing; so does the mode Monitor.
+    #[arg(long)]
+    dry_run: bool,
+    /// With --pid: how to print the list.
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value = "table")]
+    output: Output,
     /// The command and its arguments.
-    #[arg(value_name = "COMMAND", required = true, last = true)]
+    #[arg(
+        value_name = "COMMAND",
+        last = true,
+        required_unless_present = "pid",
+        conflicts_with_all = ["pid", "dry_run", "output"]
+    )]
     command: Vec<OsString>,
 }
 
-/// Runs the command in place of this process; returns only to report a failure.
+/// Runs the command in place of this process; returns only to report a failure, or what came of a running process.
 pub(crate) fn run(options: Options) -> ExitCode {
-    let Options { idle, interval, probes, user_timeout, mode, bpffs, command } = options;
+    let Options { idle, interval, probes, user_timeout, mode, bpffs, pid, dry_run, output, command } =
+        options;
     let timers = TimerSpec { idle, interval, probes, user_timeout };
+    if let Some(pid) = pid {
+        let applied = resolve(&timers).and_then(|timers| running::apply(pid, timers, mode, dry_run, output));
+        return failure::report(applied);
+    }
     match start(&timers, mode, &bpffs, &command) {
         Ok(never) => match never {},
         Err(Failure { code, error }) => {
@@ -87,12 +112,7 @@ impl From<anyhow::Error> for Failure {
 
 fn start(timers: &TimerSpec, mode: Mode, bpffs: &Path, command: &[OsString]) -> Result<Infallible, Failure> {
     let inherited = janitor::inherited()?;
-    // Whoever may run this may flood nobody but himself: the kernel's own floor.
-    let limits = Limits::new(Duration::from_secs(1));
-    let timers = timers.resolve(&limits).map_err(|errors| {
-        let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        anyhow!("{}", errors.join("\n"))
-    })?;
+    let timers = resolve(timers)?;
     // A claim costs a little per connection, and whether an ancestor is governed can change at any time.
     let policy = Policy::new(mode, Direction::Both, timers).claiming(true);
     let mut kernel = Private::load(bpffs)?;
@@ -106,6 +126,15 @@ fn start(timers: &TimerSpec, mode: Mode, bpffs: &Path, command: &[OsString]) -> 
     // Puts the memory limit back, which the command inherits.
     drop(kernel);
     Err(replace_process(command, cgroup))
+}
+
+fn resolve(timers: &TimerSpec) -> Result<Timers> {
+    // Whoever may run this may flood nobody but himself: the kernel's own floor.
+    let limits = Limits::new(Duration::from_secs(1));
+    timers.resolve(&limits).map_err(|errors| {
+        let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        anyhow!("{}", errors.join("\n"))
+    })
 }
 
 /// Becomes the command. Only on failure this process goes on, and the cgroup with it until it exits.

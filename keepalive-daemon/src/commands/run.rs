@@ -8,7 +8,7 @@ use nix::sys::resource::{Resource, getrlimit};
 
 use crate::{
     app::{self, Config},
-    cli::{BpffsArg, CgroupRootArg, MinIdleArg, SocketArg},
+    cli::{BpffsArg, CgroupRootArg, MinIdleArg, SocketArg, SweepArgs},
     logging,
     workloads::CriSocket,
 };
@@ -41,6 +41,8 @@ pub(crate) struct Options {
     socket: SocketArg,
     #[command(flatten)]
     min_idle: MinIdleArg,
+    #[command(flatten)]
+    sweep: SweepArgs,
     /// Detach from all cgroups and remove all pins at the end, rather than leave the policies in force.
     #[arg(long, env = "KEEPALIVE_DETACH_ON_EXIT")]
     detach_on_exit: bool,
@@ -55,7 +57,16 @@ pub(crate) struct Options {
 /// Runs the daemon until a signal ends it.
 pub(crate) fn run(options: Options) -> Result<()> {
     let Options {
-        policies, cgroup_root, bpffs, cri_socket, socket, min_idle, detach_on_exit, log_bpf, ..
+        policies,
+        cgroup_root,
+        bpffs,
+        cri_socket,
+        socket,
+        min_idle,
+        sweep,
+        detach_on_exit,
+        log_bpf,
+        ..
     } = options;
     let config = Config {
         policies,
@@ -65,6 +76,7 @@ pub(crate) fn run(options: Options) -> Result<()> {
         api_socket: socket.api_socket,
         limits: min_idle.limits(),
         log_bpf,
+        sweeping: sweep.options(),
         detach_on_exit,
     };
     check_open_files()?;

@@ -55,5 +55,6 @@ fn pinned(bpffs: &std::path::Path) -> Result<status::Status> {
         refused: Vec::new(),
         unreachable: Vec::new(),
         annotations: Vec::new(),
+        no_longer_governed: Vec::new(),
     })
 }

@@ -23,9 +23,9 @@ use super::{
     sys::{self, Hook},
 };
 
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/keepalive"));
+pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/keepalive"));
 /// The ring buffer of aya-log.
-const LOG_MAP: &str = "AYA_LOGS";
+pub(super) const LOG_MAP: &str = "AYA_LOGS";
 /// What outlasts the daemon; both programs use all of them.
 const PINNED_MAPS: [&str; 4] = [POLICY_MAP, COUNTERS_MAP, CLAIMS_MAP, DESTINATIONS_MAP];
 
@@ -230,7 +230,7 @@ fn program_mut<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut SockOps> {
     Ok(program.try_into()?)
 }
 
-fn page_size() -> Result<u32> {
+pub(super) fn page_size() -> Result<u32> {
     let size = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)?.unwrap_or(4096);
     Ok(u32::try_from(size)?)
 }

@@ -54,6 +54,14 @@ impl CgroupGlob {
         &self.text
     }
 
+    /// Whether it matches a path, for whoever asks once; [`PolicySet`](super::PolicySet) asks of all at a time.
+    pub(crate) fn matches(&self, path: &str) -> bool {
+        match &self.compiled {
+            None => path.is_empty(),
+            Some(glob) => !path.is_empty() && glob.compile_matcher().is_match(path),
+        }
+    }
+
     /// The matcher's form; `None` is the root.
     pub(super) fn compiled(&self) -> Option<&Glob> {
         self.compiled.as_ref()

@@ -5,7 +5,13 @@ use std::fmt::Write as _;
 use keepalive_ebpf::{Counters, Policy};
 use serde::{Deserialize, Serialize};
 
-use super::{ForPeople, Table, counters::CounterReport, in_force::InForce, policies::PolicySummary};
+use super::{
+    ForPeople, Table,
+    counters::CounterReport,
+    in_force::InForce,
+    open_connections::{LeftBehind, OpenConnections, Sweeping},
+    policies::PolicySummary,
+};
 
 /// The state of the whole.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -22,6 +28,9 @@ pub(crate) struct Status {
     pub(crate) unreachable: Vec<PodTrouble>,
     /// The annotations of pods that are not followed.
     pub(crate) annotations: Vec<PodTrouble>,
+    /// The cgroups that are no longer governed and whose open connections keep what they were given.
+    #[serde(default)]
+    pub(crate) no_longer_governed: Vec<LeftBehind>,
 }
 
 /// The running daemon.
@@ -37,6 +46,8 @@ pub(crate) struct Daemon {
     /// The container runtime; absent if none is to be asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) runtime: Option<Runtime>,
+    /// How open connections are swept.
+    pub(crate) sweeping: Sweeping,
     pub(crate) policies: Vec<PolicySummary>,
     /// Why the policies as they lie in the directory are not the ones in force.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -78,6 +89,9 @@ pub(crate) struct Cgroup {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) in_force: Option<InForce>,
     pub(crate) counters: CounterReport,
+    /// What becomes of the connections that were open before the policy; absent if it sets nothing, or nobody knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) open_connections: Option<OpenConnections>,
 }
 
 /// A cgroup that could not be attached to.
@@ -122,6 +136,7 @@ impl Cgroup {
             policy: policy_name.to_owned(),
             in_force: policy.filter(|policy| *policy != Policy::NOTHING).map(|p| InForce::new(&p)),
             counters: CounterReport::new(&counters),
+            open_connections: None,
         }
     }
 }
@@ -163,6 +178,9 @@ impl ForPeople for Status {
             let annotation = annotation.as_deref().unwrap_or_default();
             let _ = write!(text, "\nnot followed: pod {pod}: {annotation}: {reason}\n");
         }
+        for left in &self.no_longer_governed {
+            let _ = write!(text, "\n{}\n", left.for_people());
+        }
         text
     }
 }
@@ -178,6 +196,7 @@ impl ForPeople for Daemon {
         if let Some(runtime) = &self.runtime {
             let _ = writeln!(text, "{}", runtime.for_people());
         }
+        text.push_str(&self.sweeping.for_people());
         for policy in &self.policies {
             let _ = writeln!(text, "{}", policy.for_people());
         }
@@ -222,9 +241,10 @@ fn cgroup_table(cgroups: &[Cgroup]) -> Table {
         "TIGHTENED",
         "LEFT ALONE",
         "REFUSED",
+        "OPEN",
     ]);
     for cgroup in cgroups {
-        let Cgroup { path, id: _, pod, policy, in_force, counters } = cgroup;
+        let Cgroup { path, id: _, pod, policy, in_force, counters, open_connections } = cgroup;
         let [mode, direction, values] = in_force.as_ref().map_or_else(
             || ["nothing", "-", "-"].map(str::to_owned),
             |in_force| [in_force.mode.clone(), in_force.direction.clone(), in_force.values()],
@@ -240,13 +260,14 @@ fn cgroup_table(cgroups: &[Cgroup]) -> Table {
             counters.get("tightened").to_string(),
             counters.left_alone(),
             counters.refused(),
+            open_connections.as_ref().map_or_else(|| "-".to_owned(), OpenConnections::text),
         ]);
     }
     table
 }
 
 /// A number and its noun.
-pub(super) fn plural(number: usize, noun: &str) -> String {
+pub(crate) fn plural(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 

@@ -3,6 +3,7 @@
 mod ending;
 mod helper;
 mod refusal;
+mod running;
 mod values;
 
 use std::{
@@ -27,6 +28,11 @@ use self::{
         values_out_of_range_run_nothing, without_a_right_to_make_cgroups_nothing_runs,
         without_capabilities_nothing_runs,
     },
+    running::{
+        descendants_are_served_in_whatever_namespaces_they_are, open_connections_get_the_values_once,
+        the_list_says_what_each_had_and_what_was_set, what_may_not_be_changed_stays_and_is_told,
+        without_a_process_or_a_right_it_fails_and_says_what_to_do,
+    },
     values::{
         flags_and_variables_become_options, it_needs_no_bpffs, it_wins_over_the_policy_of_its_cgroup,
         real_programs_of_every_kind_are_armed,
@@ -40,14 +46,19 @@ crate::tests!(
     a_killed_command_leaves_nothing,
     an_interrupt_at_the_terminal_reaches_the_command_alone,
     cgroups_that_the_command_made_go_with_its_own,
+    descendants_are_served_in_whatever_namespaces_they_are,
     flags_and_variables_become_options,
     it_needs_no_bpffs,
     it_wins_over_the_policy_of_its_cgroup,
+    open_connections_get_the_values_once,
     real_programs_of_every_kind_are_armed,
     the_command_finds_everything_as_without_exec,
     the_end_of_the_command_is_that_of_exec,
+    the_list_says_what_each_had_and_what_was_set,
     values_out_of_range_run_nothing,
     what_asks_a_whole_unit_to_end_does_not_end_the_helper,
+    what_may_not_be_changed_stays_and_is_told,
+    without_a_process_or_a_right_it_fails_and_says_what_to_do,
     without_a_right_to_make_cgroups_nothing_runs,
     without_capabilities_nothing_runs,
 );

@@ -1,0 +1,131 @@
+//! The sweep: what policies do to the connections that are open already.
+
+mod descriptors;
+mod diag;
+mod iterator;
+mod namespaces;
+mod offsets;
+
+use std::{
+    collections::BTreeMap,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Result;
+use keepalive_ebpf::{Swept, Target};
+
+pub(crate) use descriptors::{Running, sweep_process};
+
+use self::{
+    descriptors::Descriptors,
+    iterator::{Passed, SocketIterator},
+};
+use super::{memory_limit::MemoryLimit, pins::Pins};
+
+/// How far a sweep may be ahead of what it tells.
+const BATCH: usize = 16;
+
+/// By what a sweep gets at connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Method {
+    /// The program `sweep`, which the kernel runs for each socket.
+    Iterator,
+    /// The descriptors of the processes that hold the sockets, for kernels whose iterators cannot.
+    Descriptors,
+}
+
+/// What a pass saw besides the connections.
+#[derive(Debug, Default)]
+pub(crate) struct Pass {
+    /// The network namespaces that were looked through.
+    pub(crate) namespaces: usize,
+    /// Those that were not, and why.
+    pub(crate) unreachable: Vec<(String, String)>,
+    /// Connections of targets that the method cannot reach: nobody has accepted them yet.
+    pub(crate) pending: usize,
+}
+
+/// What sweeps. It waits for applications that hold a socket's lock, so it is for a thread of its own.
+pub(crate) struct Sweeper {
+    bpffs: PathBuf,
+    reach: Reach,
+    /// Whether another method may take the place of the one that fails.
+    may_change: bool,
+    _memory_limit: MemoryLimit,
+}
+
+enum Reach {
+    Iterator(Box<SocketIterator>),
+    Descriptors(Descriptors),
+}
+
+impl Sweeper {
+    /// Loads what this kernel and these privileges allow, or `only` what is asked for. Shares marks and rules with the
+    /// daemon whose pins are under `bpffs`.
+    ///
+    /// # Errors
+    /// If no method can do anything here; says why of each.
+    pub(crate) fn load(bpffs: &Path, only: Option<Method>) -> Result<Self> {
+        let memory_limit = MemoryLimit::raise();
+        let reach = match only {
+            Some(Method::Iterator) => load_iterator(bpffs)?,
+            Some(Method::Descriptors) => Reach::Descriptors(Descriptors::load(bpffs)?),
+            None => load_iterator(bpffs).or_else(|error| instead(bpffs, &error))?,
+        };
+        Ok(Self { bpffs: bpffs.to_owned(), reach, may_change: only.is_none(), _memory_limit: memory_limit })
+    }
+
+    /// The method in use; a pass may change it.
+    pub(crate) const fn method(&self) -> Method {
+        match self.reach {
+            Reach::Iterator(_) => Method::Iterator,
+            Reach::Descriptors(_) => Method::Descriptors,
+        }
+    }
+
+    /// Goes once over the open connections of all network namespaces of the node, and does to those of `targets`, which
+    /// are by the id of their cgroup, what these say. `each` hears of every connection right after it was treated, of at
+    /// most 16 some moments later; it may sleep, and end the pass.
+    ///
+    /// # Errors
+    /// If the kernel refuses what it allowed before. A namespace that cannot be entered is none.
+    pub(crate) fn pass(
+        &mut self,
+        targets: &BTreeMap<u64, Target>,
+        each: &mut dyn FnMut(&Swept) -> ControlFlow<()>,
+    ) -> Result<Pass> {
+        match &mut self.reach {
+            Reach::Iterator(iterator) => match iterator.pass(targets, each)? {
+                Passed::Done(pass) => return Ok(pass),
+                Passed::Blind => {
+                    let error =
+                        anyhow::anyhow!("its programs cannot read options; Linux 6.1 is the first whose can");
+                    if !self.may_change {
+                        return Err(error);
+                    }
+                    self.reach = instead(&self.bpffs, &error)?;
+                }
+            },
+            Reach::Descriptors(descriptors) => return descriptors.pass(targets, each),
+        }
+        self.pass(targets, each)
+    }
+}
+
+fn load_iterator(bpffs: &Path) -> Result<Reach> {
+    Ok(Reach::Iterator(Box::new(SocketIterator::load(&Pins::new(bpffs)?)?)))
+}
+
+/// The other method, and a word on why.
+fn instead(bpffs: &Path, error: &anyhow::Error) -> Result<Reach> {
+    let descriptors = Descriptors::load(bpffs).map_err(|second| {
+        second.context(format!("the kernel's iterator over sockets cannot be used: {error:#}"))
+    })?;
+    tracing::info!(
+        reason = format!("{error:#}"),
+        "open connections are reached by the descriptors of their processes: the kernel's iterator over sockets \
+         cannot be used"
+    );
+    Ok(Reach::Descriptors(descriptors))
+}

@@ -1,0 +1,188 @@
+//! The sweep for kernels whose iterators can neither read nor set options (before 6.1): sock_diag tells which
+//! connections there are and of which cgroup, and each is reached by a duplicate of a descriptor that some process holds.
+//!
+//! It finds only what has a descriptor: not connections that nobody has accepted, not those whose descriptor is on its
+//! way to another process or lives in an io_uring alone, not the ones that MPTCP is made of. They count as
+//! [`Pass::pending`].
+
+mod holders;
+mod maps;
+mod other_options;
+mod process;
+mod running;
+mod socket;
+mod treat;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::ControlFlow,
+    os::fd::RawFd,
+    path::Path,
+};
+
+use anyhow::Result;
+use keepalive_ebpf::{Direction, Sweep, Swept, Target};
+
+pub(crate) use running::{Running, sweep_process};
+
+use self::{
+    holders::Holders,
+    maps::Maps,
+    process::Process,
+    socket::OpenSocket,
+    treat::{Connection, guard, treat},
+};
+use super::{
+    Pass,
+    diag::{self, Listed, StateFlags, TCP_LISTEN},
+    namespaces::{self, Namespace},
+};
+
+/// Sweeps by the descriptors of the processes that hold the sockets.
+pub(super) struct Descriptors {
+    maps: Maps,
+}
+
+impl Descriptors {
+    /// Shares the marks and the rules for destinations with the programs, as far as they are pinned.
+    ///
+    /// # Errors
+    /// If `bpffs` is none, or something else is pinned in their place.
+    pub(super) fn load(bpffs: &Path) -> Result<Self> {
+        Ok(Self { maps: Maps::pinned(bpffs)? })
+    }
+
+    /// One pass over the open connections of all network namespaces of the node; `each` hears of every connection of
+    /// a target right after it was treated, and may break off.
+    ///
+    /// # Errors
+    /// If /proc cannot be listed, or the rules for destinations not be read.
+    pub(super) fn pass(
+        &mut self,
+        targets: &BTreeMap<u64, Target>,
+        each: &mut dyn FnMut(&Swept) -> ControlFlow<()>,
+    ) -> Result<Pass> {
+        self.maps.forget();
+        let found = namespaces::all()?;
+        let mut pass = Pass { unreachable: found.unreachable, ..Pass::default() };
+        let mut open = Vec::new();
+        for namespace in &found.namespaces {
+            match list(namespace) {
+                Ok(listed) => {
+                    pass.namespaces += 1;
+                    open.extend(of_targets(&listed, targets));
+                }
+                Err(error) => pass.unreachable.push((namespace.name.clone(), format!("{error:#}"))),
+            }
+        }
+        if open.is_empty() {
+            return Ok(pass);
+        }
+        let inodes: BTreeSet<u32> = open.iter().map(|open| open.listed.inode).filter(|it| *it > 0).collect();
+        let holders = Holders::find(&inodes)?;
+        // One process after the other, so that each is opened once.
+        open.sort_by_key(|open| (holders.of(open.listed.inode), open.listed.cookie));
+        let mut reached = Reached::default();
+        let mut is_any_missed = false;
+        for Open { listed, direction, target } in open {
+            let socket = holders.of(listed.inode).and_then(|holder| reached.take(holder, listed.cookie));
+            let Some(socket) = socket else {
+                pass.pending += 1;
+                is_any_missed |= listed.inode > 0;
+                continue;
+            };
+            let Listed { cookie, local, remote, .. } = listed;
+            let swept = self.treat(&Connection { socket, cookie, local, remote, direction }, target)?;
+            if each(&swept).is_break() {
+                break;
+            }
+        }
+        let denied = holders.denied.max(reached.denied.len());
+        // On many a node there is a process that nobody may look into; it matters if it may hold what was missed.
+        if is_any_missed && denied > 0 {
+            pass.unreachable.push((
+                format!("the descriptors of other processes, {denied} in number"),
+                "this process may not duplicate them (needs CAP_SYS_PTRACE)".to_owned(),
+            ));
+        }
+        Ok(pass)
+    }
+
+    fn treat(&mut self, connection: &Connection, target: &Target) -> Result<Swept> {
+        let destination = connection.destination();
+        let wanted = self.maps.find(&target.policy, &destination)?;
+        let previous = match target.has_previous {
+            0 => None,
+            _ => self.maps.find(&target.previous, &destination)?,
+        };
+        let mut swept = treat(connection, target, wanted, previous);
+        if !matches!(target.sweep, Sweep::Tell) {
+            let guard = guard(&target.policy, swept.outcome);
+            let marked = self.maps.mark(&connection.socket, target.policy.cgroup(), guard);
+            treat::record(&mut swept.errno, marked);
+        }
+        Ok(swept)
+    }
+}
+
+/// A connection of a target.
+struct Open<'a> {
+    listed: Listed,
+    direction: Direction,
+    target: &'a Target,
+}
+
+fn list(namespace: &Namespace) -> Result<Vec<Listed>> {
+    let states = StateFlags::ESTABLISHED | StateFlags::CLOSE_WAIT | StateFlags::LISTEN;
+    namespaces::inside(namespace, move || diag::list(&states))?
+}
+
+/// The connections of the targets among all sockets of a namespace. Whether one was accepted is not told of an open
+/// connection; its port is that of a listener then, as long as there is one.
+fn of_targets<'a>(listed: &[Listed], targets: &'a BTreeMap<u64, Target>) -> Vec<Open<'a>> {
+    let listening: BTreeSet<u16> =
+        listed.iter().filter(|it| it.state == TCP_LISTEN).map(|it| it.local.port()).collect();
+    // The kernel lists a socket again whose neighbours came or went between two parts of its answer.
+    let mut seen = BTreeSet::new();
+    let open = listed.iter().filter(|it| it.state != TCP_LISTEN && seen.insert(it.cookie));
+    open.filter_map(|listed| {
+        let target = targets.get(&listed.cgroup?)?;
+        let is_accepted = listening.contains(&listed.local.port());
+        let direction = if is_accepted { Direction::Inbound } else { Direction::Outbound };
+        Some(Open { listed: *listed, direction, target })
+    })
+    .collect()
+}
+
+/// The process whose descriptors are being duplicated.
+#[derive(Default)]
+struct Reached {
+    current: Option<(u32, Option<Process>)>,
+    /// Those that this one has no right to.
+    denied: BTreeSet<u32>,
+}
+
+impl Reached {
+    /// The socket that a process holds as a descriptor, if it is still the one with this cookie.
+    fn take(&mut self, (pid, descriptor): (u32, RawFd), cookie: u64) -> Option<OpenSocket> {
+        if self.current.as_ref().is_none_or(|(current, _)| *current != pid) {
+            self.current = Some((pid, Process::open(pid).ok()));
+        }
+        let (_, process) = self.current.as_ref()?;
+        match process.as_ref()?.duplicate(descriptor) {
+            Ok(duplicate) => {
+                let socket = OpenSocket::new(duplicate);
+                (socket.cookie().ok()? == cookie).then_some(socket)
+            }
+            Err(error) => {
+                if process::is_denied(&error) {
+                    self.denied.insert(pid);
+                }
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,47 @@
+//! Who holds a socket: /proc has a link for each descriptor of each process.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    os::fd::RawFd,
+};
+
+use anyhow::Result;
+
+use super::process::{is_denied, processes, sockets};
+
+/// A process and a descriptor for each socket that was looked for and found.
+pub(super) struct Holders {
+    by_inode: BTreeMap<u32, (u32, RawFd)>,
+    /// How many processes this one may not look into.
+    pub(super) denied: usize,
+}
+
+impl Holders {
+    /// Looks through all processes once, for as long as a socket is missing.
+    ///
+    /// # Errors
+    /// If /proc cannot be listed.
+    pub(super) fn find(inodes: &BTreeSet<u32>) -> Result<Self> {
+        let mut holders = Self { by_inode: BTreeMap::new(), denied: 0 };
+        for pid in processes()? {
+            if holders.by_inode.len() == inodes.len() {
+                break;
+            }
+            match sockets(pid) {
+                Ok(held) => {
+                    for (descriptor, inode) in held.into_iter().filter(|(_, inode)| inodes.contains(inode)) {
+                        holders.by_inode.entry(inode).or_insert((pid, descriptor));
+                    }
+                }
+                Err(error) if is_denied(&error) => holders.denied += 1,
+                // It has ended, and its sockets with it.
+                Err(_) => {}
+            }
+        }
+        Ok(holders)
+    }
+
+    pub(super) fn of(&self, inode: u32) -> Option<(u32, RawFd)> {
+        self.by_inode.get(&inode).copied()
+    }
+}

@@ -1,0 +1,186 @@
+//! The sweep by the program `sweep`, which the kernel runs for each TCP socket of a network namespace.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{self, Read as _},
+    ops::ControlFlow,
+    path::PathBuf,
+};
+
+use anyhow::{Context as _, Result, anyhow};
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::{Array, HashMap, MapData},
+    programs::Iter,
+};
+use keepalive_ebpf::{
+    CLAIMS_MAP, COUNTERS_MAP, DESTINATIONS_MAP, LISTENING_MAP, OFFSETS, Outcome, POLICY_MAP, SWEEP_PROGRAM,
+    SWEPT_BYTES, Swept, TARGET_WORDS, TARGETS_MAP, Target,
+};
+
+use super::{
+    super::{
+        object::{LOG_MAP, OBJECT, page_size, rejected},
+        pins::{Pins, exists},
+        storage,
+    },
+    BATCH, Pass,
+    namespaces::{self, Namespace},
+    offsets,
+};
+
+/// The loaded program.
+pub(super) struct SocketIterator {
+    ebpf: Ebpf,
+    targets: HashMap<MapData, u64, [u64; TARGET_WORDS]>,
+    listening: Array<MapData, [u64; PORT_WORDS]>,
+}
+
+/// A bit a port.
+const PORT_WORDS: usize = 1024;
+
+/// How a pass ended.
+pub(super) enum Passed {
+    /// As far as it was wanted.
+    Done(Pass),
+    /// This kernel does not let the program read options: before 6.1. Nothing was set.
+    Blind,
+}
+
+impl SocketIterator {
+    /// Loads the program, with the maps of a daemon where they are pinned.
+    ///
+    /// # Errors
+    /// If the kernel or the privileges do not suffice.
+    pub(super) fn load(pins: &Pins) -> Result<Self> {
+        storage::check_pinned_maps(pins)?;
+        let offsets = offsets::find()?.to_words();
+        let mut shared: Vec<(&str, PathBuf)> = Vec::new();
+        for name in [CLAIMS_MAP, DESTINATIONS_MAP] {
+            let path = pins.map(name);
+            if exists(&path)? {
+                shared.push((name, path));
+            }
+        }
+        let mut loader = EbpfLoader::new();
+        for (name, path) in &shared {
+            loader.map_pin_path(name, path);
+        }
+        let mut ebpf = loader
+            .override_global(OFFSETS, &offsets[..], true)
+            .map_max_entries(LOG_MAP, page_size()?)
+            .load(OBJECT)
+            .context("cannot create the eBPF maps (it needs CAP_BPF)")?;
+        // What the other programs use.
+        for name in [POLICY_MAP, COUNTERS_MAP, LOG_MAP] {
+            drop(ebpf.take_map(name));
+        }
+        let types = aya::Btf::from_sys_fs().context("cannot read the kernel's types")?;
+        program(&mut ebpf)?.load("tcp", &types).map_err(|error| rejected(&error)).with_context(|| {
+            format!(
+                "the kernel does not accept the program {SWEEP_PROGRAM} (it needs Linux 5.15, CAP_BPF and CAP_PERFMON)"
+            )
+        })?;
+        let targets = HashMap::try_from(take_map(&mut ebpf, TARGETS_MAP)?)?;
+        let listening = Array::try_from(take_map(&mut ebpf, LISTENING_MAP)?)?;
+        Ok(Self { ebpf, targets, listening })
+    }
+
+    /// See [`super::Sweeper::pass`].
+    pub(super) fn pass(
+        &mut self,
+        targets: &BTreeMap<u64, Target>,
+        each: &mut dyn FnMut(&Swept) -> ControlFlow<()>,
+    ) -> Result<Passed> {
+        for (cgroup, target) in targets {
+            self.targets.insert(cgroup, target.to_words(), 0).context(
+                "cannot say which cgroups' connections are to be swept (65,536 cgroups at a time are the most)",
+            )?;
+        }
+        let passed = self.walk_all(each);
+        // An error in between leaves what the next pass overwrites or takes away.
+        let left: Vec<u64> = self.targets.keys().collect::<Result<_, _>>()?;
+        for cgroup in left {
+            self.targets.remove(&cgroup)?;
+        }
+        passed
+    }
+
+    fn walk_all(&mut self, each: &mut dyn FnMut(&Swept) -> ControlFlow<()>) -> Result<Passed> {
+        let namespaces::Found { namespaces, unreachable } = namespaces::all()?;
+        let mut pass = Pass { unreachable, ..Pass::default() };
+        for namespace in &namespaces {
+            let sockets = match self.open(namespace) {
+                Ok(sockets) => sockets,
+                Err(error) => {
+                    pass.unreachable.push((namespace.name.clone(), format!("{error:#}")));
+                    continue;
+                }
+            };
+            pass.namespaces += 1;
+            match read_all(sockets, each)
+                .with_context(|| format!("cannot walk the sockets of {}", namespace.name))?
+            {
+                Walked::All => {}
+                Walked::Left => break,
+                Walked::Blind => return Ok(Passed::Blind),
+            }
+        }
+        Ok(Passed::Done(pass))
+    }
+
+    /// Begins a walk over the sockets of a namespace: that in which it is begun, wherever it is read.
+    fn open(&mut self, namespace: &Namespace) -> Result<File> {
+        self.listening.set(0, [0; PORT_WORDS], 0)?;
+        let program = program(&mut self.ebpf)?;
+        let link = program.attach()?;
+        let link = program.take_link(link)?;
+        namespaces::inside(namespace, || link.into_file())?.context("cannot create the iterator")
+    }
+}
+
+/// How far a walk came.
+enum Walked {
+    All,
+    Left,
+    Blind,
+}
+
+fn read_all(mut sockets: File, each: &mut dyn FnMut(&Swept) -> ControlFlow<()>) -> Result<Walked> {
+    // The kernel goes on only as far as this has room: nothing is changed long before `each` hears of it.
+    let mut buffer = [0; BATCH * SWEPT_BYTES];
+    loop {
+        let length = match sockets.read(&mut buffer) {
+            Ok(0) => return Ok(Walked::All),
+            Ok(length) => length,
+            // After a million sockets of others.
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let (records, rest) = buffer[..length].as_chunks();
+        let swept: Option<Vec<Swept>> = records.iter().map(Swept::from_bytes).collect();
+        let swept = swept.filter(|_| rest.is_empty()).context("the program wrote what it never writes")?;
+        for swept in &swept {
+            if swept.outcome == Outcome::ArmBlind {
+                return Ok(Walked::Blind);
+            }
+            if each(swept).is_break() {
+                return Ok(Walked::Left);
+            }
+        }
+    }
+}
+
+fn program(ebpf: &mut Ebpf) -> Result<&mut Iter> {
+    let program = ebpf
+        .program_mut(SWEEP_PROGRAM)
+        .ok_or_else(|| anyhow!("the object holds no program {SWEEP_PROGRAM}"))?;
+    Ok(program.try_into()?)
+}
+
+fn take_map(ebpf: &mut Ebpf, name: &str) -> Result<aya::maps::Map> {
+    ebpf.take_map(name).ok_or_else(|| anyhow!("the object holds no map {name}"))
+}

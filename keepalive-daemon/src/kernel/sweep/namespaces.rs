@@ -1,0 +1,189 @@
+//! The network namespaces of the node: what a walk over sockets sees is those of one.
+
+use std::{
+    collections::BTreeSet,
+    ffi::OsString,
+    fs::{self, File},
+    io,
+    os::unix::{ffi::OsStringExt as _, fs::MetadataExt as _},
+    path::{Path, PathBuf},
+    thread,
+};
+
+use anyhow::{Context as _, Result, anyhow};
+use nix::sched::{CloneFlags, setns};
+
+/// A network namespace.
+pub(super) struct Namespace {
+    /// Where it was found: what `nsenter --net=` takes.
+    pub(super) name: String,
+    pub(super) file: File,
+    /// Whether the calling thread is in it, and needs no right to enter it.
+    is_own: bool,
+}
+
+/// What was found.
+#[derive(Default)]
+pub(super) struct Found {
+    /// Each namespace once, that of the calling thread first.
+    pub(super) namespaces: Vec<Namespace>,
+    /// Where there may be others, and why they cannot be told.
+    pub(super) unreachable: Vec<(String, String)>,
+}
+
+/// Finds the namespaces that a process is in, or that are mounted somewhere.
+///
+/// # Errors
+/// If not even that of the calling thread can be opened, or /proc be listed.
+pub(super) fn all() -> Result<Found> {
+    let own = "/proc/thread-self/ns/net";
+    let file = File::open(own).with_context(|| format!("cannot open {own}"))?;
+    let mut seen = BTreeSet::from([identity(&file.metadata()?)]);
+    let name = format!("/proc/{}/ns/net", std::process::id());
+    let namespaces = vec![Namespace { name, file, is_own: true }];
+    let mut found = Found { namespaces, unreachable: Vec::new() };
+    let mut hidden = Vec::new();
+    for path in processes()?.into_iter().chain(mounts()?) {
+        match open_unseen(&path, &mut seen) {
+            Ok(Some(file)) => {
+                let name = path.display().to_string();
+                found.namespaces.push(Namespace { name, file, is_own: false });
+            }
+            Ok(None) => {}
+            Err(error) if is_gone(&error) => {}
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => hidden.push(path),
+            Err(error) => found.unreachable.push((path.display().to_string(), error.to_string())),
+        }
+    }
+    if let [first, others @ ..] = &hidden[..] {
+        let name = match others.len() {
+            0 => first.display().to_string(),
+            others => format!("{} and those of {others} other processes", first.display()),
+        };
+        let why =
+            "this process may not look there (needs CAP_SYS_PTRACE, and all capabilities that the other has)";
+        found.unreachable.push((name, why.to_owned()));
+    }
+    Ok(found)
+}
+
+/// Runs `f` in a namespace: on a thread of its own, which ends there and need not find the way back.
+///
+/// # Errors
+/// If the namespace cannot be entered.
+pub(super) fn inside<T: Send>(namespace: &Namespace, f: impl FnOnce() -> T + Send) -> Result<T> {
+    if namespace.is_own {
+        return Ok(f());
+    }
+    thread::scope(|scope| {
+        let run = || {
+            setns(&namespace.file, CloneFlags::CLONE_NEWNET)
+                .with_context(|| format!("cannot enter {} (needs CAP_SYS_ADMIN)", namespace.name))?;
+            Ok(f())
+        };
+        let thread = thread::Builder::new()
+            .name("namespace".to_owned())
+            .spawn_scoped(scope, run)
+            .context("cannot start a thread")?;
+        thread.join().map_err(|_| anyhow!("the thread in {} panicked", namespace.name))?
+    })
+}
+
+fn open_unseen(path: &Path, seen: &mut BTreeSet<(u64, u64)>) -> io::Result<Option<File>> {
+    // Most processes share a few namespaces: looking costs less than opening.
+    if seen.contains(&identity(&fs::metadata(path)?)) {
+        return Ok(None);
+    }
+    let file = File::open(path)?;
+    // The process may have gone elsewhere in between.
+    let is_new = seen.insert(identity(&file.metadata()?));
+    Ok(is_new.then_some(file))
+}
+
+fn identity(metadata: &fs::Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
+}
+
+/// Processes end while one looks, and mounts are removed.
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH)
+}
+
+fn processes() -> Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in fs::read_dir("/proc").context("cannot list /proc")? {
+        let entry = entry.context("cannot list /proc")?;
+        if entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit) {
+            paths.push(entry.path().join("ns/net"));
+        }
+    }
+    Ok(paths)
+}
+
+/// Where namespaces are mounted, as `ip netns add` and the plugins of container runtimes do.
+fn mounts() -> Result<Vec<PathBuf>> {
+    let mounts = fs::read("/proc/self/mountinfo").context("cannot read /proc/self/mountinfo")?;
+    Ok(mounts.split(|byte| *byte == b'\n').filter_map(mounted_namespace).collect())
+}
+
+/// The mount point, if a line of mountinfo is of a network namespace: `32 29 0:4 net:[4026532177] /run/netns/a rw
+/// shared:6 - nsfs nsfs rw`.
+fn mounted_namespace(line: &[u8]) -> Option<PathBuf> {
+    let mut fields = line.split(|byte| *byte == b' ');
+    let root = fields.nth(3)?;
+    let mount_point = fields.next()?;
+    root.starts_with(b"net:[").then(|| PathBuf::from(OsString::from_vec(unescape(mount_point))))
+}
+
+/// Spaces, tabs, line ends and backslashes in paths are written as a backslash and three octal digits.
+fn unescape(path: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(path.len());
+    let mut rest = path;
+    while let Some((&byte, tail)) = rest.split_first() {
+        let octal =
+            tail.get(..3).filter(|_| byte == b'\\').and_then(|digits| std::str::from_utf8(digits).ok());
+        match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            Some(escaped) => {
+                plain.push(escaped);
+                rest = &tail[3..];
+            }
+            None => {
+                plain.push(byte);
+                rest = tail;
+            }
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mounted_network_namespaces_are_found_among_the_mounts() {
+        let line = br"32 29 0:4 net:[4026532177] /run/netns/with\040space\134 rw shared:6 - nsfs nsfs rw";
+
+        assert_eq!(mounted_namespace(line), Some(PathBuf::from(r"/run/netns/with space\")));
+    }
+
+    #[test]
+    fn other_mounts_are_none() {
+        for line in [
+            &b"33 29 0:4 mnt:[4026532177] /run/m rw - nsfs nsfs rw"[..],
+            b"29 1 8:1 / /net:[1] rw - ext4 /dev/sda1 rw",
+            b"29 1",
+            b"",
+        ] {
+            assert_eq!(mounted_namespace(line), None);
+        }
+    }
+
+    #[test]
+    fn the_first_is_that_of_the_thread() {
+        let found = all().expect("/proc tells");
+
+        assert!(found.namespaces[0].is_own);
+        assert_eq!(inside(&found.namespaces[0], || 7).expect("it is there already"), 7);
+    }
+}

@@ -1,0 +1,269 @@
+//! The sweep of connections that are open already: when, and how fast.
+//!
+//! A thread of its own ([`worker`]) owns the kernel's side, because a sweep waits and enters network namespaces; it is
+//! asked over a channel, and what comes of it comes back to the daemon's one loop. What is to be asked of it follows
+//! from what is in force and what was swept ([`books`]), whatever happened before: a killed daemon resumes.
+
+mod books;
+mod left;
+mod manual;
+mod pace;
+mod queue;
+mod tally;
+mod targets;
+mod worker;
+
+use std::{path::Path, time::Duration};
+
+use anyhow::Result;
+use keepalive_ebpf::{Outcome, Sweep};
+use tokio::sync::mpsc;
+use tracing::{debug, info, warn};
+
+pub(crate) use books::Deed;
+pub(crate) use manual::{Asker, Manual, kind};
+pub(crate) use queue::Job;
+pub(crate) use tally::Tally;
+pub(crate) use worker::Event;
+
+use self::{
+    books::{Books, Order, View},
+    worker::{Request, Worker},
+};
+use crate::{
+    governor::{Cause, Governor},
+    kernel,
+    report::open_connections::{LeftBehind, OpenConnections, Sweeping},
+    workloads::Paths,
+};
+
+/// How connections are swept.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    pub(crate) means: Means,
+    /// How many connections are changed a second at most; 0 for no limit.
+    pub(crate) rate: u32,
+    /// How long, at most, a sweep waits after policies changed.
+    pub(crate) delay: Duration,
+}
+
+/// By what means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Means {
+    /// None: open connections stay as they are.
+    None,
+    /// The best that works.
+    Any,
+    Only(kernel::Method),
+}
+
+/// The daemon's end of the sweeper.
+pub(crate) struct Sweeps {
+    /// Absent if nothing is to be swept.
+    worker: Option<Worker>,
+    books: Books,
+    delay: Duration,
+    method: Option<kernel::Method>,
+    /// Why connections cannot be swept.
+    trouble: Option<String>,
+    /// The network namespaces that the last pass could not look into, and why.
+    unreachable: Vec<(String, String)>,
+}
+
+impl Sweeps {
+    /// Starts the thread; it loads nothing before there is something to sweep.
+    pub(crate) fn start(options: &Options, bpffs: &Path) -> Result<(Self, mpsc::UnboundedReceiver<Event>)> {
+        let (events, receiver) = mpsc::unbounded_channel();
+        let bpffs = bpffs.to_owned();
+        let start = |only| Worker::start(options.rate, events, move || kernel::Sweeper::load(&bpffs, only));
+        let worker = match options.means {
+            Means::None => None,
+            Means::Any => Some(start(None)?),
+            Means::Only(method) => Some(start(Some(method))?),
+        };
+        let sweeps = Self {
+            worker,
+            books: Books::default(),
+            delay: options.delay,
+            method: None,
+            trouble: None,
+            unreachable: Vec::new(),
+        };
+        Ok((sweeps, receiver))
+    }
+
+    /// Asks for what is to be swept now, and for nothing else any more.
+    pub(crate) fn follow(&mut self, governor: &mut Governor, cgroups: &Paths, cause: Cause) {
+        let deeds = governor.take_deeds();
+        let view = View { attached: governor.attached(), existing: governor.existing(), cgroups, cause };
+        let Some(worker) = &self.worker else { return };
+        // Nodes get new policies at the same time, pods do not.
+        let most = if cause == Cause::Policies { self.delay } else { Duration::ZERO };
+        let delay = most.mul_f64(fastrand::f64());
+        for order in self.books.follow(deeds, &view) {
+            worker.ask(match order {
+                Order::Sweep(id, job) => Request::Sweep { id, job, delay },
+                Order::Withdraw(id) => Request::Withdraw(id),
+            });
+        }
+    }
+
+    /// Takes note of what the sweeper did.
+    pub(crate) fn happened(&mut self, event: Event, governor: &mut Governor) {
+        match event {
+            Event::Began(ids) => self.books.began(ids),
+            Event::Finished { id, job, tally, pass } => {
+                self.trouble = None;
+                self.method = Some(pass.method);
+                for (namespace, why) in &pass.unreachable {
+                    if !self.unreachable.iter().any(|(told, _)| told == namespace) {
+                        warn!(namespace, why, "cannot sweep the open connections of a network namespace");
+                    }
+                }
+                tell(governor, id, &job, &tally, &pass);
+                self.unreachable = pass.unreachable;
+                let in_force = governor.attached().get(&id).and_then(|actual| actual.policy);
+                let swept = governor.attached().get(&id).and_then(|actual| actual.swept);
+                if self.books.finished(id, &job, tally, in_force, swept) {
+                    governor.set_swept(id, &job.policy);
+                }
+            }
+            Event::Failed { ids, reason } => {
+                self.books.failed(&ids);
+                if self.trouble.as_ref() != Some(&reason) {
+                    warn!("cannot sweep open connections, only new ones are governed: {reason}");
+                }
+                self.trouble = Some(reason);
+            }
+        }
+    }
+
+    /// Has connections swept because somebody asked for it.
+    pub(crate) fn apply(&self, manual: Manual) {
+        match (&self.worker, &self.trouble) {
+            (Some(worker), _) => worker.ask(Request::Apply(manual)),
+            (None, _) => manual.refuse("sweeping is off: the daemon was started with --sweep-method none"),
+        }
+    }
+
+    /// A sweep, for somebody who asks for it, of what a governed cgroup's policy governs.
+    pub(crate) fn job(&self, governor: &Governor, cgroups: &Paths, id: u64, sweep: Sweep) -> Option<Job> {
+        let view = View {
+            attached: governor.attached(),
+            existing: governor.existing(),
+            cgroups,
+            cause: Cause::Start,
+        };
+        self.books.job(&view, id, sweep, "it was asked for by `apply`")
+    }
+
+    /// What is known of the open connections of a governed cgroup.
+    pub(crate) fn open_connections(&self, governor: &Governor, id: u64) -> Option<OpenConnections> {
+        let actual = governor.attached().get(&id)?;
+        let policy = actual.policy.filter(queue::is_sweepable)?.claiming(false).of_cgroup(id);
+        let state = if self.worker.is_none() {
+            "off"
+        } else if self.books.is_requested(id) {
+            match &self.trouble {
+                Some(_) => "unavailable",
+                None if self.books.is_running(id) => "running",
+                None => "pending",
+            }
+        } else if actual.swept == Some(policy) {
+            "swept"
+        } else if !governor.existing().contains(&id) {
+            "off"
+        } else if self.trouble.is_some() {
+            "unavailable"
+        } else {
+            "pending"
+        };
+        Some(OpenConnections::new(state, self.books.found(id)))
+    }
+
+    /// The cgroups that are no longer governed and whose connections keep what they were given.
+    pub(crate) fn left(&self) -> Vec<LeftBehind> {
+        self.books.left()
+    }
+
+    /// What is known of the sweeper itself.
+    pub(crate) fn describe(&self) -> Sweeping {
+        let method = match (&self.worker, self.method) {
+            (None, _) => Some("none"),
+            (Some(_), method) => method.map(name),
+        };
+        Sweeping {
+            method: method.map(str::to_owned),
+            trouble: self.trouble.clone(),
+            unreachable: self.unreachable.iter().map(|(name, why)| format!("{name}: {why}")).collect(),
+        }
+    }
+}
+
+/// Tells of a finished sweep; of one that changed nothing only to whoever listens closely.
+fn tell(governor: &Governor, id: u64, job: &Job, tally: &Tally, pass: &worker::Seen) {
+    let actual = governor.attached().get(&id);
+    let (cgroup, policy) =
+        actual.map(|actual| (actual.path.as_str(), actual.policy_name.as_str())).unwrap_or_default();
+    let [armed, tightened, overridden] =
+        [Outcome::Arm, Outcome::Tighten, Outcome::Override].map(|outcome| tally.of(outcome));
+    let (refused, examined, namespaces, method) =
+        (tally.refused(), tally.examined(), pass.namespaces, name(pass.method));
+    if job.sweep == Sweep::Tell || tally.changed() == 0 {
+        debug!(cgroup, policy, examined, namespaces, method, why = job.why, "looked at open connections");
+        return;
+    }
+    info!(
+        cgroup,
+        policy,
+        armed,
+        tightened,
+        overridden,
+        refused,
+        examined,
+        namespaces,
+        method,
+        why = job.why,
+        "swept open connections"
+    );
+}
+
+pub(crate) const fn name(method: kernel::Method) -> &'static str {
+    match method {
+        kernel::Method::Iterator => "iterator",
+        kernel::Method::Descriptors => "descriptors",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keepalive_ebpf::{Direction, Mode, Policy, Swept, Timers};
+
+    use super::*;
+
+    /// What a pass says of a connection.
+    pub(super) const fn swept(governor: u64, cookie: u64, outcome: Outcome) -> Swept {
+        Swept {
+            cookie,
+            governor,
+            local: [0; 16],
+            remote: [0; 16],
+            local_port: 0,
+            remote_port: 0,
+            direction: Direction::Outbound,
+            outcome,
+            set: Timers::NONE,
+            arms: 0,
+            clears_user_timeout: 0,
+            before: Timers::NONE,
+            was_on: 0,
+            errno: 0,
+        }
+    }
+
+    /// A policy of a cgroup.
+    pub(super) const fn policy(id: u64, idle_s: u32) -> Policy {
+        let timers = Timers { idle_s, interval_s: 15, probes: 4, user_timeout_ms: 0 };
+        Policy::new(Mode::Tighten, Direction::Both, timers).of_cgroup(id)
+    }
+}

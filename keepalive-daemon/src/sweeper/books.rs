@@ -1,0 +1,307 @@
+//! What is to be swept, from what is in force and what was swept: pure.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::SystemTime,
+};
+
+use keepalive_ebpf::{Mode, Outcome, Policy, Sweep};
+
+use super::{
+    left::Left,
+    queue::{Job, is_sweepable},
+    tally::Tally,
+    targets::members,
+};
+use crate::{
+    governor::Cause,
+    reconcile::{Actual, ancestors},
+    report::open_connections::{Found, LeftBehind},
+    workloads::Paths,
+};
+
+/// The most earlier policies whose values are looked for. More of them, between two sweeps of a cgroup, would be of
+/// somebody who tries values out.
+const MOST_PREVIOUS: usize = 4;
+
+/// Something that the governor did to a cgroup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Deed {
+    Attached(u64),
+    /// Another policy was put in force; with the one before.
+    Written(u64, Option<Policy>),
+    Detached(u64, Actual),
+}
+
+/// What should be swept follows from this.
+#[derive(Clone, Copy)]
+pub(super) struct View<'a> {
+    pub(super) attached: &'a BTreeMap<u64, Actual>,
+    /// The cgroups whose policy is for open connections too.
+    pub(super) existing: &'a BTreeSet<u64>,
+    pub(super) cgroups: &'a Paths,
+    pub(super) cause: Cause,
+}
+
+/// What is to be asked of the sweeper.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    Sweep(u64, Job),
+    Withdraw(u64),
+}
+
+/// The books on what was asked for and what came of it, by the id of the governing cgroup.
+#[derive(Debug, Default)]
+pub(super) struct Books {
+    /// The policies, besides the one it was swept for, that connections of a cgroup may have values of.
+    history: BTreeMap<u64, Vec<Policy>>,
+    /// The cgroups to be swept though they were for the policy in force: they took over connections from another.
+    again: BTreeSet<u64>,
+    requested: BTreeMap<u64, Job>,
+    running: BTreeSet<u64>,
+    found: BTreeMap<u64, (Policy, Found)>,
+    left: Left,
+}
+
+impl Books {
+    /// Takes note of what was done; returns what is to be asked of the sweeper.
+    pub(super) fn follow(&mut self, deeds: Vec<Deed>, view: &View<'_>) -> Vec<Order> {
+        let mut wanted = BTreeMap::new();
+        for (id, before) in deeds.iter().filter_map(|deed| match deed {
+            Deed::Written(id, before) => before.map(|before| (*id, before)),
+            _ => None,
+        }) {
+            self.remember(id, [before]);
+        }
+        let present: BTreeSet<u64> = view.cgroups.values().copied().collect();
+        let above = |path: &str| governed_above(path, view);
+        for deed in deeds {
+            match deed {
+                Deed::Attached(id) => {
+                    let outer = view.attached.get(&id).and_then(|actual| above(&actual.path));
+                    let outer = outer.map(|outer| self.given(outer, view)).unwrap_or_default();
+                    self.remember(id, outer);
+                }
+                Deed::Detached(id, had) => {
+                    let mut given = self.history.remove(&id).unwrap_or_default();
+                    given.extend(had.swept.into_iter().chain(had.policy));
+                    self.found.remove(&id);
+                    if !present.contains(&id) {
+                        continue;
+                    }
+                    if let Some(outer) = above(&had.path) {
+                        self.remember(outer, given);
+                        self.again.insert(outer);
+                    } else if had.policy.as_ref().is_some_and(gives_values) {
+                        self.left.add(id, had);
+                    }
+                }
+                Deed::Written(..) => {}
+            }
+        }
+        self.forget(&present, view);
+        self.want(&mut wanted, view);
+        self.orders(wanted, &present)
+    }
+
+    /// A sweep of what the policy of a governed cgroup governs.
+    pub(super) fn job(&self, view: &View<'_>, id: u64, sweep: Sweep, why: &'static str) -> Option<Job> {
+        let members = members(view.cgroups, |id| view.attached.contains_key(&id)).remove(&id)?;
+        self.job_of(view, id, sweep, members, why)
+    }
+
+    fn job_of(
+        &self,
+        view: &View<'_>,
+        id: u64,
+        sweep: Sweep,
+        members: BTreeSet<u64>,
+        why: &'static str,
+    ) -> Option<Job> {
+        let actual = view.attached.get(&id)?;
+        let policy = actual.policy.filter(is_sweepable)?.claiming(false).of_cgroup(id);
+        let history = self.history.get(&id).into_iter().flatten().copied();
+        let mut previous: Vec<Policy> = Vec::new();
+        for earlier in actual.swept.into_iter().chain(history).filter(gives_values) {
+            if earlier != policy && !previous.contains(&earlier) {
+                previous.push(earlier);
+            }
+        }
+        previous.drain(..previous.len().saturating_sub(MOST_PREVIOUS));
+        Some(Job { sweep, policy, previous, members, why })
+    }
+
+    fn want(&self, wanted: &mut BTreeMap<u64, Job>, view: &View<'_>) {
+        let is_due = |id: u64, actual: &Actual| {
+            let policy = actual.policy.map(|policy| policy.claiming(false).of_cgroup(id));
+            let sweep = if actual.swept != policy || self.again.contains(&id) {
+                view.existing.contains(&id).then_some(Sweep::Apply)
+            } else {
+                None
+            };
+            let enforces = policy.is_some_and(|policy| policy.mode() == Mode::Enforce);
+            sweep.or((enforces && view.cause == Cause::Resync).then_some(Sweep::Recheck))
+        };
+        let due: BTreeMap<u64, Sweep> =
+            view.attached.iter().filter_map(|(id, actual)| Some((*id, is_due(*id, actual)?))).collect();
+        if due.is_empty() && self.left.uncounted().next().is_none() {
+            return;
+        }
+        let mut members =
+            members(view.cgroups, |id| view.attached.contains_key(&id) || self.left.contains(id));
+        for (id, sweep) in due {
+            let why = if sweep == Sweep::Recheck {
+                "the policy enforces its values"
+            } else {
+                view.cause.why_sweep()
+            };
+            let members = members.remove(&id).unwrap_or_default();
+            if !members.is_empty()
+                && let Some(job) = self.job_of(view, id, sweep, members, why)
+            {
+                wanted.insert(id, job);
+            }
+        }
+        for (id, gave) in self.left.uncounted() {
+            let job = Job {
+                sweep: Sweep::Tell,
+                policy: Policy::NOTHING.of_cgroup(id),
+                previous: vec![gave],
+                members: members.remove(&id).unwrap_or_default(),
+                why: "the cgroup is no longer governed",
+            };
+            wanted.insert(id, job);
+        }
+    }
+
+    fn orders(&mut self, wanted: BTreeMap<u64, Job>, present: &BTreeSet<u64>) -> Vec<Order> {
+        // A check that was asked for goes on until it is done; nothing that is asked for depends on it.
+        let is_over = |id: &u64, job: &Job| !wanted.contains_key(id) && job.sweep != Sweep::Recheck;
+        let over: Vec<u64> =
+            self.requested.iter().filter(|(id, job)| is_over(id, job)).map(|(id, _)| *id).collect();
+        let mut orders = Vec::new();
+        for id in over {
+            self.requested.remove(&id);
+            orders.push(Order::Withdraw(id));
+        }
+        for (id, job) in wanted {
+            let is_there = |id| present.contains(&id);
+            if !self.requested.get(&id).is_some_and(|requested| requested.serves(&job, is_there)) {
+                self.requested.insert(id, job.clone());
+                orders.push(Order::Sweep(id, job));
+            }
+        }
+        orders
+    }
+
+    /// What connections of a governed cgroup may have their values from.
+    fn given(&self, id: u64, view: &View<'_>) -> Vec<Policy> {
+        let actual = view.attached.get(&id);
+        let [swept, in_force] = [actual.and_then(|it| it.swept), actual.and_then(|it| it.policy)];
+        let history = self.history.get(&id).into_iter().flatten().copied();
+        swept.into_iter().chain(history).chain(in_force).collect()
+    }
+
+    fn remember(&mut self, id: u64, policies: impl IntoIterator<Item = Policy>) {
+        let history = self.history.entry(id).or_default();
+        for policy in policies.into_iter().filter(gives_values).map(|policy| policy.claiming(false)) {
+            // The latest is the last.
+            history.retain(|known| *known != policy);
+            history.push(policy);
+        }
+        history.drain(..history.len().saturating_sub(MOST_PREVIOUS));
+    }
+
+    /// Forgets what is gone, and what is governed again.
+    fn forget(&mut self, present: &BTreeSet<u64>, view: &View<'_>) {
+        let is_governed =
+            |id: u64, path: &str| view.attached.contains_key(&id) || governed_above(path, view).is_some();
+        self.left.retain(|id, path| present.contains(&id) && !is_governed(id, path));
+        self.history.retain(|id, _| view.attached.contains_key(id));
+        self.found.retain(|id, _| view.attached.contains_key(id));
+        self.again.retain(|id| view.attached.contains_key(id));
+    }
+
+    /// Passes over the connections of these are under way, and of no others.
+    pub(super) fn began(&mut self, ids: BTreeSet<u64>) {
+        self.running = ids;
+    }
+
+    /// Books a finished sweep. Whether all that is open in the cgroup has got what is in force there.
+    pub(super) fn finished(
+        &mut self,
+        id: u64,
+        job: &Job,
+        tally: Tally,
+        in_force: Option<Policy>,
+        swept: Option<Policy>,
+    ) -> bool {
+        self.running.remove(&id);
+        if self.requested.get(&id).is_some_and(|it| (it.sweep, it.policy) == (job.sweep, job.policy)) {
+            self.requested.remove(&id);
+        }
+        if job.sweep == Sweep::Tell {
+            self.left.count(id, tally.of(Outcome::KeepTighter));
+            return false;
+        }
+        let is_in_force = in_force.is_some_and(|policy| policy.claiming(false).of_cgroup(id) == job.policy);
+        if !is_in_force {
+            return false;
+        }
+        let is_news = self.found.get(&id).is_none_or(|(policy, _)| *policy != job.policy);
+        if is_news || tally.changed() > 0 {
+            self.found.insert(id, (job.policy, Found { tally, at: SystemTime::now() }));
+        }
+        if job.sweep != Sweep::Apply {
+            return false;
+        }
+        self.again.remove(&id);
+        if gives_values(&job.policy) {
+            self.history.remove(&id);
+        } else {
+            // What only counts leaves the values of those before it.
+            self.remember(id, swept);
+        }
+        true
+    }
+
+    /// What could not be done is no longer asked for: it will be again.
+    pub(super) fn failed(&mut self, ids: &[u64]) {
+        for id in ids {
+            self.requested.remove(id);
+            self.running.remove(id);
+        }
+    }
+
+    pub(super) fn is_requested(&self, id: u64) -> bool {
+        self.requested.get(&id).is_some_and(|job| job.sweep == Sweep::Apply)
+    }
+
+    pub(super) fn is_running(&self, id: u64) -> bool {
+        self.running.contains(&id)
+    }
+
+    /// What the last sweep of a cgroup found that was for the policy in force.
+    pub(super) fn found(&self, id: u64) -> Option<&Found> {
+        self.found.get(&id).map(|(_, found)| found)
+    }
+
+    pub(super) fn left(&self) -> Vec<LeftBehind> {
+        self.left.report()
+    }
+}
+
+/// The next governed cgroup above a path.
+fn governed_above(path: &str, view: &View<'_>) -> Option<u64> {
+    ancestors(path)
+        .filter_map(|above| view.cgroups.get(above).copied())
+        .find(|id| view.attached.contains_key(id))
+}
+
+/// Whether connections may have values from a policy.
+fn gives_values(policy: &Policy) -> bool {
+    !matches!(policy.mode(), Mode::Nothing | Mode::Monitor)
+}
+
+#[cfg(test)]
+mod tests;

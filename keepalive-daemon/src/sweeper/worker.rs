@@ -1,0 +1,304 @@
+//! The thread that sweeps.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    ops::ControlFlow,
+    sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result};
+use keepalive_ebpf::{Swept, Target};
+use tokio::sync::mpsc::UnboundedSender;
+use tracing::trace;
+
+use super::{
+    manual::Manual,
+    pace::Pace,
+    queue::{Done, Job, Queue},
+    tally::Tally,
+};
+use crate::kernel::{Method, Pass, Sweeper};
+
+/// What the thread is asked.
+pub(super) enum Request {
+    /// To sweep, after a delay.
+    Sweep { id: u64, job: Job, delay: Duration },
+    /// Not to, any more.
+    Withdraw(u64),
+    /// To sweep now, for somebody who waits for the answer.
+    Apply(Manual),
+}
+
+/// What the thread tells.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// A pass over the connections that these cgroups' policies govern is under way.
+    Began(BTreeSet<u64>),
+    /// A sweep is done; with what the last pass saw besides the connections.
+    Finished { id: u64, job: Job, tally: Tally, pass: Seen },
+    /// These sweeps are given up.
+    Failed { ids: Vec<u64>, reason: String },
+}
+
+/// What a pass saw besides the connections.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) method: Method,
+    pub(crate) namespaces: usize,
+    pub(crate) unreachable: Vec<(String, String)>,
+    /// Connections that nobody has accepted yet and that the method cannot reach.
+    pub(crate) pending: usize,
+}
+
+/// What makes passes over open connections: the kernel, but for tests.
+pub(super) trait Passes {
+    fn method(&self) -> Method;
+    fn pass(
+        &mut self,
+        targets: &BTreeMap<u64, Target>,
+        each: &mut dyn FnMut(&Swept) -> ControlFlow<()>,
+    ) -> Result<Pass>;
+}
+
+impl Passes for Sweeper {
+    fn method(&self) -> Method {
+        Self::method(self)
+    }
+
+    fn pass(
+        &mut self,
+        targets: &BTreeMap<u64, Target>,
+        each: &mut dyn FnMut(&Swept) -> ControlFlow<()>,
+    ) -> Result<Pass> {
+        Self::pass(self, targets, each)
+    }
+}
+
+/// The thread; it ends when this is dropped.
+pub(super) struct Worker {
+    requests: Option<Sender<Request>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Worker {
+    /// Starts the thread, which calls `load` when there is something to sweep first.
+    pub(super) fn start<P: Passes>(
+        rate: u32,
+        events: UnboundedSender<Event>,
+        load: impl Fn() -> Result<P> + Send + 'static,
+    ) -> Result<Self> {
+        let (requests, receiver) = mpsc::channel();
+        let inbox = Inbox { receiver, queue: Queue::default(), manual: VecDeque::new(), ended: false };
+        let run = move || {
+            let crew = Crew { load, passes: None, pace: Pace::new(rate), events };
+            crew.run(inbox);
+        };
+        let thread = thread::Builder::new().name("sweeper".to_owned()).spawn(run);
+        let thread = thread.context("cannot start the thread that sweeps open connections")?;
+        Ok(Self { requests: Some(requests), thread: Some(thread) })
+    }
+
+    /// Asks for something; a thread that has ended has reported why.
+    pub(super) fn ask(&self, request: Request) {
+        if let Some(requests) = &self.requests {
+            let _ = requests.send(request);
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.requests = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What the thread is asked, and what of it is still to be done.
+struct Inbox {
+    receiver: Receiver<Request>,
+    queue: Queue,
+    manual: VecDeque<Manual>,
+    ended: bool,
+}
+
+impl Inbox {
+    /// Takes a request; whether the pass under way is no longer what it should be.
+    fn take(&mut self, request: Request) -> bool {
+        match request {
+            Request::Sweep { id, job, delay } => self.queue.request(id, job, Instant::now() + delay),
+            Request::Withdraw(id) => self.queue.withdraw(id),
+            Request::Apply(manual) => {
+                self.manual.push_back(manual);
+                // Somebody waits; what the pass has done already costs the next one nothing.
+                true
+            }
+        }
+    }
+
+    /// Waits so long, and takes what comes. Breaks at the end, and at a request that disturbs: `is_disturbing` says
+    /// whether it does, or leaves it to whether the pass of the queue is no longer what it should be.
+    fn listen(
+        &mut self,
+        wait: Duration,
+        mut is_disturbing: impl FnMut(&Request) -> Option<bool>,
+    ) -> ControlFlow<()> {
+        let until = Instant::now() + wait;
+        loop {
+            match self.receiver.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(request) => {
+                    let verdict = is_disturbing(&request);
+                    let disturbs = self.take(request);
+                    if verdict.unwrap_or(disturbs) {
+                        return ControlFlow::Break(());
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => return ControlFlow::Continue(()),
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.ended = true;
+                    return ControlFlow::Break(());
+                }
+            }
+        }
+    }
+}
+
+/// The thread's own.
+struct Crew<L, P> {
+    load: L,
+    /// Loaded with the first sweep.
+    passes: Option<P>,
+    pace: Pace,
+    events: UnboundedSender<Event>,
+}
+
+/// How a pass ended.
+enum Ending {
+    Complete(Seen),
+    BrokenOff,
+    Failed(String),
+}
+
+impl<P: Passes, L: Fn() -> Result<P>> Crew<L, P> {
+    fn run(mut self, mut inbox: Inbox) {
+        while !inbox.ended {
+            let now = Instant::now();
+            if let Some(manual) = inbox.manual.pop_front() {
+                self.answer(manual, &mut inbox);
+                continue;
+            }
+            match inbox.queue.due() {
+                Some(due) if due <= now => self.sweep(&mut inbox),
+                Some(due) => drop(inbox.listen(due - now, |_| Some(true))),
+                None => match inbox.receiver.recv() {
+                    Ok(request) => drop(inbox.take(request)),
+                    Err(_) => inbox.ended = true,
+                },
+            }
+        }
+    }
+
+    /// Makes one pass for all that is due.
+    fn sweep(&mut self, inbox: &mut Inbox) {
+        let targets = inbox.queue.begin(Instant::now());
+        self.tell(Event::Began(inbox.queue.running()));
+        let ending = self.pass(&targets, inbox, |pace, inbox, swept| {
+            let pause = inbox.queue.count(swept).then(|| pace.changed(fastrand::f64())).flatten();
+            inbox.listen(pause.unwrap_or_default(), |_| None)
+        });
+        match ending {
+            Ending::Complete(pass) => {
+                for Done { id, job, tally } in inbox.queue.complete() {
+                    self.tell(Event::Finished { id, job, tally, pass: pass.clone() });
+                }
+            }
+            Ending::BrokenOff => inbox.queue.break_off(),
+            Ending::Failed(reason) => {
+                let ids = inbox.queue.give_up();
+                self.tell(Event::Failed { ids, reason });
+            }
+        }
+    }
+
+    /// Sweeps for somebody who waits for the answer.
+    fn answer(&mut self, mut manual: Manual, inbox: &mut Inbox) {
+        let mut queue = Queue::default();
+        for (id, job) in manual.jobs() {
+            queue.request(id, job, Instant::now());
+        }
+        let mut last = None;
+        while !queue.is_empty() {
+            let targets = queue.begin(Instant::now());
+            let mut changed = false;
+            let ending = self.pass(&targets, inbox, |pace, inbox, swept| {
+                manual.heard(swept);
+                let pause = queue.count(swept).then(|| pace.changed(fastrand::f64())).flatten();
+                if manual.is_abandoned() {
+                    return ControlFlow::Break(());
+                }
+                inbox.listen(pause.unwrap_or_default(), |request| {
+                    let disturbs = manual.is_disturbed_by(request);
+                    changed |= disturbs;
+                    Some(disturbs)
+                })
+            });
+            match ending {
+                Ending::Complete(pass) => {
+                    for Done { id, job, tally } in queue.complete() {
+                        manual.done(&tally);
+                        self.tell(Event::Finished { id, job, tally, pass: pass.clone() });
+                    }
+                    last = Some(pass);
+                }
+                Ending::BrokenOff if changed => {
+                    return manual.refuse("what governs the connections changed meanwhile; ask again");
+                }
+                Ending::BrokenOff => return manual.refuse("the daemon ends"),
+                Ending::Failed(reason) => return manual.refuse(&reason),
+            }
+        }
+        manual.finish(last);
+    }
+
+    /// Makes one pass; `each` hears of every connection, and may wait or break it off.
+    fn pass(
+        &mut self,
+        targets: &BTreeMap<u64, Target>,
+        inbox: &mut Inbox,
+        mut each: impl FnMut(&mut Pace, &mut Inbox, &Swept) -> ControlFlow<()>,
+    ) -> Ending {
+        let passes = match &mut self.passes {
+            Some(passes) => passes,
+            None => match (self.load)() {
+                Ok(passes) => self.passes.insert(passes),
+                Err(error) => return Ending::Failed(format!("{error:#}")),
+            },
+        };
+        let pace = &mut self.pace;
+        let mut is_broken_off = false;
+        let result = passes.pass(targets, &mut |swept| {
+            trace!(?swept, "an open connection");
+            let flow = each(pace, inbox, swept);
+            is_broken_off |= flow.is_break();
+            flow
+        });
+        match result {
+            _ if is_broken_off => Ending::BrokenOff,
+            Ok(Pass { namespaces, unreachable, pending }) => {
+                Ending::Complete(Seen { method: passes.method(), namespaces, unreachable, pending })
+            }
+            Err(error) => Ending::Failed(format!("{error:#}")),
+        }
+    }
+
+    fn tell(&self, event: Event) {
+        // The daemon ends, and asks for nothing more.
+        let _ = self.events.send(event);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+use keepalive_ebpf::{Outcome, Sweep};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use super::*;
+use crate::sweeper::tests::{policy, swept};
+
+/// A kernel made up: each pass sees the connections that it is given next, and is told of in `began`.
+struct Script {
+    passes: VecDeque<Vec<Swept>>,
+    began: Sender<BTreeMap<u64, Target>>,
+}
+
+impl Passes for Script {
+    fn method(&self) -> Method {
+        Method::Iterator
+    }
+
+    fn pass(
+        &mut self,
+        targets: &BTreeMap<u64, Target>,
+        each: &mut dyn FnMut(&Swept) -> ControlFlow<()>,
+    ) -> Result<Pass> {
+        // The test may have seen enough.
+        let _ = self.began.send(targets.clone());
+        for swept in self.passes.pop_front().unwrap_or_default() {
+            if each(&swept).is_break() {
+                break;
+            }
+        }
+        Ok(Pass { namespaces: 1, ..Pass::default() })
+    }
+}
+
+type Began = Receiver<BTreeMap<u64, Target>>;
+
+fn start(rate: u32, passes: Vec<Vec<Swept>>) -> (Worker, UnboundedReceiver<Event>, Began) {
+    let (began, passes_begun) = mpsc::channel();
+    let (events, receiver) = unbounded_channel();
+    let load = move || Ok(Script { passes: passes.clone().into(), began: began.clone() });
+    (Worker::start(rate, events, load).unwrap(), receiver, passes_begun)
+}
+
+fn job(id: u64, idle_s: u32) -> Job {
+    let (sweep, policy) = (Sweep::Apply, policy(id, idle_s));
+    Job { sweep, policy, previous: Vec::new(), members: BTreeSet::from([id]), why: "a test" }
+}
+
+fn sweep(id: u64, idle_s: u32) -> Request {
+    Request::Sweep { id, job: job(id, idle_s), delay: Duration::ZERO }
+}
+
+fn finished(events: &mut UnboundedReceiver<Event>) -> (u64, Job, Tally) {
+    loop {
+        match events.blocking_recv().unwrap() {
+            Event::Finished { id, job, tally, .. } => return (id, job, tally),
+            Event::Began(_) => {}
+            Event::Failed { reason, .. } => panic!("{reason}"),
+        }
+    }
+}
+
+#[test]
+fn a_sweep_is_repeated_until_nothing_changes_and_told_with_its_policy() {
+    let (worker, mut events, _began) =
+        start(0, vec![vec![swept(1, 1, Outcome::Arm)], vec![swept(1, 1, Outcome::KeepTighter)]]);
+
+    worker.ask(sweep(1, 60));
+
+    let (id, job, tally) = finished(&mut events);
+    assert_eq!((id, job.policy, tally.of(Outcome::Arm)), (1, policy(1, 60), 1));
+}
+
+#[test]
+fn a_change_breaks_a_paced_pass_off_and_it_begins_anew() {
+    // At one a second the end is never reached.
+    let arm = |cookie| swept(1, cookie, Outcome::Arm);
+    let (worker, mut events, began) = start(1, vec![(0..1000).map(arm).collect(), vec![]]);
+    worker.ask(sweep(1, 60));
+    assert_eq!(began.recv().unwrap()[&1].policy, policy(1, 60));
+
+    worker.ask(sweep(1, 30));
+
+    assert_eq!(began.recv().unwrap()[&1].policy, policy(1, 30));
+    assert_eq!(finished(&mut events).1.policy, policy(1, 30));
+}
+
+#[test]
+fn dropping_the_worker_ends_a_pause() {
+    let (worker, _events, began) = start(1, vec![vec![swept(1, 1, Outcome::Arm); 100]]);
+    worker.ask(sweep(1, 60));
+    began.recv().unwrap();
+
+    // Joins the thread.
+    drop(worker);
+}
+
+#[test]
+fn what_cannot_be_loaded_is_tried_again_with_the_next_request() {
+    let (events, mut receiver) = unbounded_channel();
+    let worker = Worker::start(0, events, || Err::<Script, _>(anyhow::anyhow!("no right to"))).unwrap();
+
+    for _ in 0..2 {
+        worker.ask(sweep(1, 60));
+        let failed = loop {
+            match receiver.blocking_recv().unwrap() {
+                Event::Failed { ids, reason } => break (ids, reason),
+                Event::Began(_) => {}
+                Event::Finished { .. } => panic!("nothing was loaded"),
+            }
+        };
+        assert_eq!(failed, (vec![1], "no right to".to_owned()));
+    }
+}

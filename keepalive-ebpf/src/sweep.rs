@@ -1,0 +1,316 @@
+//! One open connection after the other, as the kernel's iterator over TCP sockets comes by them.
+//!
+//! The kernel holds the socket's lock while the program runs. It ends a read as soon as what was written fills the
+//! reader's buffer, and has room for far more (eight pages): a record is never cut off, so each is written once.
+
+use core::{ffi::c_void, hint::black_box, mem, ptr};
+
+use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_seq_write, bpf_skc_to_tcp_sock};
+use keepalive_ebpf::{
+    Changes, Decision, Direction, Mode, Offsets, Options, Outcome, Policy, Remote, Socket, SocketOption,
+    Sweep, Swept, Target, Timers, judge,
+};
+
+use crate::{
+    maps::{LISTENING, TARGETS, WORK, find},
+    other_options,
+    socket::{Handle, guard, name},
+};
+
+/// Where the kernel keeps what is read here: the daemon writes it into the object before it loads it.
+#[unsafe(no_mangle)]
+static OFFSETS: Offsets = Offsets {
+    family: 0,
+    state: 0,
+    local_port: 0,
+    remote_port: 0,
+    local_v4: 0,
+    remote_v4: 0,
+    local_v6: 0,
+    remote_v6: 0,
+    cgroup: 0,
+    kernfs_node: 0,
+    id: 0,
+};
+
+/// `struct bpf_iter__tcp`
+#[repr(C)]
+pub(crate) struct IterTcp {
+    meta: *const IterMeta,
+    /// A `sock_common`; null at the end.
+    socket: *mut c_void,
+    uid: u32,
+}
+
+/// The beginning of `struct bpf_iter_meta`.
+#[repr(C)]
+struct IterMeta {
+    seq_file: *mut c_void,
+}
+
+const AF_INET: u16 = 2;
+const TCP_ESTABLISHED: u8 = 1;
+/// Of full sockets only where a connection is open before its handshake is over (TCP Fast Open).
+const TCP_SYN_RECV: u8 = 3;
+const TCP_CLOSE_WAIT: u8 = 8;
+const TCP_LISTEN: u8 = 10;
+const ENOMEM: u32 = 12;
+
+/// Treats the socket that the iterator has come to.
+#[inline(always)]
+pub(crate) fn visit(ctx: &IterTcp) {
+    if ctx.socket.is_null() {
+        return;
+    }
+    // SAFETY: the offsets are those of the kernel's fields, here and below; the verifier checks that.
+    let state: u8 = unsafe { read(ctx.socket, &raw const OFFSETS.state) };
+    // After the application has closed, the timer of keep-alive is that of FIN-WAIT.
+    if !matches!(state, TCP_ESTABLISHED | TCP_SYN_RECV | TCP_CLOSE_WAIT | TCP_LISTEN) {
+        return;
+    }
+    // SAFETY: it is the context's socket; the result is null for one that is not whole.
+    let socket: *mut c_void = unsafe { bpf_skc_to_tcp_sock(ctx.socket) }.cast();
+    if socket.is_null() {
+        return;
+    }
+    // SAFETY: the cgroup of a socket never changes, and lives as long as the socket.
+    let Some(target) = (unsafe { TARGETS.get(&cgroup_id(socket)) }) else { return };
+    // SAFETY: as above.
+    let local_port: u16 = unsafe { read(socket, &raw const OFFSETS.local_port) };
+    if state == TCP_LISTEN {
+        listening(local_port, true);
+        return;
+    }
+    treat(ctx, socket, local_port, target);
+}
+
+/// Reads a field of the kernel's.
+///
+/// # Safety
+/// `base` is of a type that has a field of type `T` there.
+#[inline(always)]
+unsafe fn read<T: Copy>(base: *const c_void, offset: *const u64) -> T {
+    // SAFETY: a static of this object. Volatile, because the compiler would take the zeros for what they are.
+    let offset = unsafe { offset.read_volatile() };
+    // SAFETY: as promised.
+    unsafe { base.byte_add(offset as usize).cast::<T>().read() }
+}
+
+#[inline(always)]
+fn cgroup_id(socket: *const c_void) -> u64 {
+    // SAFETY: a full socket; the kernel reads zero where there is nothing.
+    let cgroup: *const c_void = unsafe { read(socket, &raw const OFFSETS.cgroup) };
+    // SAFETY: as above.
+    let node: *const c_void = unsafe { read(cgroup, &raw const OFFSETS.kernfs_node) };
+    // SAFETY: as above.
+    unsafe { read(node, &raw const OFFSETS.id) }
+}
+
+/// Whether a target listens on a port of this network namespace; with `set`, it does from now on. The iterator comes
+/// by all listeners before it comes to any connection.
+#[inline(always)]
+fn listening(port: u16, set: bool) -> bool {
+    let Some(words) = LISTENING.get_ptr_mut(0) else { return false };
+    // SAFETY: the map's one value, which no other program writes, and one thread at a time walks.
+    let words = unsafe { &mut *words };
+    let word = &mut words[usize::from(port >> 6)];
+    let bit = 1 << (port & 63);
+    if set {
+        *word |= bit;
+    }
+    *word & bit != 0
+}
+
+/// What is known of the connection at hand, and done to it.
+///
+/// It lies in a map, and each step reads what the one before wrote as if it had never seen it: the verifier, which
+/// follows every way through a step, then follows each once, and not once for every way through the steps before.
+#[repr(C)]
+pub(crate) struct Work {
+    record: Swept,
+    /// The values that the target's policy has for the destination, and those of the policy before.
+    wanted: Answer,
+    previous: Answer,
+}
+
+/// An `Option` whose bytes are all plain.
+#[repr(C)]
+struct Answer {
+    is_some: u32,
+    timers: Timers,
+}
+
+impl Answer {
+    #[inline(always)]
+    fn new(timers: Option<Timers>) -> Self {
+        match timers {
+            Some(timers) => Self { is_some: 1, timers },
+            None => Self { is_some: 0, timers: Timers::NONE },
+        }
+    }
+
+    #[inline(always)]
+    fn get(&self) -> Option<Timers> {
+        (self.is_some != 0).then_some(self.timers)
+    }
+}
+
+/// Does to a connection what its target says, and tells.
+#[inline(always)]
+fn treat(ctx: &IterTcp, socket: *mut c_void, local_port: u16, target: &Target) {
+    let Some(work) = WORK.get_ptr_mut(0) else { return };
+    // SAFETY: the map's one value, which no other program uses, and one thread at a time walks.
+    let work = unsafe { &mut *work };
+    // SAFETY: the full socket that the verifier knows.
+    let options = unsafe { Handle::of_iterator(socket) };
+    look(socket, local_port, target, &options, work);
+    let work = black_box(work);
+    consult(target, work);
+    let work = black_box(work);
+    settle(target, work);
+    let work = black_box(work);
+    let is_real = !matches!(target.sweep, Sweep::Tell)
+        && !matches!(work.record.outcome, Outcome::ArmBlind)
+        && !matches!(target.policy.mode(), Mode::Nothing);
+    if is_real {
+        apply(socket, &options, target, &mut work.record);
+    }
+    let record = ptr::from_mut(&mut work.record).cast();
+    // SAFETY: the context's own file; the record is as long as it says.
+    unsafe { bpf_seq_write((*ctx.meta).seq_file.cast(), record, mem::size_of::<Swept>() as u32) };
+}
+
+/// Reads what the connection is and has.
+#[inline(always)]
+fn look(socket: *mut c_void, local_port: u16, target: &Target, options: &Handle, work: &mut Work) {
+    let (local, remote) = addresses(socket);
+    // SAFETY: as in `visit`.
+    let remote_port = u16::from_be(unsafe { read(socket, &raw const OFFSETS.remote_port) });
+    let get = |option| Socket::get(options, option).unwrap_or(UNKNOWN);
+    work.record = Swept {
+        // SAFETY: as above.
+        cookie: unsafe { bpf_get_socket_cookie(socket) },
+        governor: target.policy.cgroup(),
+        local: bytes(local),
+        remote: bytes(remote),
+        local_port: u32::from(local_port),
+        remote_port: u32::from(remote_port),
+        direction: if listening(local_port, false) { Direction::Inbound } else { Direction::Outbound },
+        outcome: Outcome::KeepDestination,
+        set: Timers::NONE,
+        arms: 0,
+        clears_user_timeout: 0,
+        before: Timers {
+            idle_s: get(SocketOption::Idle),
+            interval_s: get(SocketOption::Interval),
+            probes: get(SocketOption::Probes),
+            user_timeout_ms: get(SocketOption::UserTimeout),
+        },
+        was_on: get(SocketOption::Keepalive),
+        errno: 0,
+    };
+}
+
+/// Asks the policies for the values they have for the destination.
+#[inline(always)]
+fn consult(target: &Target, work: &mut Work) {
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = work.record.remote;
+    let words = [[a, b, c, d], [e, f, g, h], [i, j, k, l], [m, n, o, p]].map(u32::from_be_bytes);
+    let remote = Remote::v6(words, work.record.remote_port as u16);
+    let values = |policy: &Policy| {
+        Answer::new(if policy.destinations() == 0 { Some(policy.timers()) } else { find(policy, &remote) })
+    };
+    work.wanted = values(&target.policy);
+    work.previous = if target.has_previous == 0 { Answer::new(None) } else { values(&target.previous) };
+}
+
+/// Decides.
+#[inline(always)]
+fn settle(target: &Target, work: &mut Work) {
+    let Work { record, wanted, previous } = work;
+    let decision = judge(target, record.direction, wanted.get(), previous.get(), &Before(record));
+    let Decision { changes: Changes { timers, arm, clear_user_timeout }, outcome } = decision;
+    record.outcome = outcome;
+    record.set = timers;
+    record.arms = u32::from(arm);
+    record.clears_user_timeout = u32::from(clear_user_timeout);
+}
+
+/// The local and the remote address, as words in network byte order; IPv4 as IPv6.
+#[inline(always)]
+fn addresses(socket: *const c_void) -> ([u32; 4], [u32; 4]) {
+    // SAFETY: as in `visit`.
+    let family: u16 = unsafe { read(socket, &raw const OFFSETS.family) };
+    if family == AF_INET {
+        let mapped = |address: u32| [0, 0, 0xffff_u32.to_be(), address];
+        // SAFETY: as above.
+        let [local, remote] = unsafe {
+            [read(socket, &raw const OFFSETS.local_v4), read(socket, &raw const OFFSETS.remote_v4)]
+        };
+        return (mapped(local), mapped(remote));
+    }
+    // SAFETY: as above; an address is four words.
+    let [local, remote] =
+        unsafe { [read(socket, &raw const OFFSETS.local_v6), read(socket, &raw const OFFSETS.remote_v6)] };
+    (local, remote)
+}
+
+#[inline(always)]
+const fn bytes(address: [u32; 4]) -> [u8; 16] {
+    // SAFETY: both are plain data of the same size.
+    unsafe { mem::transmute::<[u32; 4], [u8; 16]>(address) }
+}
+
+/// What stands in a record for a value that the kernel cannot tell; no option has it.
+const UNKNOWN: u32 = u32::MAX;
+
+/// The options of a connection as they were recorded.
+struct Before<'a>(&'a Swept);
+
+impl Socket for Before<'_> {
+    #[inline(always)]
+    fn get(&self, option: SocketOption) -> Option<u32> {
+        let Swept { before, was_on, .. } = self.0;
+        let value = match option {
+            SocketOption::Keepalive => *was_on,
+            SocketOption::Idle => before.idle_s,
+            SocketOption::Interval => before.interval_s,
+            SocketOption::Probes => before.probes,
+            SocketOption::UserTimeout => before.user_timeout_ms,
+        };
+        (value != UNKNOWN).then_some(value)
+    }
+}
+
+/// Sets what was decided, and the mark by which the connection is guarded.
+#[inline(always)]
+fn apply(socket: *mut c_void, options: &Handle, target: &Target, record: &mut Swept) {
+    let Target { policy, sweep, .. } = target;
+    let Timers { idle_s, interval_s, probes, user_timeout_ms } = record.set;
+    let clears = record.clears_user_timeout != 0;
+    set(options, SocketOption::Interval, interval_s, interval_s != 0, record);
+    set(options, SocketOption::Probes, probes, probes != 0, record);
+    set(options, SocketOption::Idle, idle_s, idle_s != 0, record);
+    set(options, SocketOption::UserTimeout, user_timeout_ms, user_timeout_ms != 0 || clears, record);
+    set(options, SocketOption::Keepalive, 1, record.arms != 0, record);
+    let covered = !matches!(record.outcome, Outcome::KeepDirection | Outcome::KeepDestination);
+    // What is enforced of the others is enforced once.
+    if covered && matches!(sweep, Sweep::Apply) {
+        let applied = other_options::apply(options, policy, Options::ESTABLISHED);
+        if applied.errno != 0 {
+            record.errno = applied.errno as u32;
+        }
+    }
+    let guarded = covered && matches!(policy.mode(), Mode::Enforce);
+    // SAFETY: the iterator's socket.
+    if unsafe { guard(socket, if guarded { policy.cgroup() } else { 0 }) }.is_err() {
+        record.errno = ENOMEM;
+    }
+}
+
+#[inline(always)]
+fn set(options: &Handle, option: SocketOption, value: u32, is_wanted: bool, record: &mut Swept) {
+    if is_wanted && let Err(errno) = options.set(name(option), value.to_ne_bytes()) {
+        record.errno = errno as u32;
+    }
+}
