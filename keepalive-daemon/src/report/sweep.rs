@@ -109,11 +109,6 @@ impl From<&Swept> for SweptSocket {
 }
 
 impl SweptSocket {
-    /// Whether something was, or would be, set.
-    pub(crate) fn is_changed(&self) -> bool {
-        self.set != Values::default()
-    }
-
     fn why(&self) -> String {
         let why = match self.outcome.as_str() {
             "arm" | "wouldArm" => "keep-alive was off",
