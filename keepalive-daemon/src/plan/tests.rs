@@ -148,7 +148,7 @@ fn a_pod_that_opts_out_below_a_governed_cgroup_has_that_yield() {
     let desired = plan(&policies, &cgroups(&TREE), &placed("pods/p1", "shop", &OPT_OUT)).desired;
 
     assert_eq!(desired.keys().collect::<Vec<_>>(), [&2, &3]);
-    assert_eq!(desired[&3].policy, InKernel::exempt(2));
+    assert_eq!(desired[&3].policy, InKernel::exempt(3));
 }
 
 #[test]
