@@ -97,6 +97,7 @@ impl RuleSet {
 /// Nowhere here is a branch on what is compared, as the verifier would follow each way on its own: through 128 paths
 /// a search. Where LLVM puts one in all the same, the two ways meet, as it knows no more of the index on one than on
 /// the other.
+#[expect(clippy::cast_possible_truncation, reason = "all bits of a mask are the same")]
 #[inline(always)]
 fn search(starts_by: impl Fn(usize) -> u64, unknown: u64) -> usize {
     let bounded = |index| bounded::<MOST_INTERVALS>(index, unknown);
@@ -132,6 +133,7 @@ const fn all_or_none(bit: u64) -> u64 {
 /// that it may look into. And so that it sees no more: without `CAP_PERFMON` it takes a pointer that is added to only if
 /// it knows as much of what is added whichever way it came there, and of the first steps of a search it would know
 /// all. `unknown` is any number that it knows nothing of.
+#[expect(clippy::cast_possible_truncation, reason = "any bits do")]
 #[inline(always)]
 fn bounded<const SIZE: usize>(index: usize, unknown: u64) -> usize {
     const { assert!(SIZE.is_power_of_two()) };
