@@ -155,4 +155,21 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn the_search_finds_the_last_interval_that_starts_by_what_is_looked_for() {
+        for used in 1..=MOST_INTERVALS {
+            // As in a map: ascending, and padded with the last one.
+            let starts: [u64; MOST_INTERVALS] = core::array::from_fn(|at| 10 * at.min(used - 1) as u64);
+            for wanted in (0..1290).step_by(3) {
+                let starts_by = |at: usize| u64::from(starts[at] <= wanted);
+                for unknown in [0, 1, 127, u64::MAX, 0x0123_4567_89ab_cdef] {
+                    assert_eq!(
+                        starts[search(starts_by, unknown)],
+                        (wanted - wanted % 10).min(starts[used - 1])
+                    );
+                }
+            }
+        }
+    }
 }
