@@ -20,6 +20,7 @@ mod reload;
 mod story;
 mod support;
 mod surroundings;
+mod sweep;
 mod tree;
 mod upgrade;
 mod verbs;
@@ -55,6 +56,7 @@ fn main() {
         reload::TESTS,
         story::TESTS,
         surroundings::TESTS,
+        sweep::TESTS,
         tree::TESTS,
         &machine::tests(),
         upgrade::TESTS,
