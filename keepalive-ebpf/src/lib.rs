@@ -54,5 +54,7 @@ pub const SWEEP_PROGRAM: &str = "sweep";
 pub const TARGETS_MAP: &str = "TARGETS";
 /// `ARRAY`: one value with a bit for each port that targets listen on in a network namespace.
 pub const LISTENING_MAP: &str = "LISTENING";
+/// `ARRAY`: one value, the connection that the sweep is at.
+pub const WORK_MAP: &str = "WORK";
 /// The [`Offsets`], constants of the iterator's.
 pub const OFFSETS: &str = "OFFSETS";

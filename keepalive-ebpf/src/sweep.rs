@@ -3,11 +3,13 @@
 //! The kernel holds the socket's lock while the program runs. It ends a read as soon as what was written fills the
 //! reader's buffer, and has room for far more (eight pages): a record is never cut off, so each is written once.
 
-use core::{ffi::c_void, hint::black_box, mem, ptr};
+mod fields;
+
+use core::{ffi::c_void, hint::black_box, ptr};
 
 use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_seq_write, bpf_skc_to_tcp_sock};
 use keepalive_ebpf::{
-    Changes, Decision, Direction, Mode, Offsets, Options, Outcome, Policy, Remote, Socket, SocketOption,
+    Changes, Decision, Direction, Mode, Options, Outcome, Policy, Remote, SWEPT_BYTES, Socket, SocketOption,
     Sweep, Swept, Target, Timers, judge,
 };
 
@@ -15,22 +17,6 @@ use crate::{
     maps::{LISTENING, TARGETS, WORK, find},
     other_options,
     socket::{Handle, guard, name},
-};
-
-/// Where the kernel keeps what is read here: the daemon writes it into the object before it loads it.
-#[unsafe(no_mangle)]
-static OFFSETS: Offsets = Offsets {
-    family: 0,
-    state: 0,
-    local_port: 0,
-    remote_port: 0,
-    local_v4: 0,
-    remote_v4: 0,
-    local_v6: 0,
-    remote_v6: 0,
-    cgroup: 0,
-    kernfs_node: 0,
-    id: 0,
 };
 
 /// `struct bpf_iter__tcp`
@@ -48,7 +34,6 @@ struct IterMeta {
     seq_file: *mut c_void,
 }
 
-const AF_INET: u16 = 2;
 const TCP_ESTABLISHED: u8 = 1;
 /// Of full sockets only where a connection is open before its handshake is over (TCP Fast Open).
 const TCP_SYN_RECV: u8 = 3;
@@ -62,8 +47,8 @@ pub(crate) fn visit(ctx: &IterTcp) {
     if ctx.socket.is_null() {
         return;
     }
-    // SAFETY: the offsets are those of the kernel's fields, here and below; the verifier checks that.
-    let state: u8 = unsafe { read(ctx.socket, &raw const OFFSETS.state) };
+    // SAFETY: the context's socket.
+    let state = unsafe { fields::state(ctx.socket) };
     // After the application has closed, the timer of keep-alive is that of FIN-WAIT.
     if !matches!(state, TCP_ESTABLISHED | TCP_SYN_RECV | TCP_CLOSE_WAIT | TCP_LISTEN) {
         return;
@@ -73,37 +58,17 @@ pub(crate) fn visit(ctx: &IterTcp) {
     if socket.is_null() {
         return;
     }
-    // SAFETY: the cgroup of a socket never changes, and lives as long as the socket.
-    let Some(target) = (unsafe { TARGETS.get(&cgroup_id(socket)) }) else { return };
+    // SAFETY: the helper has just said so.
+    let cgroup = unsafe { fields::cgroup_id(socket) };
+    // SAFETY: the daemon writes none while it walks.
+    let Some(target) = (unsafe { TARGETS.get(&cgroup) }) else { return };
     // SAFETY: as above.
-    let local_port: u16 = unsafe { read(socket, &raw const OFFSETS.local_port) };
+    let local_port = unsafe { fields::local_port(socket) };
     if state == TCP_LISTEN {
         listening(local_port, true);
         return;
     }
     treat(ctx, socket, local_port, target);
-}
-
-/// Reads a field of the kernel's.
-///
-/// # Safety
-/// `base` is of a type that has a field of type `T` there.
-#[inline(always)]
-unsafe fn read<T: Copy>(base: *const c_void, offset: *const u64) -> T {
-    // SAFETY: a static of this object. Volatile, because the compiler would take the zeros for what they are.
-    let offset = unsafe { offset.read_volatile() };
-    // SAFETY: as promised.
-    unsafe { base.byte_add(offset as usize).cast::<T>().read() }
-}
-
-#[inline(always)]
-fn cgroup_id(socket: *const c_void) -> u64 {
-    // SAFETY: a full socket; the kernel reads zero where there is nothing.
-    let cgroup: *const c_void = unsafe { read(socket, &raw const OFFSETS.cgroup) };
-    // SAFETY: as above.
-    let node: *const c_void = unsafe { read(cgroup, &raw const OFFSETS.kernfs_node) };
-    // SAFETY: as above.
-    unsafe { read(node, &raw const OFFSETS.id) }
 }
 
 /// Whether a target listens on a port of this network namespace; with `set`, it does from now on. The iterator comes
@@ -176,23 +141,26 @@ fn treat(ctx: &IterTcp, socket: *mut c_void, local_port: u16, target: &Target) {
         apply(socket, &options, target, &mut work.record);
     }
     let record = ptr::from_mut(&mut work.record).cast();
-    // SAFETY: the context's own file; the record is as long as it says.
-    unsafe { bpf_seq_write((*ctx.meta).seq_file.cast(), record, mem::size_of::<Swept>() as u32) };
+    // SAFETY: the kernel's own, never null.
+    let meta = unsafe { &*ctx.meta };
+    // SAFETY: the iterator's file; the record is as long as it says.
+    unsafe { bpf_seq_write(meta.seq_file.cast(), record, SWEPT_BYTES as u32) };
 }
 
 /// Reads what the connection is and has.
 #[inline(always)]
 fn look(socket: *mut c_void, local_port: u16, target: &Target, options: &Handle, work: &mut Work) {
-    let (local, remote) = addresses(socket);
-    // SAFETY: as in `visit`.
-    let remote_port = u16::from_be(unsafe { read(socket, &raw const OFFSETS.remote_port) });
+    // SAFETY: the iterator's socket, here and below.
+    let [local, remote] = unsafe { fields::addresses(socket) };
+    // SAFETY: as above.
+    let remote_port = unsafe { fields::remote_port(socket) };
     let get = |option| Socket::get(options, option).unwrap_or(UNKNOWN);
     work.record = Swept {
         // SAFETY: as above.
         cookie: unsafe { bpf_get_socket_cookie(socket) },
         governor: target.policy.cgroup(),
-        local: bytes(local),
-        remote: bytes(remote),
+        local,
+        remote,
         local_port: u32::from(local_port),
         remote_port: u32::from(remote_port),
         direction: if listening(local_port, false) { Direction::Inbound } else { Direction::Outbound },
@@ -234,31 +202,6 @@ fn settle(target: &Target, work: &mut Work) {
     record.set = timers;
     record.arms = u32::from(arm);
     record.clears_user_timeout = u32::from(clear_user_timeout);
-}
-
-/// The local and the remote address, as words in network byte order; IPv4 as IPv6.
-#[inline(always)]
-fn addresses(socket: *const c_void) -> ([u32; 4], [u32; 4]) {
-    // SAFETY: as in `visit`.
-    let family: u16 = unsafe { read(socket, &raw const OFFSETS.family) };
-    if family == AF_INET {
-        let mapped = |address: u32| [0, 0, 0xffff_u32.to_be(), address];
-        // SAFETY: as above.
-        let [local, remote] = unsafe {
-            [read(socket, &raw const OFFSETS.local_v4), read(socket, &raw const OFFSETS.remote_v4)]
-        };
-        return (mapped(local), mapped(remote));
-    }
-    // SAFETY: as above; an address is four words.
-    let [local, remote] =
-        unsafe { [read(socket, &raw const OFFSETS.local_v6), read(socket, &raw const OFFSETS.remote_v6)] };
-    (local, remote)
-}
-
-#[inline(always)]
-const fn bytes(address: [u32; 4]) -> [u8; 16] {
-    // SAFETY: both are plain data of the same size.
-    unsafe { mem::transmute::<[u32; 4], [u8; 16]>(address) }
 }
 
 /// What stands in a record for a value that the kernel cannot tell; no option has it.

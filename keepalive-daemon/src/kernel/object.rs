@@ -13,7 +13,10 @@ use aya::{
     maps::{Map, MapInfo},
     programs::{CgroupAttachMode, ProgramError, SockOps, links::FdLink},
 };
-use keepalive_ebpf::{CLAIMS_MAP, COUNTERS_MAP, DESTINATIONS_MAP, POLICY_MAP, PROGRAM, PROGRAM_WITH_LOG};
+use keepalive_ebpf::{
+    CLAIMS_MAP, COUNTERS_MAP, DESTINATIONS_MAP, LISTENING_MAP, POLICY_MAP, PROGRAM, PROGRAM_WITH_LOG, TARGETS_MAP,
+    WORK_MAP,
+};
 
 use super::{
     guard::Guard,
@@ -28,6 +31,8 @@ pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_
 pub(super) const LOG_MAP: &str = "AYA_LOGS";
 /// What outlasts the daemon; both programs use all of them.
 const PINNED_MAPS: [&str; 4] = [POLICY_MAP, COUNTERS_MAP, CLAIMS_MAP, DESTINATIONS_MAP];
+/// What the sweep alone uses, which loads the object for itself.
+const SWEEP_MAPS: [&str; 3] = [TARGETS_MAP, LISTENING_MAP, WORK_MAP];
 
 /// A loaded program with its maps.
 pub(crate) struct Object {
@@ -114,10 +119,16 @@ impl Object {
             // Made with the object all the same; as small as a ring buffer can be until it is dropped below.
             loader.map_max_entries(LOG_MAP, page_size()?);
         }
+        for name in SWEEP_MAPS {
+            loader.map_max_entries(name, 1);
+        }
         let mut ebpf = loader.load(OBJECT).context(
             "cannot create the eBPF maps (it needs CAP_BPF); `keepalive-daemon probe` shows what this kernel \
              and these privileges lack",
         )?;
+        for name in SWEEP_MAPS {
+            drop(ebpf.take_map(name));
+        }
         let name = if log { PROGRAM_WITH_LOG } else { PROGRAM };
         let logger = if log {
             Some(aya_log::EbpfLogger::init(&mut ebpf).context("cannot read the program's log")?)
