@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use keepalive_ebpf::{Direction, Outcome, Swept, Timers};
+use keepalive_ebpf::{Direction, Outcome, Swept};
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +37,7 @@ pub(crate) struct SweptSocket {
     /// `Outbound` or `Inbound`; absent if it cannot be told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) direction: Option<String>,
-    /// What it had.
+    /// What it had; what is absent cannot be told by this kernel.
     pub(crate) before: Values,
     /// What was, or would be, set; what is absent stays.
     pub(crate) set: Values,
@@ -73,12 +73,20 @@ impl From<&Swept> for SweptSocket {
             told => Some(format!("{told:?}")),
         };
         let before = Values {
-            keepalive: Some(swept.was_on != 0),
-            user_timeout_milliseconds: Some(swept.before.user_timeout_ms),
-            ..Values::of(&swept.before)
+            keepalive: told(swept.was_on).map(|on| on != 0),
+            idle_seconds: told(swept.before.idle_s),
+            interval_seconds: told(swept.before.interval_s),
+            probes: told(swept.before.probes),
+            user_timeout_milliseconds: told(swept.before.user_timeout_ms),
         };
-        let mut set = Values::of(&swept.set);
-        set.keepalive = (swept.arms != 0).then_some(true);
+        let some = |value: u32| (value > 0).then_some(value);
+        let mut set = Values {
+            keepalive: (swept.arms != 0).then_some(true),
+            idle_seconds: some(swept.set.idle_s),
+            interval_seconds: some(swept.set.interval_s),
+            probes: some(swept.set.probes),
+            user_timeout_milliseconds: some(swept.set.user_timeout_ms),
+        };
         if swept.clears_user_timeout != 0 {
             set.user_timeout_milliseconds = Some(0);
         }
@@ -101,11 +109,6 @@ impl From<&Swept> for SweptSocket {
 }
 
 impl SweptSocket {
-    /// Whether something was, or would be, set.
-    pub(crate) fn is_changed(&self) -> bool {
-        self.set != Values::default()
-    }
-
     fn why(&self) -> String {
         let why = match self.outcome.as_str() {
             "arm" | "wouldArm" => "keep-alive was off",
@@ -126,18 +129,6 @@ impl SweptSocket {
 }
 
 impl Values {
-    /// Those that are not 0.
-    fn of(timers: &Timers) -> Self {
-        let some = |value: u32| (value > 0).then_some(value);
-        Self {
-            keepalive: None,
-            idle_seconds: some(timers.idle_s),
-            interval_seconds: some(timers.interval_s),
-            probes: some(timers.probes),
-            user_timeout_milliseconds: some(timers.user_timeout_ms),
-        }
-    }
-
     /// As a person reads them: `60s/15s/4 ut 2m`, with dashes for what is absent.
     fn text(&self) -> String {
         let mut words = Vec::new();
@@ -203,6 +194,14 @@ impl SweptSocket {
 fn address(ip: [u8; 16], port: u32) -> SocketAddr {
     let ip = IpAddr::V6(Ipv6Addr::from(ip)).to_canonical();
     SocketAddr::new(ip, u16::try_from(port).unwrap_or_default())
+}
+
+/// A value as records have it, which have the largest number for what cannot be told.
+const fn told(value: u32) -> Option<u32> {
+    match value {
+        u32::MAX => None,
+        value => Some(value),
+    }
 }
 
 const fn name(outcome: Outcome) -> &'static str {

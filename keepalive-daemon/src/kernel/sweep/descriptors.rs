@@ -21,7 +21,7 @@ use std::{
 };
 
 use anyhow::Result;
-use keepalive_ebpf::{Direction, Sweep, Swept, Target};
+use keepalive_ebpf::{Direction, Swept, Target};
 
 pub(crate) use running::{Running, sweep_process};
 
@@ -30,7 +30,7 @@ use self::{
     maps::Maps,
     process::Process,
     socket::OpenSocket,
-    treat::{Connection, guard, treat},
+    treat::{Connection, guard, is_real, treat},
 };
 use super::{
     Pass,
@@ -116,7 +116,7 @@ impl Descriptors {
             _ => self.maps.find(&target.previous, &destination)?,
         };
         let mut swept = treat(connection, target, wanted, previous);
-        if !matches!(target.sweep, Sweep::Tell) {
+        if is_real(target) {
             let guard = guard(&target.policy, swept.outcome);
             let marked = self.maps.mark(&connection.socket, target.policy.cgroup(), guard);
             treat::record(&mut swept.errno, marked);

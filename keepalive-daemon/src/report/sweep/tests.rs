@@ -1,3 +1,5 @@
+use keepalive_ebpf::Timers;
+
 use super::*;
 
 const fn timers(idle_s: u32, interval_s: u32, probes: u32, user_timeout_ms: u32) -> Timers {
@@ -70,6 +72,21 @@ fn people_read_what_changes_and_why() {
             assert!(line.contains(words), "{words:?} is not in: {line}");
         }
     }
+}
+
+#[test]
+fn what_the_kernel_cannot_tell_is_absent() {
+    let unknown = Swept {
+        outcome: Outcome::ArmBlind,
+        before: timers(u32::MAX, u32::MAX, u32::MAX, u32::MAX),
+        was_on: u32::MAX,
+        ..swept()
+    };
+
+    assert_eq!(SweptSocket::from(&unknown).before, Values::default());
+    let line = line(false, &unknown);
+    let words: Vec<&str> = line.split_whitespace().skip(3).collect();
+    assert_eq!(words, ["Outbound", "-", "60s/15s/4", "cannot", "be", "read"]);
 }
 
 #[test]

@@ -79,8 +79,7 @@ impl AsRawFd for OpenSocket {
 
 /// The options that this project is about, as they were at one time.
 pub(super) struct Values {
-    /// Whether keep-alive is on.
-    pub(super) keepalive: Option<u32>,
+    keepalive: Option<u32>,
     idle_s: Option<u32>,
     interval_s: Option<u32>,
     probes: Option<u32>,
@@ -99,16 +98,24 @@ impl Values {
         }
     }
 
-    /// With 0 for what cannot be read.
+    /// As [`Swept`](keepalive_ebpf::Swept) tells them.
     pub(super) fn timers(&self) -> Timers {
         Timers {
-            idle_s: self.idle_s.unwrap_or_default(),
-            interval_s: self.interval_s.unwrap_or_default(),
-            probes: self.probes.unwrap_or_default(),
-            user_timeout_ms: self.user_timeout_ms.unwrap_or_default(),
+            idle_s: self.idle_s.unwrap_or(UNKNOWN),
+            interval_s: self.interval_s.unwrap_or(UNKNOWN),
+            probes: self.probes.unwrap_or(UNKNOWN),
+            user_timeout_ms: self.user_timeout_ms.unwrap_or(UNKNOWN),
         }
     }
+
+    /// Whether keep-alive is on, likewise.
+    pub(super) fn keepalive(&self) -> u32 {
+        self.keepalive.unwrap_or(UNKNOWN)
+    }
 }
+
+/// What stands in a [`Swept`](keepalive_ebpf::Swept) for a value that cannot be read; no option has it.
+const UNKNOWN: u32 = u32::MAX;
 
 impl Socket for Values {
     fn get(&self, option: SocketOption) -> Option<u32> {

@@ -1,6 +1,6 @@
 use std::net::SocketAddr;
 
-use keepalive_ebpf::{Mode, Policy, Timers};
+use keepalive_ebpf::{Mode, Policy, Sweep, Timers};
 
 use super::*;
 use crate::kernel::sweep::diag::{TCP_CLOSE_WAIT, TCP_ESTABLISHED};

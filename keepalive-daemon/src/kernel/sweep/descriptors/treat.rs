@@ -43,21 +43,12 @@ pub(crate) fn treat(
 ) -> Swept {
     let Connection { socket, cookie, local, remote, direction } = connection;
     let values = Values::of(socket);
-    let before = values.timers();
-    let was_on = values.keepalive.unwrap_or_default();
-    let Decision { changes, outcome } = match target.policy.mode() {
-        Mode::Nothing => {
-            let keeps = was_on != 0 && previous.is_some_and(|previous| keeps(&before, &previous));
-            let outcome = if keeps { Outcome::KeepTighter } else { Outcome::KeepChosen };
-            Decision { changes: Changes::NONE, outcome }
-        }
-        _ => judge(target, *direction, wanted, previous, &values),
-    };
-    let does = !matches!(target.sweep, Sweep::Tell) && !matches!(outcome, Outcome::ArmBlind);
+    let Decision { changes, outcome } = judge(target, *direction, wanted, previous, &values);
     let mut errno = 0;
-    if does {
+    if is_real(target) {
         apply(socket, &changes, &mut errno);
-        if is_covered(outcome) && !matches!(target.policy.mode(), Mode::Nothing) {
+        // What is enforced of the others is enforced once.
+        if is_covered(outcome) && matches!(target.sweep, Sweep::Apply) {
             other_options::apply(socket, &target.policy, Options::ESTABLISHED, &mut errno);
         }
     }
@@ -73,10 +64,15 @@ pub(crate) fn treat(
         set: changes.timers,
         arms: changes.arm.into(),
         clears_user_timeout: changes.clear_user_timeout.into(),
-        before,
-        was_on,
+        before: values.timers(),
+        was_on: values.keepalive(),
         errno,
     }
+}
+
+/// Whether anything is to be done, and not only told.
+pub(super) const fn is_real(target: &Target) -> bool {
+    !matches!(target.sweep, Sweep::Tell) && !matches!(target.policy.mode(), Mode::Nothing)
 }
 
 /// The cgroup that is to guard a connection; 0 if none is.
@@ -86,14 +82,6 @@ pub(super) fn guard(policy: &Policy, outcome: Outcome) -> u64 {
 
 const fn is_covered(outcome: Outcome) -> bool {
     !matches!(outcome, Outcome::KeepDirection | Outcome::KeepDestination)
-}
-
-/// Whether a connection has the values that a policy gave it.
-const fn keeps(before: &Timers, previous: &Timers) -> bool {
-    before.idle_s == previous.idle_s
-        && before.interval_s == previous.interval_s
-        && before.probes == previous.probes
-        && (previous.user_timeout_ms == 0 || before.user_timeout_ms == previous.user_timeout_ms)
 }
 
 /// Keep-alive comes last, so that the kernel arms the timer once.

@@ -74,10 +74,11 @@ fn a_user_timeout_of_an_earlier_policy_is_taken_back() {
 #[test]
 fn where_no_policy_governs_any_more_it_is_told_who_keeps_its_values() {
     let (connection, _open) = connection();
-    let gone = Target { policy: Policy::NOTHING, has_previous: 1, ..target(Sweep::Tell, Mode::Tighten) };
+    let target = target(Sweep::Apply, Mode::Tighten);
+    let gone = Target { policy: Policy::NOTHING, has_previous: 1, previous: target.policy, ..target };
 
     let untouched = treat(&connection, &gone, Some(Timers::NONE), Some(WANTED));
-    treat(&connection, &target(Sweep::Apply, Mode::Tighten), Some(WANTED), None);
+    treat(&connection, &target, Some(WANTED), None);
     let kept = treat(&connection, &gone, Some(Timers::NONE), Some(WANTED));
 
     assert_eq!((untouched.outcome, kept.outcome), (Outcome::KeepChosen, Outcome::KeepTighter));
