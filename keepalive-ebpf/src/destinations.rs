@@ -69,7 +69,7 @@ impl RuleSet {
         if matching == 0 {
             return None;
         }
-        Some(self.timers[bounded::<MOST_RULES>(matching.trailing_zeros() as usize)])
+        Some(self.timers[bounded::<MOST_RULES>(matching.trailing_zeros() as usize, remote.low)])
     }
 
     #[inline(always)]
@@ -80,14 +80,14 @@ impl RuleSet {
                 is_less(remote.high, high) | (is_same(remote.high, high) & is_less(remote.low, low));
             is_beyond ^ 1
         };
-        let at = search(starts_by);
+        let at = search(starts_by, remote.low);
         self.address_rules[at] & all_or_none(starts_by(at))
     }
 
     #[inline(always)]
     fn of_port(&self, port: u16) -> u64 {
         let starts_by = |at: usize| is_less(u64::from(port), u64::from(self.port_first[at])) ^ 1;
-        let at = search(starts_by);
+        let at = search(starts_by, u64::from(port));
         self.port_rules[at] & all_or_none(starts_by(at))
     }
 }
@@ -95,16 +95,18 @@ impl RuleSet {
 /// The last interval that starts by what is looked for, or the first one if none does.
 ///
 /// Nowhere here is a branch on what is compared, as the verifier would follow each way on its own: through 128 paths
-/// a search.
+/// a search. Where LLVM puts one in all the same, the two ways meet, as it knows no more of the index on one than on
+/// the other.
 #[inline(always)]
-fn search(starts_by: impl Fn(usize) -> u64) -> usize {
-    let mut at = 0;
+fn search(starts_by: impl Fn(usize) -> u64, unknown: u64) -> usize {
+    let bounded = |index| bounded::<MOST_INTERVALS>(index, unknown);
+    let mut at = bounded(0);
     let mut step = MOST_INTERVALS / 2;
     while step > 0 {
-        at += step & all_or_none(starts_by(bounded::<MOST_INTERVALS>(at + step))) as usize;
+        at = bounded(at + (step & all_or_none(starts_by(bounded(at + step))) as usize));
         step /= 2;
     }
-    bounded::<MOST_INTERVALS>(at)
+    at
 }
 
 /// 1 if `a < b`, else 0: the borrow of `a - b`.
@@ -127,11 +129,14 @@ const fn all_or_none(bit: u64) -> u64 {
 }
 
 /// The same index, so that the verifier sees that it is one: the compiler, which can prove it, would leave out a mask
-/// that it may look into.
+/// that it may look into. And so that it sees no more: without `CAP_PERFMON` it takes a pointer that is added to only if
+/// it knows as much of what is added whichever way it came there, and of the first steps of a search it would know
+/// all. `unknown` is any number that it knows nothing of.
 #[inline(always)]
-fn bounded<const SIZE: usize>(index: usize) -> usize {
+fn bounded<const SIZE: usize>(index: usize, unknown: u64) -> usize {
     const { assert!(SIZE.is_power_of_two()) };
-    black_box(index) & (SIZE - 1)
+    let unknown = unknown as usize;
+    (black_box(index ^ unknown) ^ unknown) & (SIZE - 1)
 }
 
 #[cfg(test)]

@@ -86,8 +86,8 @@ fn value(call: &mut bpf_sockopt) -> Option<&mut i32> {
     if start.wrapping_add(1) > end {
         return None;
     }
-    // SAFETY: the buffer is the kernel's copy for the programs, and it is long enough.
-    unsafe { start.as_mut() }
+    // SAFETY: the buffer is the kernel's copy for the programs, never null, and it is long enough.
+    Some(unsafe { &mut *start })
 }
 
 /// The values that the policy enforces on a socket; `None` if none.

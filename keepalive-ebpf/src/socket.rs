@@ -1,6 +1,6 @@
 //! The sockets that programs are called for: their options, and the marks that say whose policy governs them.
 
-use core::{ffi::c_void, ptr};
+use core::{ffi::c_void, mem::MaybeUninit, ptr};
 
 use aya_ebpf::{
     bindings::{BPF_SK_STORAGE_GET_F_CREATE, bpf_sock},
@@ -62,11 +62,12 @@ impl Handle {
     /// An option of `N` bytes; `None` where the kernel has no way to tell.
     #[inline(always)]
     pub(crate) fn get<const N: usize>(&self, (level, name): (i32, i32)) -> Option<[u8; N]> {
-        let mut value = [0; N];
-        // SAFETY: as in `set`; the helper writes at most `N` bytes.
-        let result =
-            unsafe { bpf_getsockopt(self.0, level, name, ptr::from_mut(&mut value).cast(), N as i32) };
-        (result == 0).then_some(value)
+        // Not zeroed: that is a loop for more than a word, which the verifier takes with `CAP_PERFMON` only.
+        let mut value = MaybeUninit::<[u8; N]>::uninit();
+        // SAFETY: as in `set`; the helper writes `N` bytes.
+        let result = unsafe { bpf_getsockopt(self.0, level, name, value.as_mut_ptr().cast(), N as i32) };
+        // SAFETY: the helper wrote all of it, with zeroes after what is shorter, also where it fails.
+        (result == 0).then(|| unsafe { value.assume_init() })
     }
 }
 

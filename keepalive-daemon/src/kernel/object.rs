@@ -75,6 +75,8 @@ impl Object {
                 let _ = remove_file(path);
             }
         })?;
+        // A daemon that was killed half-way may have left one.
+        remove_file(&next_program(pins))?;
         let path = pins.program();
         let loaded =
             object.program()?.fd()?.as_fd().try_clone_to_owned().context("cannot duplicate a descriptor")?;
@@ -229,11 +231,14 @@ pub(super) fn same_program(path: &Path, loaded: BorrowedFd<'_>, pins: &Pins) -> 
 
 /// Pins a program at `path`, in the place of what is there.
 pub(super) fn put_program(path: &Path, loaded: BorrowedFd<'_>, pins: &Pins) -> Result<()> {
-    // A daemon that was killed half-way may have left one.
-    let next = pins.layout().join("next_program");
-    remove_file(&next)?;
+    let next = next_program(pins);
     sys::pin(loaded, &next).with_context(|| format!("cannot pin {}", next.display()))?;
     std::fs::rename(&next, path).with_context(|| format!("cannot put {} in place", path.display()))
+}
+
+/// Where a program waits to take the place of another.
+fn next_program(pins: &Pins) -> PathBuf {
+    pins.layout().join("next_program")
 }
 
 fn program_mut<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut SockOps> {

@@ -29,12 +29,23 @@ impl CounterReport {
         self.get("armed") + self.get("armed_blind")
     }
 
+    /// The connections whose values were lowered or replaced, and the later calls that Enforce rewrote.
+    pub(crate) fn tightened(&self) -> String {
+        let tightened = self.get("tightened") + self.get("overridden");
+        let options = ["keepalive", "idle", "interval", "probes", "user_timeout"];
+        match options.iter().map(|option| self.get(&format!("rewritten_{option}"))).sum::<u64>() {
+            0 => tightened.to_string(),
+            rewritten => format!("{tightened}, {rewritten} later calls rewritten"),
+        }
+    }
+
     /// What was left alone, with the reasons.
     pub(crate) fn left_alone(&self) -> String {
         self.list(&[
             ("kept_chosen", "application's choice"),
             ("kept_tighter", "tighter already"),
             ("kept_direction", "other direction"),
+            ("kept_destination", "other destination"),
             ("yielded", "deeper cgroup's policy"),
             ("would_arm", "monitor: would arm"),
             ("would_tighten", "monitor: would tighten"),
@@ -49,6 +60,7 @@ impl CounterReport {
             ("refused_interval", "TCP_KEEPINTVL"),
             ("refused_probes", "TCP_KEEPCNT"),
             ("refused_user_timeout", "TCP_USER_TIMEOUT"),
+            ("refused_option", "other options"),
             ("refused_claim", "claim"),
         ]);
         if let Ok(errno @ 1..) = i32::try_from(self.get("last_errno")) {
@@ -81,6 +93,16 @@ mod tests {
         assert_eq!((report.established(), report.armed()), (3, 2));
         assert_eq!(report.left_alone(), "1 application's choice");
         assert_eq!(report.refused(), "-");
+    }
+
+    #[test]
+    fn what_enforce_rewrote_is_told_beside_what_it_replaced() {
+        let mut counters = Counters { tightened: 1, overridden: 2, ..Counters::default() };
+        assert_eq!(CounterReport::new(&counters).tightened(), "3");
+
+        counters.rewritten_keepalive = 4;
+        counters.rewritten_user_timeout = 5;
+        assert_eq!(CounterReport::new(&counters).tightened(), "3, 9 later calls rewritten");
     }
 
     #[test]

@@ -257,7 +257,7 @@ fn cgroup_table(cgroups: &[Cgroup]) -> Table {
             values,
             counters.established().to_string(),
             counters.armed().to_string(),
-            counters.get("tightened").to_string(),
+            counters.tightened(),
             counters.left_alone(),
             counters.refused(),
             open_connections.as_ref().map_or_else(|| "-".to_owned(), OpenConnections::text),

@@ -2,6 +2,7 @@
 //! weakens them.
 
 mod changes;
+mod destinations;
 mod levels;
 
 use xtask::lab::{Cgroup, Process};
@@ -11,6 +12,9 @@ use self::{
         a_cgroup_that_loses_its_policy_lets_calls_pass, a_guard_removed_by_hand_is_put_back,
         a_killed_daemon_leaves_the_guard_and_the_next_adopts_it, another_mode_ends_the_guard,
         other_values_are_held_from_then_on,
+    },
+    destinations::{
+        each_rule_holds_its_values_for_its_destinations, rules_out_of_use_hold_nothing_and_are_collected,
     },
     levels::{
         an_enforcing_policy_yields_to_one_below_that_does_not, the_deepest_of_two_enforcing_policies_holds,
@@ -29,10 +33,12 @@ crate::tests!(
     another_mode_ends_the_guard,
     calls_before_the_connection_pass_and_are_overridden,
     calls_on_ends_of_another_direction_pass,
+    each_rule_holds_its_values_for_its_destinations,
     later_calls_that_weaken_the_values_are_rewritten_and_counted,
     mptcp_is_guarded_on_its_own_socket,
     other_modes_do_not_guard,
     other_values_are_held_from_then_on,
+    rules_out_of_use_hold_nothing_and_are_collected,
     the_deepest_of_two_enforcing_policies_holds,
 );
 
