@@ -66,7 +66,7 @@ fn every_verb_explains_itself() {
         (&["exec"], &["--idle", "KEEPIDLE", "KEEPINTVL", "KEEPCNT", "LD_PRELOAD", "COMMAND"]),
         (&["status"], &["--api-socket", "--bpffs", "--output", "json", "Exits with 1"]),
         (&["policy"], &["validate"]),
-        (&["policy", "validate"], &["FILE", "--min-idle", "neither root nor a kernel"]),
+        (&["policy", "validate"], &["FILE", "--min-idle", "--kernel", "neither root nor a kernel"]),
         (&["probe"], &["--bpffs", "--cgroup-root", "Exits with 1"]),
         (&["cleanup"], &["--bpffs", "Refuses", "while a daemon runs"]),
     ] {
@@ -95,7 +95,9 @@ fn a_wrong_command_line_is_named_and_ends_with_2() {
         (&["exec", "--idle", "soon", "--", "true"], "'soon' for '--idle"),
         (&["exec", "--probes", "many", "--", "true"], "'many' for '--probes"),
         (&["exec", "--user-timeout", "never", "--", "true"], "'never' for '--user-timeout"),
-        (&["exec", "--mode", "Enforce", "--", "true"], "Monitor, FillMissing, Tighten"),
+        (&["exec", "--mode", "Enforce", "--", "true"], "nothing guards the command's options here"),
+        (&["exec", "--mode", "Strict", "--", "true"], "Monitor, FillMissing, Tighten"),
+        (&["policy", "validate", "--kernel", "new", "x.yaml"], "'new' for '--kernel"),
         (&["policy", "validate"], "<FILE>..."),
         (&["policy", "validate", "--min-idle", "0", "x.yaml"], "'0' for '--min-idle"),
     ] {
@@ -187,6 +189,24 @@ fn the_floor_on_idle_is_that_of_the_daemon() {
     assert_eq!(default.status.code(), Some(1));
     assert!(stdout(&default).contains("5s"), "{}", stdout(&default));
     assert_eq!(lower.status.code(), Some(0), "{}", stdout(&lower));
+}
+
+#[test]
+fn what_the_kernel_of_the_nodes_lacks_is_a_mistake() {
+    let spec = "options: {noDelay: true}, keepalive: {idle";
+    let directory = files(&[("options.yaml", &GOOD.replace("keepalive: {idle", spec))]);
+    let file = path(directory.path(), "options.yaml");
+
+    let of_any = run(&["policy", "validate", &file]);
+    let [old, new] = ["5.10", "6.1.0-13-amd64"].map(|it| run(&["policy", "validate", "--kernel", it, &file]));
+
+    assert_eq!((of_any.status.code(), new.status.code()), (Some(0), Some(0)), "{}", stdout(&new));
+    assert_eq!(old.status.code(), Some(1));
+    let said = stdout(&old);
+    assert!(
+        said.contains("spec.options.noDelay: Linux 5.10") && said.contains("nodes before Linux 6.1"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -74,6 +74,10 @@ impl Options {
     };
 }
 
+/// What reading the segment size gives where none was chosen, and always of a socket that connects
+/// (`TCP_MSS_DEFAULT`).
+const UNTOLD_SEGMENT: u32 = 536;
+
 /// Whether an option whose value is `current` (`None` if it cannot be told) is left to the application where a policy
 /// of `mode` wants `wanted`, which is another value: unless it is enforced, what an application chose stays, and what
 /// it did not choose has the kernel's default, which is 0 for all but two. `Tighten` lowers a bound that is higher.
@@ -84,10 +88,49 @@ pub const fn is_left_to_application(mode: Mode, bit: u32, wanted: u32, current: 
     match mode {
         Mode::Enforce => false,
         Mode::Tighten if bit & (Options::NOT_SENT_LOWAT | Options::MAX_SEGMENT | Options::SYN_COUNT) != 0 => {
-            current != 0 && current <= wanted
+            let is_told = bit != Options::MAX_SEGMENT || current != UNTOLD_SEGMENT;
+            is_told && current != 0 && current <= wanted
         }
-        // Reading the segment size before a handshake gives the default, reading the count of SYNs the sysctl's.
+        // Whether they were chosen, reading does not tell: of a socket without a count of SYNs it gives the sysctl's.
         _ if bit & (Options::MAX_SEGMENT | Options::SYN_COUNT) != 0 => false,
         _ => current != 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        Mode::{Enforce, FillMissing, Tighten},
+        *,
+    };
+
+    #[test]
+    fn what_an_application_chose_is_left_to_it() {
+        for (mode, bit, wanted, current, is_left) in [
+            (FillMissing, Options::MARK, 7, Some(0), false),
+            (FillMissing, Options::MARK, 7, Some(9), true),
+            (Tighten, Options::MARK, 7, Some(9), true),
+            (Enforce, Options::MARK, 7, Some(9), false),
+            (FillMissing, Options::MARK, 7, None, false),
+            (FillMissing, Options::NOT_SENT_LOWAT, 5, Some(9), true),
+            (Tighten, Options::NOT_SENT_LOWAT, 5, Some(9), false),
+            (Tighten, Options::NOT_SENT_LOWAT, 9, Some(5), true),
+            (Tighten, Options::SYN_COUNT, 3, Some(6), false),
+            (Tighten, Options::SYN_COUNT, 3, Some(2), true),
+            (FillMissing, Options::SYN_COUNT, 3, Some(2), false),
+        ] {
+            assert_eq!(
+                is_left_to_application(mode, bit, wanted, current),
+                is_left,
+                "{mode:?} {bit} {wanted} {current:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_segment_size_that_nobody_chose_is_not_the_applications() {
+        let is_left = |current| is_left_to_application(Tighten, Options::MAX_SEGMENT, 1200, Some(current));
+
+        assert!(!is_left(UNTOLD_SEGMENT) && !is_left(1400) && is_left(500));
     }
 }

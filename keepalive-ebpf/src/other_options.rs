@@ -42,12 +42,23 @@ pub(crate) fn apply(socket: &Handle, policy: &Policy, which: u32) -> Applied {
     each(Options::NOT_SENT_LOWAT, NOT_SENT_LOWAT, options.not_sent_lowat);
     each(Options::MAX_SEGMENT, MAX_SEGMENT, options.max_segment);
     each(Options::SYN_COUNT, SYN_COUNT, options.syn_count);
-    each(Options::PRIORITY, PRIORITY, options.priority);
     each(Options::MARK, MARK, options.mark);
+    let sets_priority = which & Options::PRIORITY != 0 && {
+        let current = socket.get(PRIORITY).map(u32::from_ne_bytes);
+        let is_same = current == Some(options.priority);
+        is_same || !is_left_to_application(mode, Options::PRIORITY, options.priority, current)
+    };
     if which & Options::TOS != 0 {
         // A socket of IPv4 has no traffic class; one of IPv6 has both, for what it sends to mapped addresses.
         let is_v6 = Handle::get::<4>(socket, TOS_V6).is_some();
         number(socket, mode, Options::TOS, if is_v6 { TOS_V6 } else { TOS_V4 }, options.tos, &mut applied);
+    }
+    if sets_priority {
+        // Not by what it is now: with the type of service came a priority that nobody chose.
+        let current = socket.get(PRIORITY).map(u32::from_ne_bytes);
+        if current != Some(options.priority) {
+            record(mode, &mut applied, || socket.set(PRIORITY, options.priority.to_ne_bytes()));
+        }
     }
     if which & Options::CONGESTION != 0 {
         congestion(socket, mode, options, &mut applied);

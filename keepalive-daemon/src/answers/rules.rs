@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use keepalive_ebpf::Policy as InKernel;
 
 use crate::{
-    policy::{Inherited, PodFacts, Policy, PolicySet, RuleSets},
+    policy::{Destinations, Inherited, PodFacts, Policy, PolicySet, RuleSets},
     report::in_force::{InForce, timers},
 };
 
@@ -50,6 +50,6 @@ impl<'p> Rules<'p> {
 }
 
 fn told(policy: &Policy, inherited: &Inherited) -> Vec<String> {
-    let rules = policy.destinations.iter().flat_map(|destinations| destinations.rules());
+    let rules = policy.destinations.iter().flat_map(Destinations::rules);
     rules.map(|rule| format!("{rule}: {}", timers(&rule.timers(inherited)))).collect()
 }

@@ -99,3 +99,41 @@ pub(crate) fn timers(timers: &Timers) -> String {
     }
     shown
 }
+
+#[cfg(test)]
+mod tests {
+    use keepalive_ebpf::{Direction, Mode, Options};
+
+    use super::*;
+
+    const TIMERS: Timers = Timers { idle_s: 60, interval_s: 15, probes: 4, user_timeout_ms: 120_000 };
+
+    #[test]
+    fn what_is_not_set_is_not_shown() {
+        let shown = InForce::new(&Policy::new(Mode::Tighten, Direction::Both, TIMERS));
+
+        assert_eq!(shown.values(), "60s/15s/4 ut 2m");
+        assert_eq!((shown.destinations_in_short(), shown.options.shown()), ("all".to_owned(), None));
+        let json = serde_json::to_value(&shown).unwrap_or_default();
+        assert!(json.get("destinations").is_none() && json.get("options").is_none(), "{json}");
+    }
+
+    #[test]
+    fn options_and_rules_are_shown_by_the_names_they_have_in_policies() {
+        let which = Options::NO_DELAY | Options::MARK | Options::CONGESTION;
+        let mut options = Options { which, mark: 31, ..Options::NONE };
+        options.congestion[..3].copy_from_slice(b"bbr");
+        let policy = Policy::new(Mode::Tighten, Direction::Both, TIMERS).to_destinations(7);
+
+        let unknown = InForce::new(&policy.with_options(options));
+        let known = unknown.clone().with_rules(vec!["10.0.0.0/8: 30s/15s/4".to_owned()]);
+
+        assert_eq!(unknown.values(), "60s/15s/4 ut 2m (some)");
+        assert_eq!(known.values(), "60s/15s/4 ut 2m (1 rule)");
+        assert_eq!(known.options.shown().as_deref(), Some("noDelay false, congestion bbr, mark 0x1f"));
+        let json = serde_json::to_value(&known).unwrap_or_default();
+        assert_eq!(json["options"], serde_json::json!({"noDelay": false, "congestion": "bbr", "mark": 31}));
+        assert_eq!(json["destinations"], serde_json::json!(["10.0.0.0/8: 30s/15s/4"]));
+        assert_eq!(serde_json::from_value::<InForce>(json).ok(), Some(known));
+    }
+}
