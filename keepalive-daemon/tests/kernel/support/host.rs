@@ -7,7 +7,7 @@ use std::{
 };
 
 use tempfile::TempDir;
-use xtask::lab::{Bpffs, Cgroup, InCgroup as _, Netns, Process, TEST_PREFIX};
+use xtask::lab::{Bpffs, Cgroup, Netns, Process, TEST_PREFIX};
 
 use super::Peer;
 
