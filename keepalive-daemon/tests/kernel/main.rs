@@ -23,6 +23,7 @@ mod spread;
 mod story;
 mod support;
 mod surroundings;
+mod sweep;
 mod tree;
 mod upgrade;
 mod verbs;
@@ -61,6 +62,7 @@ fn main() {
         spread::TESTS,
         story::TESTS,
         surroundings::TESTS,
+        sweep::TESTS,
         tree::TESTS,
         &machine::tests(),
         upgrade::TESTS,

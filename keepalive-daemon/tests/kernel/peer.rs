@@ -2,6 +2,7 @@
 //! A process of its own, because a socket belongs to the cgroup of the process that made it.
 
 mod calls;
+mod many;
 mod others;
 
 use std::{
@@ -58,6 +59,10 @@ pub(crate) enum Request {
     Read { socket: usize, option: (i32, i32) },
     /// Close.
     Close { socket: usize },
+    /// Connect to oneself so many times, and keep both ends of each.
+    Pairs { count: usize },
+    /// Answers with the options of all sockets but listeners, and how many have them.
+    GetAll,
 }
 
 /// What a peer answers.
@@ -72,6 +77,7 @@ pub(crate) enum Answer {
     Received(Result<usize, i32>),
     Called(Result<(), i32>),
     Value(Result<i32, i32>),
+    AllOptions(Vec<(Options, usize)>),
     Failed(String),
 }
 
@@ -142,6 +148,11 @@ impl Sockets {
                 self.open.remove(&socket);
                 Answer::Done
             }
+            Request::Pairs { count } => {
+                many::connect(count, |socket| drop(self.keep(socket)))?;
+                Answer::Done
+            }
+            Request::GetAll => Answer::AllOptions(many::options(self.open.values())?),
         })
     }
 

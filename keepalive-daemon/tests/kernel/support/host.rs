@@ -7,7 +7,7 @@ use std::{
 };
 
 use tempfile::TempDir;
-use xtask::lab::{Bpffs, Cgroup, InCgroup as _, Netns, Process, TEST_PREFIX};
+use xtask::lab::{Bpffs, Cgroup, Netns, Process, TEST_PREFIX};
 
 use super::Peer;
 
@@ -70,7 +70,7 @@ impl Host {
             "run" => {
                 command.arg("--policies").arg(self.policies()).args(["--min-idle", "1s"]);
                 command.arg("--cgroup-root").arg(self.root.path()).arg("--api-socket").arg(self.socket());
-                command.env("KEEPALIVE_CRI_SOCKET", "none");
+                command.env("KEEPALIVE_CRI_SOCKET", "none").env("KEEPALIVE_SWEEP_DELAY", "0s");
             }
             "status" => {
                 command.arg("--api-socket").arg(self.socket());
@@ -109,9 +109,7 @@ impl Host {
 
     /// A process in a cgroup, in this host's network namespace.
     pub(crate) fn peer(&self, cgroup: &Cgroup) -> Peer {
-        let mut command = self.netns.command(std::env::current_exe().unwrap());
-        command.arg(crate::PEER).in_cgroup(cgroup);
-        Peer::new(Process::spawn("a peer", command).unwrap())
+        Peer::spawn(self.netns.command(std::env::current_exe().unwrap()), cgroup)
     }
 }
 

@@ -1,8 +1,8 @@
 //! The test's end of a [peer](crate::peer).
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, process::Command};
 
-use xtask::lab::Process;
+use xtask::lab::{Cgroup, InCgroup as _, Process};
 
 use crate::peer::{Answer, Call, Options, Others, Request};
 
@@ -21,6 +21,12 @@ pub(crate) struct Pair {
 impl Peer {
     pub(crate) const fn new(process: Process) -> Self {
         Self(process)
+    }
+
+    /// A process in a cgroup; `command` says in which network namespace.
+    pub(crate) fn spawn(mut command: Command, cgroup: &Cgroup) -> Self {
+        command.arg(crate::PEER).in_cgroup(cgroup);
+        Self::new(Process::spawn("a peer", command).unwrap())
     }
 
     pub(crate) const fn process(&self) -> &Process {
@@ -142,6 +148,19 @@ impl Peer {
         let server = self.accept(listener);
         self.close(listener);
         Pair { client, server }
+    }
+
+    /// Connects this peer to itself so many times over the IPv4 loopback; it keeps both ends of each.
+    pub(crate) fn pairs(&mut self, count: usize) {
+        self.done(&Request::Pairs { count });
+    }
+
+    /// What getsockopt says of all open sockets but listeners: each set of options, with how many have it.
+    pub(crate) fn all_options(&mut self) -> Vec<(Options, usize)> {
+        match self.ask(&Request::GetAll) {
+            Answer::AllOptions(options) => options,
+            answer => panic!("{answer:?}"),
+        }
     }
 
     fn socket(&mut self, request: &Request) -> usize {

@@ -1,0 +1,46 @@
+//! Ten thousand connections, each of which is read back.
+
+use xtask::lab::{Netns, TEST_PREFIX};
+
+use super::{armed, govern, start_with, swept, values};
+use crate::support::{Host, Peer, UNTOUCHED, document};
+
+/// Of each of four cgroups that are governed.
+const PAIRS: usize = 2500;
+
+pub(super) fn all_of_ten_thousand_by_the_iterator() {
+    all_of_ten_thousand("iterator");
+}
+
+pub(super) fn all_of_ten_thousand_by_descriptors() {
+    all_of_ten_thousand("descriptors");
+}
+
+/// Two cgroups in one network namespace, two in namespaces of their own, and one that is not governed.
+fn all_of_ten_thousand(method: &str) {
+    let host = Host::new("many");
+    let cgroups = ["app", "beside", "second", "third", "ungoverned"].map(|path| host.cgroup(path));
+    let [second, third] = ["second", "third"].map(|label| Netns::create(TEST_PREFIX, label).unwrap());
+    let program = std::env::current_exe().unwrap();
+    let [mut app, mut beside, mut ungoverned] = [0, 1, 4].map(|at| host.peer(&cgroups[at]));
+    let mut second = Peer::spawn(second.command(&program), &cgroups[2]);
+    let mut third = Peer::spawn(third.command(&program), &cgroups[3]);
+    for peer in [&mut app, &mut beside, &mut second, &mut third] {
+        peer.pairs(PAIRS);
+    }
+    ungoverned.pairs(10);
+    govern(&host, 60, "");
+    host.write_policies("q.yaml", &document("q", "{beside,second,third}", &values(90, "")));
+    let variables = [("KEEPALIVE_SWEEP_METHOD", method), ("KEEPALIVE_SWEEP_RATE", "0")];
+
+    let _daemon = start_with(&host, &variables);
+
+    for (path, idle) in [("app", 60), ("beside", 90), ("second", 90), ("third", 90)] {
+        assert_eq!(swept(&host, path, idle)["armed"], 2 * PAIRS, "{path}");
+    }
+    assert_eq!(app.all_options(), [(armed(60), 2 * PAIRS)]);
+    for peer in [&mut beside, &mut second, &mut third] {
+        assert_eq!(peer.all_options(), [(armed(90), 2 * PAIRS)]);
+    }
+    assert_eq!(ungoverned.all_options(), [(UNTOUCHED, 20)]);
+}

@@ -1,0 +1,53 @@
+//! What a daemon does about open connections that an earlier one began, or finished, with.
+
+use nix::sys::signal::Signal;
+
+use super::{app, armed, both, govern, open_connections, start_with, swept};
+use crate::support::{eventually, options};
+
+pub(super) fn a_restart_does_not_sweep_again() {
+    let (host, app) = app("again");
+    let mut peer = host.peer(&app);
+    let pair = peer.pair();
+    govern(&host, 60, "");
+    let daemon = host.start();
+    swept(&host, "app", 60);
+    let looser = options(true, 500, 15, 4, 0);
+    peer.set(pair.client, looser);
+    daemon.signal(Signal::SIGTERM).unwrap();
+    daemon.wait().unwrap();
+
+    let _next = host.start();
+
+    let open = open_connections(&host, "app");
+    assert_eq!((&open["state"], open.get("examined")), (&"swept".into(), None), "by the one before");
+    // A sweep of another cgroup is one that would have come after it.
+    let _other = host.cgroup("other");
+    host.write_policies("other.yaml", &crate::support::document("other", "other", ""));
+    swept(&host, "other", 60);
+    assert_eq!(both(&mut peer, pair), [looser, armed(60)]);
+}
+
+pub(super) fn a_killed_daemon_resumes() {
+    const PAIRS: usize = 40;
+
+    let (host, app) = app("killed");
+    let mut peer = host.peer(&app);
+    peer.pairs(PAIRS);
+    govern(&host, 60, "");
+    let count =
+        |all: Vec<_>| all.iter().filter(|(it, _)| *it == armed(60)).map(|(_, count)| *count).sum::<usize>();
+    // One a second: there are some that it does not come to.
+    let daemon = start_with(&host, &[("KEEPALIVE_SWEEP_RATE", "1")]);
+    let begun =
+        eventually("the sweep has begun", || Some(count(peer.all_options())).filter(|count| *count > 0));
+    assert_eq!(open_connections(&host, "app")["state"], "running");
+    daemon.signal(Signal::SIGKILL).unwrap();
+    daemon.wait().unwrap();
+    assert!(begun < 2 * PAIRS, "all {begun} are armed already");
+
+    let _next = host.start();
+
+    swept(&host, "app", 60);
+    assert_eq!(peer.all_options(), [(armed(60), 2 * PAIRS)]);
+}
