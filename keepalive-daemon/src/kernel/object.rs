@@ -14,8 +14,8 @@ use aya::{
     programs::{CgroupAttachMode, ProgramError, SockOps, links::FdLink},
 };
 use keepalive_ebpf::{
-    CLAIMS_MAP, COUNTERS_MAP, DESTINATIONS_MAP, LISTENING_MAP, POLICY_MAP, PROGRAM, PROGRAM_WITH_LOG, TARGETS_MAP,
-    WORK_MAP,
+    CLAIMS_MAP, COUNTERS_MAP, DESTINATIONS_MAP, LISTENING_MAP, POLICY_MAP, PROGRAM, PROGRAM_WITH_LOG,
+    TARGETS_MAP, WORK_MAP,
 };
 
 use super::{

@@ -27,6 +27,8 @@ pub(super) enum Request {
     Sweep { id: u64, job: Job, delay: Duration },
     /// Not to, any more.
     Withdraw(u64),
+    /// Nothing; but another policy, or none, is in force in this cgroup now.
+    Changed(u64),
     /// To sweep now, for somebody who waits for the answer.
     Apply(Manual),
 }
@@ -131,6 +133,7 @@ impl Inbox {
         match request {
             Request::Sweep { id, job, delay } => self.queue.request(id, job, Instant::now() + delay),
             Request::Withdraw(id) => self.queue.withdraw(id),
+            Request::Changed(_) => false,
             Request::Apply(manual) => {
                 self.manual.push_back(manual);
                 // Somebody waits; what the pass has done already costs the next one nothing.
