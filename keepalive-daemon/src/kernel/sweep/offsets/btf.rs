@@ -63,9 +63,13 @@ impl<'a> Btf<'a> {
             .iter()
             .find(|of| of.kind == STRUCT && self.is_named(of.name, structure))
             .ok_or_else(|| anyhow!("this kernel has no `struct {structure}`"))?;
-        let bits =
-            self.find(of, field)?.ok_or_else(|| anyhow!("its `struct {structure}` has no field {field}"))?;
-        ensure!(bits.is_multiple_of(8), "the field {field} of its `struct {structure}` is a bit field");
+        let bits = self
+            .find(of, field)?
+            .ok_or_else(|| anyhow!("this kernel's `struct {structure}` has no field {field}"))?;
+        ensure!(
+            bits.is_multiple_of(8),
+            "the field {field} of this kernel's `struct {structure}` is a bit field"
+        );
         Ok(u64::from(bits / 8))
     }
 

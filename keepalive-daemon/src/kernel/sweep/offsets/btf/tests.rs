@@ -83,8 +83,11 @@ fn fields_are_found_also_in_anonymous_members() {
 #[test]
 fn what_is_missing_is_named() {
     assert_eq!(offset("inner", "x"), Err("this kernel has no `struct inner`".to_owned()));
-    assert_eq!(offset("outer", "fir"), Err("its `struct outer` has no field fir".to_owned()));
-    assert_eq!(offset("bits", "flag"), Err("the field flag of its `struct bits` is a bit field".to_owned()));
+    assert_eq!(offset("outer", "fir"), Err("this kernel's `struct outer` has no field fir".to_owned()));
+    assert_eq!(
+        offset("bits", "flag"),
+        Err("the field flag of this kernel's `struct bits` is a bit field".to_owned())
+    );
 }
 
 #[test]
