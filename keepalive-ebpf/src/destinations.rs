@@ -97,6 +97,7 @@ impl RuleSet {
 /// Nowhere here is a branch on what is compared, as the verifier would follow each way on its own: through 128 paths
 /// a search. Where LLVM puts one in all the same, the two ways meet, as it knows no more of the index on one than on
 /// the other.
+#[expect(clippy::cast_possible_truncation, reason = "all bits of a mask are the same")]
 #[inline(always)]
 fn search(starts_by: impl Fn(usize) -> u64, unknown: u64) -> usize {
     let bounded = |index| bounded::<MOST_INTERVALS>(index, unknown);
@@ -132,6 +133,7 @@ const fn all_or_none(bit: u64) -> u64 {
 /// that it may look into. And so that it sees no more: without `CAP_PERFMON` it takes a pointer that is added to only if
 /// it knows as much of what is added whichever way it came there, and of the first steps of a search it would know
 /// all. `unknown` is any number that it knows nothing of.
+#[expect(clippy::cast_possible_truncation, reason = "any bits do")]
 #[inline(always)]
 fn bounded<const SIZE: usize>(index: usize, unknown: u64) -> usize {
     const { assert!(SIZE.is_power_of_two()) };
@@ -150,6 +152,23 @@ mod tests {
             for b in edges {
                 assert_eq!(is_less(a, b), u64::from(a < b), "{a} {b}");
                 assert_eq!(is_same(a, b), u64::from(a == b), "{a} {b}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_search_finds_the_last_interval_that_starts_by_what_is_looked_for() {
+        for used in 1..=MOST_INTERVALS {
+            // As in a map: ascending, and padded with the last one.
+            let starts: [u64; MOST_INTERVALS] = core::array::from_fn(|at| 10 * at.min(used - 1) as u64);
+            for wanted in (0..1290).step_by(3) {
+                let starts_by = |at: usize| u64::from(starts[at] <= wanted);
+                for unknown in [0, 1, 127, u64::MAX, 0x0123_4567_89ab_cdef] {
+                    assert_eq!(
+                        starts[search(starts_by, unknown)],
+                        (wanted - wanted % 10).min(starts[used - 1])
+                    );
+                }
             }
         }
     }

@@ -22,7 +22,7 @@ use self::{
 };
 use crate::{
     peer::Options,
-    support::{Host, Pair, Peer, UNTOUCHED, document, options},
+    support::{Host, Pair, Peer, UNTOUCHED, document, options, with_privileges},
 };
 
 crate::tests!(
@@ -40,6 +40,7 @@ crate::tests!(
     other_values_are_held_from_then_on,
     rules_out_of_use_hold_nothing_and_are_collected,
     the_deepest_of_two_enforcing_policies_holds,
+    two_capabilities_are_enough,
 );
 
 const VALUES: &str = "keepalive: {idle: 60s, interval: 15s, probes: 4}, userTimeout: 90s";
@@ -166,4 +167,15 @@ fn mptcp_is_guarded_on_its_own_socket() {
         peer.set(end, Options { keepalive: Some(false), ..Options::default() });
         assert_eq!(peer.options(end), Options { user_timeout_ms: None, ..HELD });
     }
+}
+
+fn two_capabilities_are_enough() {
+    let (host, app) = host_of("two-capabilities", "Enforce");
+    let run = with_privileges(&["--bounding-set=-all,+bpf,+net_admin"], &host.command("run"));
+    let daemon = host.start_with(run);
+    daemon.wait_line("ready: all policies").unwrap();
+    let mut peer = host.peer(&app);
+    let pair = peer.pair();
+
+    assert_eq!(set_both(&mut peer, pair, LOOSER), [HELD; 2]);
 }

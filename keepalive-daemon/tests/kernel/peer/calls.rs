@@ -56,7 +56,7 @@ fn errno() -> i32 {
 /// `int 0x80`, which takes the numbers of 32-bit programs and addresses below 4 GiB.
 #[cfg(target_arch = "x86_64")]
 fn narrow(descriptor: i32, call: &Call) -> Result<(), i32> {
-    const SETSOCKOPT: i64 = 366;
+    const SETSOCKOPT: i32 = 366;
     let length = call.value.len();
     // SAFETY: a fresh page, to no address of anybody's.
     let page = unsafe {
@@ -80,17 +80,17 @@ fn narrow(descriptor: i32, call: &Call) -> Result<(), i32> {
             "int 0x80",
             "xchg {descriptor:r}, rbx",
             descriptor = inout(reg) i64::from(descriptor) => _,
-            inout("rax") result,
+            inout("eax") result,
             in("rcx") i64::from(call.level),
             in("rdx") i64::from(call.name),
             in("rsi") page,
             in("rdi") length,
             out("r8") _, out("r9") _, out("r10") _, out("r11") _,
         );
-        libc::munmap(page, 4096);
     }
-    // The answer is one of 32 bits.
-    match result as u32 as i32 {
+    // SAFETY: nobody else knows the page.
+    unsafe { libc::munmap(page, 4096) };
+    match result {
         0 => Ok(()),
         errno => Err(-errno),
     }
