@@ -13,7 +13,7 @@ mod tally;
 mod targets;
 mod worker;
 
-use std::{path::Path, time::Duration};
+use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use anyhow::Result;
 use keepalive_ebpf::{Outcome, Policy, Sweep};
@@ -68,6 +68,8 @@ pub(crate) struct Sweeps {
     trouble: Option<String>,
     /// The network namespaces that the last pass could not look into, and why.
     unreachable: Vec<(String, String)>,
+    /// The reasons that somebody was told of.
+    told_unreachable: BTreeSet<String>,
 }
 
 impl Sweeps {
@@ -88,6 +90,7 @@ impl Sweeps {
             method: None,
             trouble: None,
             unreachable: Vec::new(),
+            told_unreachable: BTreeSet::new(),
         };
         Ok((sweeps, receiver))
     }
@@ -115,11 +118,13 @@ impl Sweeps {
     pub(crate) fn happened(&mut self, event: Event, governor: &mut Governor) {
         match event {
             Event::Began(ids) => self.books.began(ids),
-            Event::Finished { id, job, tally, pass } => {
+            Event::Finished(finished) => {
+                let worker::Finished { id, job, tally, pass } = *finished;
                 self.trouble = None;
                 self.method = Some(pass.method);
                 for (namespace, why) in &pass.unreachable {
-                    if !self.unreachable.iter().any(|(told, _)| told == namespace) {
+                    // They come and go, and what they are called by with the processes in them.
+                    if self.told_unreachable.insert(why.clone()) {
                         warn!(namespace, why, "cannot sweep the open connections of a network namespace");
                     }
                 }
