@@ -13,10 +13,10 @@ mod tally;
 mod targets;
 mod worker;
 
-use std::{path::Path, time::Duration};
+use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use anyhow::Result;
-use keepalive_ebpf::{Outcome, Sweep};
+use keepalive_ebpf::{Outcome, Policy, Sweep};
 use tokio::sync::mpsc;
 use tracing::{debug, info, warn};
 
@@ -68,6 +68,8 @@ pub(crate) struct Sweeps {
     trouble: Option<String>,
     /// The network namespaces that the last pass could not look into, and why.
     unreachable: Vec<(String, String)>,
+    /// The reasons that somebody was told of.
+    told_unreachable: BTreeSet<String>,
 }
 
 impl Sweeps {
@@ -88,6 +90,7 @@ impl Sweeps {
             method: None,
             trouble: None,
             unreachable: Vec::new(),
+            told_unreachable: BTreeSet::new(),
         };
         Ok((sweeps, receiver))
     }
@@ -97,6 +100,9 @@ impl Sweeps {
         let deeds = governor.take_deeds();
         let view = View { attached: governor.attached(), existing: governor.existing(), cgroups, cause };
         let Some(worker) = &self.worker else { return };
+        for id in deeds.iter().filter_map(|deed| deed.changes(governor.attached())) {
+            worker.ask(Request::Changed(id));
+        }
         // Nodes get new policies at the same time, pods do not.
         let most = if cause == Cause::Policies { self.delay } else { Duration::ZERO };
         let delay = most.mul_f64(fastrand::f64());
@@ -112,11 +118,13 @@ impl Sweeps {
     pub(crate) fn happened(&mut self, event: Event, governor: &mut Governor) {
         match event {
             Event::Began(ids) => self.books.began(ids),
-            Event::Finished { id, job, tally, pass } => {
+            Event::Finished(finished) => {
+                let worker::Finished { id, job, tally, pass } = *finished;
                 self.trouble = None;
                 self.method = Some(pass.method);
                 for (namespace, why) in &pass.unreachable {
-                    if !self.unreachable.iter().any(|(told, _)| told == namespace) {
+                    // They come and go, and what they are called by with the processes in them.
+                    if self.told_unreachable.insert(why.clone()) {
                         warn!(namespace, why, "cannot sweep the open connections of a network namespace");
                     }
                 }
@@ -160,7 +168,7 @@ impl Sweeps {
     /// What is known of the open connections of a governed cgroup.
     pub(crate) fn open_connections(&self, governor: &Governor, id: u64) -> Option<OpenConnections> {
         let actual = governor.attached().get(&id)?;
-        let policy = actual.policy.filter(queue::is_sweepable)?.claiming(false).of_cgroup(id);
+        let policy = as_swept(&actual.policy.filter(queue::is_sweepable)?, id);
         let state = if self.worker.is_none() {
             "off"
         } else if self.books.is_requested(id) {
@@ -200,6 +208,11 @@ impl Sweeps {
     }
 }
 
+/// A policy as it is noted of what was swept for it: whether ancestors yield to it is nothing to open connections.
+pub(crate) const fn as_swept(policy: &Policy, id: u64) -> Policy {
+    policy.claiming(false).of_cgroup(id)
+}
+
 /// Tells of a finished sweep; of one that changed nothing only to whoever listens closely.
 fn tell(governor: &Governor, id: u64, job: &Job, tally: &Tally, pass: &worker::Seen) {
     let actual = governor.attached().get(&id);
@@ -213,6 +226,7 @@ fn tell(governor: &Governor, id: u64, job: &Job, tally: &Tally, pass: &worker::S
         debug!(cgroup, policy, examined, namespaces, method, why = job.why, "looked at open connections");
         return;
     }
+    let error = tally.error();
     info!(
         cgroup,
         policy,
@@ -220,6 +234,7 @@ fn tell(governor: &Governor, id: u64, job: &Job, tally: &Tally, pass: &worker::S
         tightened,
         overridden,
         refused,
+        error,
         examined,
         namespaces,
         method,
@@ -237,7 +252,7 @@ pub(crate) const fn name(method: kernel::Method) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use keepalive_ebpf::{Direction, Mode, Policy, Swept, Timers};
+    use keepalive_ebpf::{Direction, Mode, Swept, Timers};
 
     use super::*;
 

@@ -8,7 +8,8 @@ use crate::{
     api::{self, client},
     cli::{BpffsArg, OutputArg, SocketArg},
     kernel::{self, Stored},
-    report::{self, status},
+    report::{self, open_connections::OpenConnections, status},
+    sweeper,
 };
 
 /// Show the governed cgroups, their policy and their counters.
@@ -47,7 +48,12 @@ fn pinned(bpffs: &std::path::Path) -> Result<status::Status> {
             Stored::Policy(policy) => Some(policy),
             Stored::Unreadable | Stored::Missing => None,
         };
-        status::Cgroup::new(&attachment.path, attachment.cgroup_id, &attachment.policy_name, policy, counters)
+        let id = attachment.cgroup_id;
+        let cgroup = status::Cgroup::new(&attachment.path, id, &attachment.policy_name, policy, counters);
+        // Whether those that are not will be depends on the policies, and what is not read here.
+        let is_swept = policy.is_some_and(|policy| attachment.swept == Some(sweeper::as_swept(&policy, id)));
+        let open_connections = is_swept.then(|| OpenConnections::new("swept", None));
+        status::Cgroup { open_connections, ..cgroup }
     });
     Ok(status::Status {
         daemon: None,

@@ -41,6 +41,9 @@ pub(crate) struct Counts {
     pub(crate) would_tighten: u64,
     /// Connections of which the kernel refused an option.
     pub(crate) refused: u64,
+    /// What it said last when it refused one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<String>,
     /// When it was finished, as RFC 3339.
     pub(crate) at: String,
 }
@@ -118,6 +121,7 @@ impl From<&Found> for Counts {
             would_arm: tally.of(Outcome::WouldArm),
             would_tighten: tally.of(Outcome::WouldTighten),
             refused: tally.refused(),
+            error: tally.error(),
             at: humantime::format_rfc3339_seconds(*at).to_string(),
         }
     }

@@ -8,6 +8,7 @@ use std::{
 use keepalive_ebpf::{Mode, Outcome, Policy, Sweep};
 
 use super::{
+    as_swept,
     left::Left,
     queue::{Job, is_sweepable},
     tally::Tally,
@@ -31,6 +32,21 @@ pub(crate) enum Deed {
     /// Another policy was put in force; with the one before.
     Written(u64, Option<Policy>),
     Detached(u64, Actual),
+}
+
+impl Deed {
+    /// The cgroup whose open connections another policy is for now, or none.
+    pub(super) fn changes(&self, attached: &BTreeMap<u64, Actual>) -> Option<u64> {
+        match self {
+            Self::Attached(_) => None,
+            Self::Written(id, before) => {
+                let now = attached.get(id).and_then(|actual| actual.policy);
+                let is_other = before.map(|it| as_swept(&it, *id)) != now.map(|it| as_swept(&it, *id));
+                is_other.then_some(*id)
+            }
+            Self::Detached(id, _) => Some(*id),
+        }
+    }
 }
 
 /// What should be swept follows from this.
@@ -119,7 +135,7 @@ impl Books {
         why: &'static str,
     ) -> Option<Job> {
         let actual = view.attached.get(&id)?;
-        let policy = actual.policy.filter(is_sweepable)?.claiming(false).of_cgroup(id);
+        let policy = as_swept(&actual.policy.filter(is_sweepable)?, id);
         let history = self.history.get(&id).into_iter().flatten().copied();
         let mut previous: Vec<Policy> = Vec::new();
         for earlier in actual.swept.into_iter().chain(history).filter(gives_values) {
@@ -133,7 +149,7 @@ impl Books {
 
     fn want(&self, wanted: &mut BTreeMap<u64, Job>, view: &View<'_>) {
         let is_due = |id: u64, actual: &Actual| {
-            let policy = actual.policy.map(|policy| policy.claiming(false).of_cgroup(id));
+            let policy = actual.policy.map(|policy| as_swept(&policy, id));
             let sweep = if actual.swept != policy || self.again.contains(&id) {
                 view.existing.contains(&id).then_some(Sweep::Apply)
             } else {
@@ -244,8 +260,7 @@ impl Books {
             self.left.count(id, tally.of(Outcome::KeepTighter));
             return false;
         }
-        let is_in_force = in_force.is_some_and(|policy| policy.claiming(false).of_cgroup(id) == job.policy);
-        if !is_in_force {
+        if in_force.map(|policy| as_swept(&policy, id)) != Some(job.policy) {
             return false;
         }
         let is_news = self.found.get(&id).is_none_or(|(policy, _)| *policy != job.policy);

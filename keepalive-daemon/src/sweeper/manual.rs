@@ -56,11 +56,8 @@ impl Manual {
     /// Whether a request says that other policies govern than those this was asked for under.
     pub(super) fn is_disturbed_by(&self, request: &Request) -> bool {
         match request {
-            Request::Sweep { id, job, .. } => {
-                self.jobs.get(id).is_some_and(|(_, asked)| asked.policy != job.policy)
-            }
-            Request::Withdraw(id) => self.jobs.contains_key(id),
-            Request::Apply(_) => false,
+            Request::Changed(id) => self.jobs.contains_key(id),
+            Request::Sweep { .. } | Request::Withdraw(_) | Request::Apply(_) => false,
         }
     }
 

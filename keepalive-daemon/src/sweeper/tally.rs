@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use keepalive_ebpf::{Outcome, Swept};
+use nix::errno::Errno;
 
 /// What the passes of one sweep over the connections of one cgroup came to. A connection counts once, with what was
 /// done to it, however many passes see it.
@@ -64,9 +65,10 @@ impl Tally {
         self.refused
     }
 
-    /// The errno of the last refusal; 0 if there was none.
-    pub(crate) const fn errno(&self) -> u32 {
-        self.errno
+    /// The error of the last refusal.
+    pub(crate) fn error(&self) -> Option<String> {
+        let errno = i32::try_from(self.errno).ok().filter(|errno| *errno > 0)?;
+        Some(Errno::from_raw(errno).to_string())
     }
 
     /// Lets go of what only the next pass would need.
@@ -109,6 +111,7 @@ mod tests {
             tally.count(&Swept { errno: 22, ..swept(1, 1, Outcome::Arm) });
         }
 
-        assert_eq!((tally.refused(), tally.errno(), tally.of(Outcome::Arm)), (1, 22, 1));
+        assert_eq!((tally.refused(), tally.of(Outcome::Arm)), (1, 1));
+        assert_eq!(tally.error().as_deref(), Some("EINVAL: Invalid argument"));
     }
 }

@@ -27,6 +27,8 @@ pub(super) enum Request {
     Sweep { id: u64, job: Job, delay: Duration },
     /// Not to, any more.
     Withdraw(u64),
+    /// Nothing; but another policy, or none, is in force in this cgroup now.
+    Changed(u64),
     /// To sweep now, for somebody who waits for the answer.
     Apply(Manual),
 }
@@ -36,10 +38,21 @@ pub(super) enum Request {
 pub(crate) enum Event {
     /// A pass over the connections that these cgroups' policies govern is under way.
     Began(BTreeSet<u64>),
-    /// A sweep is done; with what the last pass saw besides the connections.
-    Finished { id: u64, job: Job, tally: Tally, pass: Seen },
+    /// A sweep is done.
+    Finished(Box<Finished>),
     /// These sweeps are given up.
     Failed { ids: Vec<u64>, reason: String },
+}
+
+/// A sweep that is done.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    /// The governed cgroup.
+    pub(super) id: u64,
+    pub(super) job: Job,
+    pub(super) tally: Tally,
+    /// Of its last pass.
+    pub(super) pass: Seen,
 }
 
 /// What a pass saw besides the connections.
@@ -131,6 +144,7 @@ impl Inbox {
         match request {
             Request::Sweep { id, job, delay } => self.queue.request(id, job, Instant::now() + delay),
             Request::Withdraw(id) => self.queue.withdraw(id),
+            Request::Changed(_) => false,
             Request::Apply(manual) => {
                 self.manual.push_back(manual);
                 // Somebody waits; what the pass has done already costs the next one nothing.
@@ -212,7 +226,8 @@ impl<P: Passes, L: Fn() -> Result<P>> Crew<L, P> {
         match ending {
             Ending::Complete(pass) => {
                 for Done { id, job, tally } in inbox.queue.complete() {
-                    self.tell(Event::Finished { id, job, tally, pass: pass.clone() });
+                    let pass = pass.clone();
+                    self.tell(Event::Finished(Box::new(Finished { id, job, tally, pass })));
                 }
             }
             Ending::BrokenOff => inbox.queue.break_off(),
@@ -249,7 +264,8 @@ impl<P: Passes, L: Fn() -> Result<P>> Crew<L, P> {
                 Ending::Complete(pass) => {
                     for Done { id, job, tally } in queue.complete() {
                         manual.done(&tally);
-                        self.tell(Event::Finished { id, job, tally, pass: pass.clone() });
+                        let pass = pass.clone();
+                        self.tell(Event::Finished(Box::new(Finished { id, job, tally, pass })));
                     }
                     last = Some(pass);
                 }

@@ -72,6 +72,19 @@ impl Holdings {
     }
 }
 
+/// Starts the daemon and has it sweep a cgroup, which comes and goes: what it takes to sweep is loaded then, and kept.
+fn start(host: &Host, path: &str) -> Process {
+    let daemon = host.start();
+    let cgroup = host.cgroup(path);
+    let cgroups = |what: &str, is_so: &dyn Fn(&[serde_json::Value]) -> bool| {
+        eventually(what, || is_so(host.status()["cgroups"].as_array()?).then_some(()));
+    };
+    cgroups("it is swept", &|all| all.iter().any(|it| it["openConnections"]["state"] == "swept"));
+    cgroup.remove().unwrap();
+    cgroups("it is no longer governed", &<[_]>::is_empty);
+    daemon
+}
+
 /// How many inotify watches a process has.
 fn watches(process: &Path) -> usize {
     let descriptors = fs::read_dir(process.join("fdinfo")).unwrap();

@@ -1,3 +1,5 @@
+#![expect(clippy::panic, reason = "a failed step fails the test")]
+
 use keepalive_ebpf::{Direction, Timers};
 
 use super::*;

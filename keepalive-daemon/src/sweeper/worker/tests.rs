@@ -1,3 +1,5 @@
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a failed step fails the test")]
+
 use keepalive_ebpf::{Outcome, Sweep};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -52,7 +54,7 @@ fn sweep(id: u64, idle_s: u32) -> Request {
 fn finished(events: &mut UnboundedReceiver<Event>) -> (u64, Job, Tally) {
     loop {
         match events.blocking_recv().unwrap() {
-            Event::Finished { id, job, tally, .. } => return (id, job, tally),
+            Event::Finished(finished) => return (finished.id, finished.job, finished.tally),
             Event::Began(_) => {}
             Event::Failed { reason, .. } => panic!("{reason}"),
         }
@@ -105,7 +107,7 @@ fn what_cannot_be_loaded_is_tried_again_with_the_next_request() {
             match receiver.blocking_recv().unwrap() {
                 Event::Failed { ids, reason } => break (ids, reason),
                 Event::Began(_) => {}
-                Event::Finished { .. } => panic!("nothing was loaded"),
+                Event::Finished(_) => panic!("nothing was loaded"),
             }
         };
         assert_eq!(failed, (vec![1], "no right to".to_owned()));

@@ -9,14 +9,14 @@ use std::{
 
 use xtask::lab::Stream;
 
-use super::{ARMED, Holdings, KEEPALIVE, fresh, wait_lines};
+use super::{ARMED, Holdings, KEEPALIVE, fresh, start, wait_lines};
 use crate::support::{Host, document, eventually, objects};
 
 pub(super) fn a_cgroup_made_anew_two_hundred_times_is_armed() {
     const TIMES: usize = 200;
     let host = Host::new("anew");
     host.write_policies("p.yaml", &document("all", "*", KEEPALIVE));
-    let daemon = host.start();
+    let daemon = start(&host, "first");
     let before = Holdings::of(&host, &daemon);
     let path = host.root.path().join("app");
     for _ in 1..TIMES {
@@ -45,7 +45,7 @@ pub(super) fn a_thousand_cgroups_come_and_go_without_a_trace() {
     let host = Host::new("thousand");
     host.write_policies("p.yaml", &document("all", "*/*", KEEPALIVE));
     let parent = host.cgroup("pods");
-    let daemon = host.start();
+    let daemon = start(&host, "pods/first");
     let before = Holdings::of(&host, &daemon);
     for round in 0..2 {
         let mark = daemon.mark();
@@ -57,7 +57,10 @@ pub(super) fn a_thousand_cgroups_come_and_go_without_a_trace() {
         let held = Holdings::of(&host, &daemon);
         assert_eq!(held.linked, cgroups.iter().map(xtask::lab::Cgroup::id).collect(), "round {round}");
         assert_eq!((held.pins, held.watches), (COUNT, before.watches + COUNT), "round {round}");
-        assert_eq!(held.descriptors, before.descriptors, "round {round}");
+        // A sweep, which goes on meanwhile, holds some of its own.
+        eventually("the daemon holds no more descriptors than before", || {
+            (Holdings::of(&host, &daemon).descriptors == before.descriptors).then_some(())
+        });
         for cgroup in [&cgroups[0], &cgroups[COUNT / 2], &cgroups[COUNT - 1]] {
             assert_eq!(fresh(&host, cgroup), [ARMED; 2], "round {round}");
         }
@@ -72,7 +75,7 @@ pub(super) fn cgroups_that_vanish_while_they_are_attached_leave_nothing() {
     const STORMS: usize = 4;
     let host = Host::new("storm");
     host.write_policies("p.yaml", &document("all", "**", KEEPALIVE));
-    let daemon = host.start();
+    let daemon = start(&host, "first");
     let before = Holdings::of(&host, &daemon);
     let root = host.root.path();
     let over = AtomicBool::new(false);
@@ -111,7 +114,12 @@ pub(super) fn cgroups_that_vanish_while_they_are_attached_leave_nothing() {
     let log = daemon.text(Stream::Stderr);
     let complaints = log.lines().filter(|line| line.contains(" ERROR ") || line.contains(" WARN "));
     // What the kernel could not queue is read from the tree itself, and said.
-    let expected = ["no cgroup matches", "the kernel dropped inotify events"];
+    // Where the tests run in a container, there are processes outside that it may not look at.
+    let expected = [
+        "no cgroup matches",
+        "the kernel dropped inotify events",
+        "cannot sweep the open connections of a network namespace",
+    ];
     let complaints: Vec<&str> =
         complaints.filter(|line| !expected.iter().any(|expected| line.contains(expected))).collect();
     assert!(complaints.is_empty(), "{complaints:?}");
