@@ -11,13 +11,13 @@ use aya_ebpf::{
 };
 use aya_log_ebpf::trace;
 use keepalive_ebpf::{
-    Changes, Counters, Direction, LOG_TARGET, Mode, Options, Outcome, Policy, Remote, SocketOption, Timers,
-    decide,
+    Changes, Counters, Direction, LOG_TARGET, Mode, Moment, Options, Outcome, Policy, Remote, SocketOption,
+    Timers, decide,
 };
 
 use crate::{
     maps::{COUNTERS, POLICY, find},
-    other_options::{self, Applied},
+    other_options::{self, Tally},
     socket::{Handle, claim, full_socket, is_claimed_below, name, refused},
 };
 
@@ -99,12 +99,13 @@ fn established<L: Logging>(ctx: &SockOpsContext, direction: Direction) {
     // SAFETY: as above; the copy is this CPU's, and programs do not interrupt each other within a callback.
     let counters = unsafe { &mut *COUNTERS.get_ptr_mut() };
     let socket = full_socket(ctx).cast();
-    if yields(socket, policy, counters) {
+    if yields(socket, policy, Moment::Established) {
+        count(&mut counters.yielded);
         return;
     }
     let timers =
         if matches!(policy.mode(), Mode::Nothing) { None } else { covers(ctx, direction, policy, counters) };
-    leave_mark(socket, policy, timers.is_some(), counters);
+    leave_mark(socket, policy, Moment::Established, timers.is_some(), counters);
     let Some(timers) = timers else { return };
     let options = Handle::of_callback(ctx);
     let decision = decide(policy.mode(), &timers, &options);
@@ -128,10 +129,10 @@ fn before_handshake(ctx: &SockOpsContext, direction: Direction, which: u32) {
     // SAFETY: as above.
     let counters = unsafe { &mut *COUNTERS.get_ptr_mut() };
     let socket = full_socket(ctx).cast();
-    if yields(socket, policy, counters) {
+    if yields(socket, policy, Moment::Handshake) {
         return;
     }
-    leave_mark(socket, policy, false, counters);
+    leave_mark(socket, policy, Moment::Handshake, false, counters);
     // The destination of what will be accepted is not known yet.
     let covers = policy.direction().covers(direction)
         && (policy.destinations() == 0
@@ -144,24 +145,20 @@ fn before_handshake(ctx: &SockOpsContext, direction: Direction, which: u32) {
 /// Whether a deeper cgroup's policy governs the connection. The kernel runs the deepest program first; that
 /// one leaves a mark if its cgroup has governed ancestors.
 #[inline(always)]
-fn yields(socket: *mut c_void, policy: &Policy, counters: &mut Counters) -> bool {
+fn yields(socket: *mut c_void, policy: &Policy, moment: Moment) -> bool {
     // SAFETY: just read from this callback's context, and not null.
-    let yields = !socket.is_null() && unsafe { is_claimed_below(socket, policy.cgroup()) };
-    if yields {
-        count(&mut counters.yielded);
-    }
-    yields
+    !socket.is_null() && unsafe { is_claimed_below(socket, policy.cgroup(), moment) }
 }
 
 /// Leaves the mark that ancestors yield to, and by which the connection is guarded.
 #[inline(always)]
-fn leave_mark(socket: *mut c_void, policy: &Policy, covered: bool, counters: &mut Counters) {
+fn leave_mark(socket: *mut c_void, policy: &Policy, moment: Moment, covered: bool, counters: &mut Counters) {
     let guard = if covered && matches!(policy.mode(), Mode::Enforce) { policy.cgroup() } else { 0 };
     if (guard == 0 && !policy.claims()) || socket.is_null() {
         return;
     }
     // SAFETY: just read from this callback's context, and not null.
-    if unsafe { claim(socket, policy.cgroup(), guard) }.is_err() {
+    if unsafe { claim(socket, policy.cgroup(), moment, guard) }.is_err() {
         count(&mut counters.refused_claim);
     }
 }
@@ -244,12 +241,24 @@ fn apply_options(options: &Handle, policy: &Policy, which: u32, counters: &mut C
     if policy.options().which & which == 0 {
         return;
     }
-    let Applied { set, would_set, refused, errno } = other_options::apply(options, policy, which);
-    add(&mut counters.options_set, set);
-    add(&mut counters.would_set_options, would_set);
-    add(&mut counters.refused_option, refused);
-    if errno != 0 {
-        counters.last_errno = errno;
+    other_options::apply(options, policy, which, counters);
+}
+
+impl Tally for Counters {
+    #[inline(always)]
+    fn set(&mut self) {
+        count(&mut self.options_set);
+    }
+
+    #[inline(always)]
+    fn would_set(&mut self) {
+        count(&mut self.would_set_options);
+    }
+
+    #[inline(always)]
+    fn refused(&mut self, errno: u64) {
+        count(&mut self.refused_option);
+        self.last_errno = errno;
     }
 }
 

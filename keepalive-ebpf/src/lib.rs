@@ -21,7 +21,7 @@ pub use counters::{COUNTER_NAMES, COUNTER_WORDS, Counters};
 pub use decide::{Changes, Decision, Outcome, Socket, SocketOption, decide};
 pub use destinations::{MOST_INTERVALS, MOST_RULES, Remote, RuleSet};
 pub use hold::hold;
-pub use marks::Claim;
+pub use marks::{Claim, Moment};
 pub use offsets::Offsets;
 pub use options::{CONGESTION_LENGTH, Options, is_left_to_application};
 pub use policy::{Direction, Mode, POLICY_WORDS, Policy, Timers};

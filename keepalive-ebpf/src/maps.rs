@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | `POLICY` | 112 | governed cgroup |
 //! | `COUNTERS` | 224 a CPU | governed cgroup, twice if it enforces |
-//! | `CLAIMS` | 24 | connection of a governed cgroup inside a governed cgroup, and of one that enforces |
+//! | `CLAIMS` | 32 | connection of a governed cgroup inside a governed cgroup, and of one that enforces |
 //! | `DESTINATIONS` | 5,632 | different set of rules |
 //! | `TARGETS` | 232 | cgroup, while its open connections are swept |
 //! | `LISTENING` | 8,192 | sweeper |

@@ -16,26 +16,23 @@ const TOS_V4: (i32, i32) = (0, 1);
 /// `IPV6_TCLASS`
 const TOS_V6: (i32, i32) = (41, 67);
 
-/// What was done.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Applied {
-    pub(crate) set: u64,
-    pub(crate) would_set: u64,
-    pub(crate) refused: u64,
-    /// Of the last refusal; 0 if there was none.
-    pub(crate) errno: u64,
+/// Where what is done is counted. It lies in a map: what the verifier knows of numbers on the stack would keep it from
+/// seeing that the ways through one option meet before the next.
+pub(crate) trait Tally {
+    fn set(&mut self);
+    fn would_set(&mut self);
+    fn refused(&mut self, errno: u64);
 }
 
 /// Sets those among `which` that the policy sets and that its mode does not leave to the application.
 #[inline(always)]
-pub(crate) fn apply(socket: &Handle, policy: &Policy, which: u32) -> Applied {
+pub(crate) fn apply(socket: &Handle, policy: &Policy, which: u32, tally: &mut impl Tally) {
     let options = policy.options();
     let which = options.which & which;
     let mode = policy.mode();
-    let mut applied = Applied::default();
     let mut each = |bit: u32, name: (i32, i32), wanted: u32| {
         if which & bit != 0 {
-            number(socket, mode, bit, name, wanted, &mut applied);
+            number(socket, mode, bit, name, wanted, tally);
         }
     };
     each(Options::NO_DELAY, NO_DELAY, options.no_delay);
@@ -51,38 +48,37 @@ pub(crate) fn apply(socket: &Handle, policy: &Policy, which: u32) -> Applied {
     if which & Options::TOS != 0 {
         // A socket of IPv4 has no traffic class; one of IPv6 has both, for what it sends to mapped addresses.
         let is_v6 = Handle::get::<4>(socket, TOS_V6).is_some();
-        number(socket, mode, Options::TOS, if is_v6 { TOS_V6 } else { TOS_V4 }, options.tos, &mut applied);
+        number(socket, mode, Options::TOS, if is_v6 { TOS_V6 } else { TOS_V4 }, options.tos, tally);
     }
     if sets_priority {
         // Not by what it is now: with the type of service came a priority that nobody chose.
         let current = socket.get(PRIORITY).map(u32::from_ne_bytes);
         if current != Some(options.priority) {
-            record(mode, &mut applied, || socket.set(PRIORITY, options.priority.to_ne_bytes()));
+            record(mode, tally, || socket.set(PRIORITY, options.priority.to_ne_bytes()));
         }
     }
     if which & Options::CONGESTION != 0 {
-        congestion(socket, mode, options, &mut applied);
+        congestion(socket, mode, options, tally);
     }
-    applied
 }
 
 #[inline(always)]
-fn number(socket: &Handle, mode: Mode, bit: u32, name: (i32, i32), wanted: u32, applied: &mut Applied) {
+fn number(socket: &Handle, mode: Mode, bit: u32, name: (i32, i32), wanted: u32, tally: &mut impl Tally) {
     let current = socket.get(name).map(u32::from_ne_bytes);
     if current == Some(wanted) || is_left_to_application(mode, bit, wanted, current) {
         return;
     }
-    record(mode, applied, || socket.set(name, wanted.to_ne_bytes()));
+    record(mode, tally, || socket.set(name, wanted.to_ne_bytes()));
 }
 
 #[inline(always)]
-fn congestion(socket: &Handle, mode: Mode, options: &Options, applied: &mut Applied) {
+fn congestion(socket: &Handle, mode: Mode, options: &Options, tally: &mut impl Tally) {
     let current: Option<[u8; CONGESTION_LENGTH]> = socket.get(CONGESTION);
     let is_chosen = current.is_some_and(|current| !is_same(&current, &options.congestion_default));
     let is_left = current.is_some_and(|current| is_same(&current, &options.congestion))
         || is_chosen && !matches!(mode, Mode::Enforce);
     if !is_left {
-        record(mode, applied, || socket.set(CONGESTION, options.congestion));
+        record(mode, tally, || socket.set(CONGESTION, options.congestion));
     }
 }
 
@@ -93,16 +89,13 @@ fn is_same(a: &[u8; CONGESTION_LENGTH], b: &[u8; CONGESTION_LENGTH]) -> bool {
 }
 
 #[inline(always)]
-fn record(mode: Mode, applied: &mut Applied, set: impl FnOnce() -> Result<(), u64>) {
+fn record(mode: Mode, tally: &mut impl Tally, set: impl FnOnce() -> Result<(), u64>) {
     if matches!(mode, Mode::Monitor) {
-        applied.would_set += 1;
+        tally.would_set();
         return;
     }
     match set() {
-        Ok(()) => applied.set += 1,
-        Err(errno) => {
-            applied.refused += 1;
-            applied.errno = errno;
-        }
+        Ok(()) => tally.set(),
+        Err(errno) => tally.refused(errno),
     }
 }

@@ -7,7 +7,7 @@ use aya_ebpf::{
     helpers::generated::{bpf_getsockopt, bpf_ktime_get_ns, bpf_setsockopt, bpf_sk_storage_get},
     programs::SockOpsContext,
 };
-use keepalive_ebpf::{Claim, Counters, Socket, SocketOption};
+use keepalive_ebpf::{Claim, Counters, Moment, Socket, SocketOption};
 
 use crate::maps::CLAIMS;
 
@@ -103,16 +103,17 @@ pub(crate) unsafe fn mark<'a>(socket: *mut c_void) -> Option<&'a mut Claim> {
     unsafe { bpf_sk_storage_get(claims(), socket, ptr::null_mut(), 0).cast::<Claim>().as_mut() }
 }
 
-/// Whether the program of a cgroup below `cgroup` has claimed the connection.
+/// Whether the program of a cgroup below `cgroup` has claimed the connection at this moment.
 ///
 /// # Safety
 /// As for [`mark`].
 #[inline(always)]
-pub(crate) unsafe fn is_claimed_below(socket: *mut c_void, cgroup: u64) -> bool {
+pub(crate) unsafe fn is_claimed_below(socket: *mut c_void, cgroup: u64, moment: Moment) -> bool {
     // SAFETY: as promised.
     let Some(mark) = (unsafe { mark(socket) }) else { return false };
     // What claims at several callbacks of a connection finds its own.
-    mark.cgroup != cgroup && now_ns().wrapping_sub(mark.at_ns) < CLAIM_HOLDS_NS
+    let is_of_now = mark.moment as u64 == moment as u64;
+    mark.cgroup != cgroup && is_of_now && now_ns().wrapping_sub(mark.at_ns) < CLAIM_HOLDS_NS
 }
 
 /// Claims the connection, and says which cgroup guards it, 0 for none; fails where the kernel has no memory for the
@@ -122,12 +123,20 @@ pub(crate) unsafe fn is_claimed_below(socket: *mut c_void, cgroup: u64) -> bool 
 /// # Safety
 /// As for [`mark`].
 #[inline(always)]
-pub(crate) unsafe fn claim(socket: *mut c_void, cgroup: u64, guard: u64) -> Result<(), ()> {
+pub(crate) unsafe fn claim(socket: *mut c_void, cgroup: u64, moment: Moment, guard: u64) -> Result<(), ()> {
     let flags = u64::from(BPF_SK_STORAGE_GET_F_CREATE);
     // SAFETY: as in `mark`.
     let mark =
         unsafe { bpf_sk_storage_get(claims(), socket, ptr::null_mut(), flags).cast::<Claim>().as_mut() };
-    *mark.ok_or(())? = Claim { at_ns: now_ns(), cgroup, guard };
+    let mark = ptr::from_mut(mark.ok_or(())?);
+    // Word by word: of several constant ones LLVM makes a loop, which the verifier takes only with `CAP_PERFMON`.
+    // SAFETY: the fields are those of a value of the map.
+    unsafe {
+        (&raw mut (*mark).at_ns).write_volatile(now_ns());
+        (&raw mut (*mark).cgroup).write_volatile(cgroup);
+        (&raw mut (*mark).moment).write_volatile(moment);
+        (&raw mut (*mark).guard).write_volatile(guard);
+    }
     Ok(())
 }
 

@@ -15,7 +15,7 @@ use keepalive_ebpf::{
 
 use crate::{
     maps::{LISTENING, TARGETS, WORK, find},
-    other_options,
+    other_options::{self, Tally},
     socket::{Handle, guard, name},
 };
 
@@ -239,15 +239,25 @@ fn apply(socket: *mut c_void, options: &Handle, target: &Target, record: &mut Sw
     let covered = !matches!(record.outcome, Outcome::KeepDirection | Outcome::KeepDestination);
     // What is enforced of the others is enforced once.
     if covered && matches!(sweep, Sweep::Apply) {
-        let applied = other_options::apply(options, policy, Options::ESTABLISHED);
-        if applied.errno != 0 {
-            record.errno = applied.errno as u32;
-        }
+        other_options::apply(options, policy, Options::ESTABLISHED, record);
     }
     let guarded = covered && matches!(policy.mode(), Mode::Enforce);
     // SAFETY: the iterator's socket.
     if unsafe { guard(socket, if guarded { policy.cgroup() } else { 0 }) }.is_err() {
         record.errno = ENOMEM;
+    }
+}
+
+impl Tally for Swept {
+    #[inline(always)]
+    fn set(&mut self) {}
+
+    #[inline(always)]
+    fn would_set(&mut self) {}
+
+    #[inline(always)]
+    fn refused(&mut self, errno: u64) {
+        self.errno = errno as u32;
     }
 }
 

@@ -16,6 +16,8 @@ fn spread(rate: &str) -> f64 {
     let group = host.cgroup("app");
     let (_netns, mut server) = far_end(&host, "10.79.1.1/24", "10.79.1.2/24");
     let mut client = host.peer(&group);
+    // From the handshakes on, by which it tells a probe from what is sent again.
+    let capture = Capture::start(&host.netns, NEAR).unwrap();
     let (listener, address) = server.listen("10.79.1.2:0", false);
     let connections: Vec<usize> = (0..CONNECTIONS)
         .map(|_| {
@@ -24,7 +26,6 @@ fn spread(rate: &str) -> f64 {
             connection
         })
         .collect();
-    let capture = Capture::start(&host.netns, NEAR).unwrap();
     host.write_policies("p.yaml", &document("p", "app", "keepalive: {idle: 1s, interval: 30s, probes: 3}"));
     let mut run = host.command("run");
     run.args(["--sweep-rate", rate, "--sweep-delay", "0s"]);

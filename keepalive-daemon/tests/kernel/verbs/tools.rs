@@ -33,25 +33,24 @@ pub(super) fn bpftool_prints_names_and_fields() {
     assert_eq!(attached[0]["attach_flags"], "multi");
     assert_eq!(attached[0]["id"], program["id"]);
     assert_eq!(policy["key"]["cgroup_inode_id"], cgroup.id());
-    assert_eq!(
-        policy["value"],
-        json!({
-            "mode": "Tighten", "direction": "Both", "idle_s": 61, "interval_s": 13, "probes": 5,
-            "user_timeout_ms": 99_000, "claims": 0,
-        })
-    );
+    let value = &policy["value"];
+    let timers = json!({"idle_s": 61, "interval_s": 13, "probes": 5, "user_timeout_ms": 99_000});
+    assert_eq!((&value["mode"], &value["direction"]), (&json!("Tighten"), &json!("Both")));
+    assert_eq!((&value["timers"], &value["claims"]), (&timers, &json!(0)));
+    assert_eq!((&value["cgroup"], &value["destinations"]), (&json!(cgroup.id()), &json!(0)));
+    assert_eq!(value["options"]["which"], 0);
     let total = |field: &str| -> u64 {
         let cpus = counters["values"].as_array().unwrap();
         cpus.iter().map(|cpu| cpu["value"][field].as_u64().unwrap()).sum()
     };
     assert_eq!((total("outbound"), total("inbound"), total("armed")), (1, 1, 2));
-    let names: Vec<Value> = ["POLICY", "COUNTERS", "CLAIMS"]
+    let names: Vec<Value> = ["POLICY", "COUNTERS", "CLAIMS", "DESTINATIONS"]
         .map(|map| {
             let path = pins.join("maps").join(map);
             bpftool(["map".as_ref(), "show".as_ref(), "pinned".as_ref(), path.as_os_str()])["name"].clone()
         })
         .into();
-    assert_eq!(names, ["POLICY", "COUNTERS", "CLAIMS"]);
+    assert_eq!(names, ["POLICY", "COUNTERS", "CLAIMS", "DESTINATIONS"]);
 }
 
 pub(super) fn the_pins_read_like_a_report() {

@@ -7,7 +7,7 @@ use aya::{
     Pod,
     maps::{HashMap, Map, MapData, MapError, SkStorage},
 };
-use keepalive_ebpf::{CLAIMS_MAP, Claim, DESTINATIONS_MAP, Policy, Remote, RuleSet, Timers};
+use keepalive_ebpf::{CLAIMS_MAP, Claim, DESTINATIONS_MAP, Moment, Policy, Remote, RuleSet, Timers};
 
 use super::socket::OpenSocket;
 use crate::kernel::{
@@ -85,12 +85,12 @@ impl Maps {
     pub(super) fn mark(&mut self, socket: &OpenSocket, cgroup: u64, guard: u64) -> io::Result<()> {
         let Some(marks) = &mut self.marks else { return Ok(()) };
         let claim = match marks.get(socket, 0) {
-            Ok([at_ns, cgroup, before]) if before != guard => Claim { at_ns, cgroup, guard },
-            Err(MapError::KeyNotFound) if guard != 0 => Claim { at_ns: 0, cgroup, guard },
+            Ok([at_ns, cgroup, moment, before]) if before != guard => [at_ns, cgroup, moment, guard],
+            Err(MapError::KeyNotFound) if guard != 0 => [0, cgroup, Moment::Established as u64, guard],
             Ok(_) | Err(MapError::KeyNotFound) => return Ok(()),
             Err(error) => return Err(refusal(error)),
         };
-        marks.insert(socket, [claim.at_ns, claim.cgroup, claim.guard], 0).map_err(refusal)
+        marks.insert(socket, claim, 0).map_err(refusal)
     }
 }
 
