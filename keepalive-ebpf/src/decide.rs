@@ -107,6 +107,20 @@ pub fn decide(mode: Mode, wanted: &Timers, socket: &impl Socket) -> Decision {
     }
 }
 
+/// Decides what puts a socket right on which the values `wanted` are enforced: what is weaker is made as tight, what is
+/// off is turned on, and what is tighter stays.
+#[inline(always)]
+pub(crate) fn strengthen(wanted: &Timers, socket: &impl Socket) -> Decision {
+    let timers = tighter(wanted, socket);
+    match socket.get(SocketOption::Keepalive) {
+        None => keep(Outcome::ArmBlind),
+        Some(0) => {
+            Decision { changes: Changes { timers, arm: true, ..Changes::NONE }, outcome: Outcome::Arm }
+        }
+        Some(_) => change(timers, Outcome::Tighten),
+    }
+}
+
 #[inline(always)]
 const fn keep(outcome: Outcome) -> Decision {
     Decision { changes: Changes::NONE, outcome }

@@ -25,7 +25,7 @@ pub use marks::{Claim, Moment};
 pub use offsets::Offsets;
 pub use options::{CONGESTION_LENGTH, Options, is_left_to_application};
 pub use policy::{Direction, Mode, POLICY_WORDS, Policy, Timers};
-pub use sweeping::{SWEPT_BYTES, Sweep, Swept, TARGET_WORDS, Target, judge};
+pub use sweeping::{SWEPT_BYTES, Sweep, Swept, TARGET_WORDS, Target, judge, judge_again, judge_anew};
 
 /// The version of the layouts in this crate; part of the path they are pinned under. Any change of a type in
 /// a map raises it, because two layouts must never share a map.

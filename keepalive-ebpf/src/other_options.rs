@@ -48,7 +48,13 @@ pub(crate) fn apply(socket: &Handle, policy: &Policy, which: u32, tally: &mut im
     if which & Options::TOS != 0 {
         // A socket of IPv4 has no traffic class; one of IPv6 has both, for what it sends to mapped addresses.
         let is_v6 = Handle::get::<4>(socket, TOS_V6).is_some();
-        number(socket, mode, Options::TOS, if is_v6 { TOS_V6 } else { TOS_V4 }, options.tos, tally);
+        if is_v6 {
+            number(socket, mode, Options::TOS, TOS_V6, options.tos, tally);
+        }
+        // On a socket of IPv6 since 6.1.
+        if Handle::get::<4>(socket, TOS_V4).is_some() {
+            number(socket, mode, Options::TOS, TOS_V4, options.tos, tally);
+        }
     }
     if sets_priority {
         // Not by what it is now: with the type of service came a priority that nobody chose.
@@ -64,8 +70,10 @@ pub(crate) fn apply(socket: &Handle, policy: &Policy, which: u32, tally: &mut im
 
 #[inline(always)]
 fn number(socket: &Handle, mode: Mode, bit: u32, name: (i32, i32), wanted: u32, tally: &mut impl Tally) {
-    let current = socket.get(name).map(u32::from_ne_bytes);
-    if current == Some(wanted) || is_left_to_application(mode, bit, wanted, current) {
+    // The lowest two bits of the type of service are the connection's own (ECN), and stay whatever is set.
+    let mask = if bit == Options::TOS { !3 } else { !0 };
+    let current = socket.get(name).map(|value| u32::from_ne_bytes(value) & mask);
+    if current == Some(wanted & mask) || is_left_to_application(mode, bit, wanted, current) {
         return;
     }
     record(mode, tally, || socket.set(name, wanted.to_ne_bytes()));

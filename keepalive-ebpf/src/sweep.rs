@@ -10,13 +10,13 @@ use core::{ffi::c_void, hint::black_box, ptr};
 use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_seq_write, bpf_skc_to_tcp_sock};
 use keepalive_ebpf::{
     Changes, Decision, Direction, Mode, Options, Outcome, Policy, Remote, SWEPT_BYTES, Socket, SocketOption,
-    Sweep, Swept, Target, Timers, judge,
+    Sweep, Swept, Target, Timers, judge_again, judge_anew,
 };
 
 use crate::{
     maps::{LISTENING, TARGETS, WORK, find},
     other_options::{self, Tally},
-    socket::{Handle, guard, name},
+    socket::{Handle, guard, mark, name},
 };
 
 /// `struct bpf_iter__tcp`
@@ -123,6 +123,11 @@ impl Answer {
 /// Does to a connection what its target says, and tells.
 #[inline(always)]
 fn treat(ctx: &IterTcp, socket: *mut c_void, local_port: u16, target: &Target) {
+    // SAFETY: the iterator's socket.
+    let guardian = unsafe { mark(socket) }.map_or(0, |mark| mark.guard);
+    if matches!(target.sweep, Sweep::Recheck) && guardian != target.policy.cgroup() {
+        return;
+    }
     let Some(work) = WORK.get_ptr_mut(0) else { return };
     // SAFETY: the map's one value, which no other program uses, and one thread at a time walks.
     let work = unsafe { &mut *work };
@@ -132,7 +137,15 @@ fn treat(ctx: &IterTcp, socket: *mut c_void, local_port: u16, target: &Target) {
     let work = black_box(work);
     consult(target, work);
     let work = black_box(work);
-    settle(target, work);
+    if matches!(target.sweep, Sweep::Recheck) {
+        let Work { record, wanted, .. } = work;
+        let decision = judge_again(wanted.get(), &Before(record));
+        book(record, &decision);
+    } else {
+        let Work { record, wanted, previous } = work;
+        let decision = judge_anew(target, record.direction, wanted.get(), previous.get(), &Before(record));
+        book(record, &decision);
+    }
     let work = black_box(work);
     let is_real = !matches!(target.sweep, Sweep::Tell)
         && !matches!(work.record.outcome, Outcome::ArmBlind)
@@ -192,16 +205,14 @@ fn consult(target: &Target, work: &mut Work) {
     work.previous = if target.has_previous == 0 { Answer::new(None) } else { values(&target.previous) };
 }
 
-/// Decides.
+/// Records what was decided.
 #[inline(always)]
-fn settle(target: &Target, work: &mut Work) {
-    let Work { record, wanted, previous } = work;
-    let decision = judge(target, record.direction, wanted.get(), previous.get(), &Before(record));
+fn book(record: &mut Swept, decision: &Decision) {
     let Decision { changes: Changes { timers, arm, clear_user_timeout }, outcome } = decision;
-    record.outcome = outcome;
-    record.set = timers;
-    record.arms = u32::from(arm);
-    record.clears_user_timeout = u32::from(clear_user_timeout);
+    record.outcome = *outcome;
+    record.set = *timers;
+    record.arms = u32::from(*arm);
+    record.clears_user_timeout = u32::from(*clear_user_timeout);
 }
 
 /// What stands in a record for a value that the kernel cannot tell; no option has it.
@@ -237,8 +248,11 @@ fn apply(socket: *mut c_void, options: &Handle, target: &Target, record: &mut Sw
     set(options, SocketOption::UserTimeout, user_timeout_ms, user_timeout_ms != 0 || clears, record);
     set(options, SocketOption::Keepalive, 1, record.arms != 0, record);
     let covered = !matches!(record.outcome, Outcome::KeepDirection | Outcome::KeepDestination);
-    // What is enforced of the others is enforced once.
-    if covered && matches!(sweep, Sweep::Apply) {
+    // What is enforced of the others is enforced once, and what is checked again keeps its mark.
+    if !matches!(sweep, Sweep::Apply) {
+        return;
+    }
+    if covered {
         other_options::apply(options, policy, Options::ESTABLISHED, record);
     }
     let guarded = covered && matches!(policy.mode(), Mode::Enforce);

@@ -1,6 +1,9 @@
 //! What the sweep of open connections is told, and what it tells.
 
-use crate::{Changes, Decision, Direction, Mode, Outcome, Policy, Socket, SocketOption, Timers, decide};
+use crate::{
+    Changes, Decision, Direction, Mode, Outcome, Policy, Socket, SocketOption, Timers, decide,
+    decide::strengthen,
+};
 
 /// What to do to the connections of a target.
 #[repr(u32)]
@@ -10,7 +13,8 @@ pub enum Sweep {
     Apply = 0,
     /// Tell what it would do, and do nothing.
     Tell = 1,
-    /// Of a policy that enforces: put right what is weaker than its values, leave alone what is tighter.
+    /// Of a policy that enforces: put right what is weaker than its values on the connections that are marked as
+    /// guarded by its cgroup, leave alone what is tighter, and all others.
     Recheck = 2,
 }
 
@@ -111,6 +115,31 @@ pub fn judge(
     previous: Option<Timers>,
     socket: &impl Socket,
 ) -> Decision {
+    if matches!(target.sweep, Sweep::Recheck) {
+        return judge_again(wanted, socket);
+    }
+    judge_anew(target, direction, wanted, previous, socket)
+}
+
+/// Decides what comes of a connection that is marked as guarded. It was covered when it was marked, and its direction
+/// was known better then.
+#[inline(always)]
+pub fn judge_again(wanted: Option<Timers>, socket: &impl Socket) -> Decision {
+    match wanted {
+        Some(wanted) => strengthen(&wanted, socket),
+        None => Decision { changes: Changes::NONE, outcome: Outcome::KeepDestination },
+    }
+}
+
+/// As [`judge`], where it is no [`Sweep::Recheck`].
+#[inline(always)]
+pub fn judge_anew(
+    target: &Target,
+    direction: Direction,
+    wanted: Option<Timers>,
+    previous: Option<Timers>,
+    socket: &impl Socket,
+) -> Decision {
     let keep = |outcome| Decision { changes: Changes::NONE, outcome };
     if !target.policy.direction().covers(direction) {
         return keep(Outcome::KeepDirection);
@@ -120,16 +149,12 @@ pub fn judge(
     if matches!(target.policy.mode(), Mode::Nothing) {
         return keep(if previous.is_some() { Outcome::KeepTighter } else { Outcome::KeepChosen });
     }
-    let mode = match target.sweep {
-        // What is weaker than the values is lowered, what is off is turned on, and nothing else.
-        Sweep::Recheck => Mode::Tighten,
-        Sweep::Apply | Sweep::Tell => target.policy.mode(),
-    };
+    let mode = target.policy.mode();
     let Some(previous) = previous else {
         return decide(mode, &wanted, socket);
     };
     let mut decision = decide(mode, &wanted, &Untouched(socket));
-    if same(&previous, &wanted) && matches!(decision.outcome, Outcome::Arm) {
+    if same(&previous, &wanted) && matches!(decision.outcome, Outcome::Arm | Outcome::WouldArm) {
         return keep(Outcome::KeepTighter);
     }
     decision.changes.clear_user_timeout = matches!(decision.outcome, Outcome::Arm)

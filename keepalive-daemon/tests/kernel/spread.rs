@@ -9,8 +9,10 @@ use crate::support::{Host, NEAR, document, eventually, far_end, options};
 crate::tests!(what_was_silent_for_long_probes_at_the_rate_of_the_sweep);
 
 const CONNECTIONS: usize = 40;
+/// So many of the first and of the last do not count: a capture may miss one of forty packets of the same moment.
+const TAIL: usize = 4;
 
-/// The seconds between the first probe of the first connection and that of the last, where they are swept at `rate`.
+/// The seconds between the first probes of the first connections and those of the last, where they are swept at `rate`.
 fn spread(rate: &str) -> f64 {
     let host = Host::new("spread");
     let group = host.cgroup("app");
@@ -26,7 +28,7 @@ fn spread(rate: &str) -> f64 {
             connection
         })
         .collect();
-    host.write_policies("p.yaml", &document("p", "app", "keepalive: {idle: 1s, interval: 30s, probes: 3}"));
+    host.write_policies("p.yaml", &document("p", "app", "keepalive: {idle: 1s, interval: 1s, probes: 3}"));
     let mut run = host.command("run");
     run.args(["--sweep-rate", rate, "--sweep-delay", "0s"]);
 
@@ -40,19 +42,18 @@ fn spread(rate: &str) -> f64 {
         (first.len() == CONNECTIONS).then_some(first)
     });
     for connection in connections {
-        assert_eq!(client.options(connection), options(true, 1, 30, 3, 0));
+        assert_eq!(client.options(connection), options(true, 1, 1, 3, 0));
     }
-    let times = || first_probes.values().copied();
-    times().fold(f64::MIN, f64::max) - times().fold(f64::MAX, f64::min)
+    let mut times: Vec<f64> = first_probes.into_values().collect();
+    times.sort_by(f64::total_cmp);
+    times[CONNECTIONS - 1 - TAIL] - times[TAIL]
 }
 
 fn what_was_silent_for_long_probes_at_the_rate_of_the_sweep() {
     let [slow, unlimited] = [spread("10"), spread("0")];
 
-    // Forty at ten a second take four seconds, each pause half to one and a half of its length.
-    assert!(slow > 2.0, "{slow} s");
+    // Forty at ten a second take four seconds, each pause half to one and a half of its length, and the iterator is ahead
+    // by up to sixteen.
+    assert!(slow > 1.0, "{slow} s");
     assert!(unlimited < slow / 2.0, "{unlimited} s without a limit, {slow} s with one");
-    println!(
-        "first probes of {CONNECTIONS} connections: within {slow:.2} s at 10 a second, {unlimited:.2} s without a limit"
-    );
 }
