@@ -114,6 +114,11 @@ impl Sweeps {
         }
     }
 
+    /// The rules for destinations, by their ids, without which the values of earlier policies are not found again.
+    pub(crate) fn rules_in_use(&self) -> BTreeSet<u64> {
+        self.books.rules_in_use()
+    }
+
     /// Takes note of what the sweeper did.
     pub(crate) fn happened(&mut self, event: Event, governor: &mut Governor) {
         match event {

@@ -280,6 +280,13 @@ impl Books {
         true
     }
 
+    /// The rules for destinations, by their ids, of all policies that a sweep is, or will be, about.
+    pub(super) fn rules_in_use(&self) -> BTreeSet<u64> {
+        let requested = self.requested.values().flat_map(|job| job.previous.iter().chain([&job.policy]));
+        let policies = self.history.values().flatten().chain(requested).chain(self.left.policies());
+        policies.map(Policy::destinations).collect()
+    }
+
     /// What could not be done is no longer asked for: it will be again.
     pub(super) fn failed(&mut self, ids: &[u64]) {
         for id in ids {

@@ -255,3 +255,27 @@ fn a_sweep_for_a_policy_that_no_longer_governs_counts_for_nothing() {
     assert_eq!(node.attached[&1].swept, None);
     assert!(node.books.is_requested(1) && node.books.found(1).is_none());
 }
+
+#[test]
+fn rules_for_destinations_stay_while_a_sweep_refers_to_them() {
+    let mut node = Node::new(&[("a", 1), ("b", 2)]);
+    let to = |id, rules| policy(id, 60).to_destinations(rules);
+    let attached = vec![node.attach(1, to(1, 10)), node.attach(2, to(2, 20))];
+    let orders = node.follow(attached, CAUSE);
+    assert_eq!(node.books.rules_in_use(), BTreeSet::from([10, 20]), "asked for");
+    for order in &orders {
+        let Order::Sweep(_, job) = order else { panic!("{orders:?}") };
+        node.finish(job, &[]);
+    }
+    assert_eq!(node.books.rules_in_use(), BTreeSet::new());
+
+    let deeds = vec![node.write(1, to(1, 11)), node.detach(2)];
+    node.existing.clear();
+    node.follow(deeds, CAUSE);
+
+    assert_eq!(
+        node.books.rules_in_use(),
+        BTreeSet::from([0, 10, 20]),
+        "the values that connections have, those of a cgroup that was left, and none for the count of these"
+    );
+}
