@@ -134,10 +134,11 @@ impl Sweeps {
                     }
                 }
                 tell(governor, id, &job, &tally, &pass);
+                let pending = pass.pending;
                 self.unreachable = pass.unreachable;
                 let in_force = governor.attached().get(&id).and_then(|actual| actual.policy);
                 let swept = governor.attached().get(&id).and_then(|actual| actual.swept);
-                if self.books.finished(id, &job, tally, in_force, swept) {
+                if self.books.finished(id, &job, tally, pending, in_force, swept) {
                     governor.set_swept(id, &job.policy);
                 }
             }
@@ -182,12 +183,14 @@ impl Sweeps {
                 None if self.books.is_running(id) => "running",
                 None => "pending",
             }
-        } else if actual.swept == Some(policy) {
+        } else if actual.swept == Some(policy) && !self.books.is_partial(id, &policy) {
             "swept"
         } else if !governor.existing().contains(&id) {
             "off"
         } else if self.trouble.is_some() {
             "unavailable"
+        } else if self.books.is_partial(id, &policy) {
+            "partial"
         } else {
             "pending"
         };

@@ -25,6 +25,10 @@ use crate::{
 /// somebody who tries values out.
 const MOST_PREVIOUS: usize = 4;
 
+/// How often connections are looked for again that nobody had accepted: an application that still accepts none, some
+/// ten minutes later, hardly ever will.
+const MOST_RETRIES: usize = 10;
+
 /// Something that the governor did to a cgroup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Deed {
@@ -73,6 +77,9 @@ pub(super) struct Books {
     history: BTreeMap<u64, Vec<Policy>>,
     /// The cgroups to be swept though they were for the policy in force: they took over connections from another.
     again: BTreeSet<u64>,
+    /// The policies that were applied to all but connections nobody had accepted yet, out of the method's reach; with
+    /// how many sweeps found such.
+    partial: BTreeMap<u64, (Policy, usize)>,
     requested: BTreeMap<u64, Job>,
     running: BTreeSet<u64>,
     found: BTreeMap<u64, (Policy, Found)>,
@@ -108,6 +115,7 @@ impl Books {
                     if let Some(outer) = above(&had.path) {
                         self.remember(outer, given);
                         self.again.insert(outer);
+                        self.partial.remove(&outer);
                     } else if had.policy.as_ref().is_some_and(gives_values) {
                         self.left.add(id, had);
                     }
@@ -151,7 +159,8 @@ impl Books {
         let is_due = |id: u64, actual: &Actual| {
             let policy = actual.policy.map(|policy| as_swept(&policy, id));
             let sweep = if actual.swept != policy || self.again.contains(&id) {
-                view.existing.contains(&id).then_some(Sweep::Apply)
+                let may_be = view.existing.contains(&id) && !self.waits(id, policy, view.cause);
+                may_be.then_some(Sweep::Apply)
             } else {
                 None
             };
@@ -188,6 +197,12 @@ impl Books {
             };
             wanted.insert(id, job);
         }
+    }
+
+    /// Whether a sweep that is still to be made is not to be asked for now.
+    fn waits(&self, id: u64, policy: Option<Policy>, cause: Cause) -> bool {
+        let is_partial = policy.is_some_and(|policy| self.is_partial(id, &policy));
+        is_partial && cause != Cause::Resync && !self.is_requested(id)
     }
 
     fn orders(&mut self, wanted: BTreeMap<u64, Job>, present: &BTreeSet<u64>) -> Vec<Order> {
@@ -236,6 +251,7 @@ impl Books {
         self.history.retain(|id, _| view.attached.contains_key(id));
         self.found.retain(|id, _| view.attached.contains_key(id));
         self.again.retain(|id| view.attached.contains_key(id));
+        self.partial.retain(|id, _| view.attached.contains_key(id));
     }
 
     /// Passes over the connections of these are under way, and of no others.
@@ -243,12 +259,14 @@ impl Books {
         self.running = ids;
     }
 
-    /// Books a finished sweep. Whether all that is open in the cgroup has got what is in force there.
+    /// Books a finished sweep, which could not reach `pending` connections. Whether all that is open in the cgroup has
+    /// got what is in force there.
     pub(super) fn finished(
         &mut self,
         id: u64,
         job: &Job,
         tally: Tally,
+        pending: usize,
         in_force: Option<Policy>,
         swept: Option<Policy>,
     ) -> bool {
@@ -268,6 +286,13 @@ impl Books {
             self.found.insert(id, (job.policy, Found { tally, at: SystemTime::now() }));
         }
         if job.sweep != Sweep::Apply {
+            return false;
+        }
+        let is_new = swept != Some(job.policy) || self.again.contains(&id);
+        let retries = self.partial.remove(&id).filter(|(policy, _)| *policy == job.policy);
+        let retries = retries.map_or(0, |(_, retries)| retries);
+        if pending > 0 && is_new && retries < MOST_RETRIES {
+            self.partial.insert(id, (job.policy, retries + 1));
             return false;
         }
         self.again.remove(&id);
@@ -297,6 +322,11 @@ impl Books {
 
     pub(super) fn is_requested(&self, id: u64) -> bool {
         self.requested.get(&id).is_some_and(|job| job.sweep == Sweep::Apply)
+    }
+
+    /// Whether this policy was applied to all but connections that nobody had accepted yet.
+    pub(super) fn is_partial(&self, id: u64, policy: &Policy) -> bool {
+        self.partial.get(&id).is_some_and(|(applied, _)| applied == policy)
     }
 
     pub(super) fn is_running(&self, id: u64) -> bool {
