@@ -125,7 +125,7 @@ impl Books {
         }
         self.forget(&present, view);
         self.want(&mut wanted, view);
-        self.orders(wanted, &present)
+        self.orders(wanted, &present, view)
     }
 
     /// A sweep of what the policy of a governed cgroup governs.
@@ -164,6 +164,8 @@ impl Books {
             } else {
                 None
             };
+            // Also where the policy is not for open connections: a check treats only those that the guard of this very
+            // cgroup has marked, which were given the values already.
             let enforces = policy.is_some_and(|policy| policy.mode() == Mode::Enforce);
             sweep.or((enforces && view.cause == Cause::Resync).then_some(Sweep::Recheck))
         };
@@ -205,9 +207,12 @@ impl Books {
         is_partial && cause != Cause::Resync && !self.is_requested(id)
     }
 
-    fn orders(&mut self, wanted: BTreeMap<u64, Job>, present: &BTreeSet<u64>) -> Vec<Order> {
-        // A check that was asked for goes on until it is done; nothing that is asked for depends on it.
-        let is_over = |id: &u64, job: &Job| !wanted.contains_key(id) && job.sweep != Sweep::Recheck;
+    fn orders(&mut self, wanted: BTreeMap<u64, Job>, present: &BTreeSet<u64>, view: &View<'_>) -> Vec<Order> {
+        // A check that was asked for goes on until it is done, or its policy is no longer in force; nothing that is
+        // asked for depends on it.
+        let in_force = |id: u64| Some(as_swept(&view.attached.get(&id)?.policy?, id));
+        let goes_on = |id: u64, job: &Job| job.sweep == Sweep::Recheck && in_force(id) == Some(job.policy);
+        let is_over = |id: &u64, job: &Job| !wanted.contains_key(id) && !goes_on(*id, job);
         let over: Vec<u64> =
             self.requested.iter().filter(|(id, job)| is_over(id, job)).map(|(id, _)| *id).collect();
         let mut orders = Vec::new();

@@ -331,3 +331,35 @@ fn another_policy_does_not_wait_for_what_nobody_has_accepted() {
 
     assert_eq!(one(node.follow(vec![written], Cause::Pods)).policy, policy(1, 30));
 }
+
+/// A cgroup whose enforced policy was applied and is being checked.
+fn being_checked() -> Node {
+    let timers = Timers { idle_s: 60, interval_s: 15, probes: 4, user_timeout_ms: 0 };
+    let mut node = Node::new(&[("a", 1)]);
+    let attached = node.attach(1, Policy::new(Mode::Enforce, Direction::Both, timers).of_cgroup(1));
+    let job = one(node.follow(vec![attached], CAUSE));
+    node.finish(&job, &[]);
+    // A check is for what is marked, whether or not the policy is for what is open.
+    node.existing.clear();
+    assert_eq!(one(node.follow(vec![], Cause::Resync)).sweep, Sweep::Recheck);
+    node
+}
+
+#[test]
+fn a_check_of_a_policy_that_is_no_longer_in_force_is_withdrawn() {
+    let mut node = being_checked();
+
+    let written = node.write(1, policy(1, 30));
+
+    assert_eq!(node.follow(vec![written], CAUSE), [Order::Withdraw(1)]);
+}
+
+#[test]
+fn a_check_of_a_cgroup_that_is_gone_is_withdrawn() {
+    let mut node = being_checked();
+    node.cgroups.clear();
+
+    let detached = node.detach(1);
+
+    assert_eq!(node.follow(vec![detached], Cause::Cgroups), [Order::Withdraw(1)]);
+}
