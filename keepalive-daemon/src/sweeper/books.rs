@@ -96,6 +96,8 @@ impl Books {
         }) {
             self.remember(id, [before]);
         }
+        // What was asked of these does not reach the connections that they took over.
+        let mut grown = BTreeSet::new();
         let present: BTreeSet<u64> = view.cgroups.values().copied().collect();
         let above = |path: &str| governed_above(path, view);
         for deed in deeds {
@@ -115,6 +117,7 @@ impl Books {
                     if let Some(outer) = above(&had.path) {
                         self.remember(outer, given);
                         self.again.insert(outer);
+                        grown.insert(outer);
                         self.partial.remove(&outer);
                     } else if had.policy.as_ref().is_some_and(gives_values) {
                         self.left.add(id, had);
@@ -125,7 +128,7 @@ impl Books {
         }
         self.forget(&present, view);
         self.want(&mut wanted, view);
-        self.orders(wanted, &present, view)
+        self.orders(wanted, &grown, &present, view)
     }
 
     /// A sweep of what the policy of a governed cgroup governs.
@@ -207,7 +210,13 @@ impl Books {
         is_partial && cause != Cause::Resync && !self.is_requested(id)
     }
 
-    fn orders(&mut self, wanted: BTreeMap<u64, Job>, present: &BTreeSet<u64>, view: &View<'_>) -> Vec<Order> {
+    fn orders(
+        &mut self,
+        wanted: BTreeMap<u64, Job>,
+        grown: &BTreeSet<u64>,
+        present: &BTreeSet<u64>,
+        view: &View<'_>,
+    ) -> Vec<Order> {
         // A check that was asked for goes on until it is done, or its policy is no longer in force; nothing that is
         // asked for depends on it.
         let in_force = |id: u64| Some(as_swept(&view.attached.get(&id)?.policy?, id));
@@ -222,7 +231,8 @@ impl Books {
         }
         for (id, job) in wanted {
             let is_there = |id| present.contains(&id);
-            if !self.requested.get(&id).is_some_and(|requested| requested.serves(&job, is_there)) {
+            let serves = |requested: &Job| !grown.contains(&id) && requested.serves(&job, is_there);
+            if !self.requested.get(&id).is_some_and(serves) {
                 self.requested.insert(id, job.clone());
                 orders.push(Order::Sweep(id, job));
             }
@@ -276,7 +286,9 @@ impl Books {
         swept: Option<Policy>,
     ) -> bool {
         self.running.remove(&id);
-        if self.requested.get(&id).is_some_and(|it| (it.sweep, it.policy) == (job.sweep, job.policy)) {
+        // A sweep may end while another, of more cgroups, is on its way to the sweeper.
+        let is_requested = self.requested.get(&id).is_some_and(|requested| requested.is_same(job));
+        if is_requested {
             self.requested.remove(&id);
         }
         if job.sweep == Sweep::Tell {
@@ -290,7 +302,7 @@ impl Books {
         if is_news || tally.changed() > 0 {
             self.found.insert(id, (job.policy, Found { tally, at: SystemTime::now() }));
         }
-        if job.sweep != Sweep::Apply {
+        if job.sweep != Sweep::Apply || (!is_requested && (self.is_requested(id) || self.again.contains(&id))) {
             return false;
         }
         let is_new = swept != Some(job.policy) || self.again.contains(&id);

@@ -363,3 +363,26 @@ fn a_check_of_a_cgroup_that_is_gone_is_withdrawn() {
 
     assert_eq!(node.follow(vec![detached], Cause::Cgroups), [Order::Withdraw(1)]);
 }
+
+#[test]
+fn connections_taken_over_during_a_sweep_are_swept_by_another() {
+    let mut node = Node::new(&[("a", 1), ("a/b", 2)]);
+    // What only counts gives no values, so that none are to be looked for later.
+    let timers = Timers { idle_s: 60, interval_s: 15, probes: 4, user_timeout_ms: 0 };
+    let monitor = Policy::new(Mode::Monitor, Direction::Both, timers).of_cgroup(2);
+    let attached = vec![node.attach(1, policy(1, 60)), node.attach(2, monitor)];
+    node.existing.remove(&2);
+    let first = one(node.follow(attached, CAUSE));
+    assert_eq!(first.members, BTreeSet::from([1]));
+
+    let detached = node.detach(2);
+    let second = one(node.follow(vec![detached], Cause::Cgroups));
+
+    assert_eq!((&second.members, &second.previous), (&BTreeSet::from([1, 2]), &first.previous));
+    node.finish(&first, &[]);
+    assert_eq!(node.attached[&1].swept, None);
+    assert!(node.books.is_requested(1), "the other is still to be done");
+    node.finish(&second, &[]);
+    assert_eq!(node.attached[&1].swept, Some(policy(1, 60)));
+    assert_eq!(node.follow(vec![], Cause::Resync), []);
+}
