@@ -80,6 +80,8 @@ pub(super) struct Books {
     /// The policies that were applied to all but connections nobody had accepted yet, out of the method's reach; with
     /// how many sweeps found such.
     partial: BTreeMap<u64, (Policy, usize)>,
+    /// What could not be done when it was asked for last.
+    failed: BTreeSet<u64>,
     requested: BTreeMap<u64, Job>,
     running: BTreeSet<u64>,
     found: BTreeMap<u64, (Policy, Found)>,
@@ -174,7 +176,9 @@ impl Books {
         };
         let due: BTreeMap<u64, Sweep> =
             view.attached.iter().filter_map(|(id, actual)| Some((*id, is_due(*id, actual)?))).collect();
-        if due.is_empty() && self.left.uncounted().next().is_none() {
+        let uncounted: Vec<(u64, Policy)> =
+            self.left.uncounted().filter(|(id, _)| !self.fails(*id, view.cause)).collect();
+        if due.is_empty() && uncounted.is_empty() {
             return;
         }
         let mut members =
@@ -192,7 +196,7 @@ impl Books {
                 wanted.insert(id, job);
             }
         }
-        for (id, gave) in self.left.uncounted() {
+        for (id, gave) in uncounted {
             let job = Job {
                 sweep: Sweep::Tell,
                 policy: Policy::NOTHING.of_cgroup(id),
@@ -207,7 +211,13 @@ impl Books {
     /// Whether a sweep that is still to be made is not to be asked for now.
     fn waits(&self, id: u64, policy: Option<Policy>, cause: Cause) -> bool {
         let is_partial = policy.is_some_and(|policy| self.is_partial(id, &policy));
-        is_partial && cause != Cause::Resync && !self.is_requested(id)
+        self.fails(id, cause) || (is_partial && cause != Cause::Resync && !self.is_requested(id))
+    }
+
+    /// Whether what failed is not to be asked for now: what came in the way is not gone with the next cgroup that
+    /// comes, and on many a node one comes every second.
+    fn fails(&self, id: u64, cause: Cause) -> bool {
+        self.failed.contains(&id) && matches!(cause, Cause::Cgroups | Cause::Pods)
     }
 
     fn orders(
@@ -233,6 +243,7 @@ impl Books {
             let is_there = |id| present.contains(&id);
             let serves = |requested: &Job| !grown.contains(&id) && requested.serves(&job, is_there);
             if !self.requested.get(&id).is_some_and(serves) {
+                self.failed.remove(&id);
                 self.requested.insert(id, job.clone());
                 orders.push(Order::Sweep(id, job));
             }
@@ -266,6 +277,7 @@ impl Books {
         self.history.retain(|id, _| view.attached.contains_key(id));
         self.found.retain(|id, _| view.attached.contains_key(id));
         self.again.retain(|id| view.attached.contains_key(id));
+        self.failed.retain(|id| view.attached.contains_key(id) || self.left.contains(*id));
         self.partial.retain(|id, _| view.attached.contains_key(id));
     }
 
@@ -286,6 +298,7 @@ impl Books {
         swept: Option<Policy>,
     ) -> bool {
         self.running.remove(&id);
+        self.failed.remove(&id);
         // A sweep may end while another, of more cgroups, is on its way to the sweeper.
         let is_requested = self.requested.get(&id).is_some_and(|requested| requested.is_same(job));
         if is_requested {
@@ -302,7 +315,8 @@ impl Books {
         if is_news || tally.changed() > 0 {
             self.found.insert(id, (job.policy, Found { tally, at: SystemTime::now() }));
         }
-        if job.sweep != Sweep::Apply || (!is_requested && (self.is_requested(id) || self.again.contains(&id))) {
+        if job.sweep != Sweep::Apply || (!is_requested && (self.is_requested(id) || self.again.contains(&id)))
+        {
             return false;
         }
         let is_new = swept != Some(job.policy) || self.again.contains(&id);
@@ -329,10 +343,11 @@ impl Books {
         policies.map(Policy::destinations).collect()
     }
 
-    /// What could not be done is no longer asked for: it will be again.
+    /// What could not be done is no longer asked for: it will be again, but not at once.
     pub(super) fn failed(&mut self, ids: &[u64]) {
         for id in ids {
             self.requested.remove(id);
+            self.failed.insert(*id);
             self.running.remove(id);
         }
     }

@@ -237,14 +237,23 @@ fn what_is_enforced_is_checked_again_and_again() {
 }
 
 #[test]
-fn what_failed_is_asked_for_again() {
-    let mut node = Node::new(&[("a", 1)]);
-    let attached = node.attach(1, policy(1, 60));
-    let job = one(node.follow(vec![attached], CAUSE));
+fn what_failed_is_asked_for_again_but_not_by_each_cgroup_that_comes() {
+    let mut node = Node::new(&[("a", 1), ("b", 2)]);
+    let attached = vec![node.attach(1, policy(1, 60)), node.attach(2, policy(2, 60))];
+    node.follow(attached, CAUSE);
+    let detached = node.detach(2);
+    node.follow(vec![detached], CAUSE);
 
-    node.books.failed(&[1]);
+    for cause in [Cause::Resync, Cause::Policies, Cause::Start] {
+        node.books.failed(&[1, 2]);
+        assert_eq!(node.follow(vec![], Cause::Cgroups), []);
+        assert_eq!(node.follow(vec![], Cause::Pods), []);
 
-    assert_eq!(one(node.follow(vec![], Cause::Resync)).policy, job.policy);
+        let orders = node.follow(vec![], cause);
+
+        assert!(matches!(&orders[..], [Order::Sweep(1, _), Order::Sweep(2, _)]), "{orders:?}");
+        assert_eq!(node.follow(vec![], Cause::Cgroups), [], "they go on");
+    }
 }
 
 #[test]
