@@ -193,7 +193,8 @@ impl Daemon {
     fn reconcile(&mut self, cause: Cause) {
         let Some(policies) = &self.policies else { return };
         let pods = self.node.pods();
-        let in_force = self.governor.reconcile(policies, self.node.cgroups(), pods, cause);
+        let rules = self.sweeps.rules_in_use();
+        let in_force = self.governor.reconcile(policies, self.node.cgroups(), pods, rules, cause);
         self.sweeps.follow(&mut self.governor, self.node.cgroups(), cause);
         if policies.selects_pods() && self.node.lacks_runtime() && !self.told_of_lack {
             self.told_of_lack = true;

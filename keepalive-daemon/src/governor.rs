@@ -132,12 +132,14 @@ impl Governor {
         Ok(())
     }
 
-    /// Makes the kernel match; whether it does afterwards. `pods` are absent while they are not known.
+    /// Makes the kernel match; whether it does afterwards. `pods` are absent while they are not known. Rules for
+    /// destinations with an id of `sweeps_need` stay.
     pub(crate) fn reconcile(
         &mut self,
         policies: &PolicySet,
         cgroups: &Paths,
         pods: Option<&Placed>,
+        sweeps_need: BTreeSet<u64>,
         cause: Cause,
     ) -> bool {
         let mut plan = plan::plan(policies, cgroups, pods.unwrap_or(&Placed::default()));
@@ -147,7 +149,8 @@ impl Governor {
         self.existing = existing.map(|(id, _)| *id).collect();
         // What was refused and still should be is tried again now, so that this pass names all refusals anew.
         let before = mem::take(&mut self.refused);
-        let rules_before = self.rules_in_use();
+        let mut rules_before = self.rules_in_use();
+        rules_before.extend(sweeps_need);
         for (id, action) in reconcile::actions(&plan.desired, &self.actual) {
             self.act(id, action, cause, &before);
         }

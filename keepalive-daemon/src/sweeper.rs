@@ -114,6 +114,11 @@ impl Sweeps {
         }
     }
 
+    /// The rules for destinations, by their ids, without which the values of earlier policies are not found again.
+    pub(crate) fn rules_in_use(&self) -> BTreeSet<u64> {
+        self.books.rules_in_use()
+    }
+
     /// Takes note of what the sweeper did.
     pub(crate) fn happened(&mut self, event: Event, governor: &mut Governor) {
         match event {
@@ -129,10 +134,11 @@ impl Sweeps {
                     }
                 }
                 tell(governor, id, &job, &tally, &pass);
+                let pending = pass.pending;
                 self.unreachable = pass.unreachable;
                 let in_force = governor.attached().get(&id).and_then(|actual| actual.policy);
                 let swept = governor.attached().get(&id).and_then(|actual| actual.swept);
-                if self.books.finished(id, &job, tally, in_force, swept) {
+                if self.books.finished(id, &job, tally, pending, in_force, swept) {
                     governor.set_swept(id, &job.policy);
                 }
             }
@@ -177,12 +183,14 @@ impl Sweeps {
                 None if self.books.is_running(id) => "running",
                 None => "pending",
             }
-        } else if actual.swept == Some(policy) {
+        } else if actual.swept == Some(policy) && !self.books.is_partial(id, &policy) {
             "swept"
         } else if !governor.existing().contains(&id) {
             "off"
         } else if self.trouble.is_some() {
             "unavailable"
+        } else if self.books.is_partial(id, &policy) {
+            "partial"
         } else {
             "pending"
         };

@@ -25,6 +25,10 @@ use crate::{
 /// somebody who tries values out.
 const MOST_PREVIOUS: usize = 4;
 
+/// How often connections are looked for again that nobody had accepted: an application that still accepts none, some
+/// ten minutes later, hardly ever will.
+const MOST_RETRIES: usize = 10;
+
 /// Something that the governor did to a cgroup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Deed {
@@ -73,6 +77,11 @@ pub(super) struct Books {
     history: BTreeMap<u64, Vec<Policy>>,
     /// The cgroups to be swept though they were for the policy in force: they took over connections from another.
     again: BTreeSet<u64>,
+    /// The policies that were applied to all but connections nobody had accepted yet, out of the method's reach; with
+    /// how many sweeps found such.
+    partial: BTreeMap<u64, (Policy, usize)>,
+    /// What could not be done when it was asked for last.
+    failed: BTreeSet<u64>,
     requested: BTreeMap<u64, Job>,
     running: BTreeSet<u64>,
     found: BTreeMap<u64, (Policy, Found)>,
@@ -89,6 +98,8 @@ impl Books {
         }) {
             self.remember(id, [before]);
         }
+        // What was asked of these does not reach the connections that they took over.
+        let mut grown = BTreeSet::new();
         let present: BTreeSet<u64> = view.cgroups.values().copied().collect();
         let above = |path: &str| governed_above(path, view);
         for deed in deeds {
@@ -108,6 +119,8 @@ impl Books {
                     if let Some(outer) = above(&had.path) {
                         self.remember(outer, given);
                         self.again.insert(outer);
+                        grown.insert(outer);
+                        self.partial.remove(&outer);
                     } else if had.policy.as_ref().is_some_and(gives_values) {
                         self.left.add(id, had);
                     }
@@ -117,7 +130,7 @@ impl Books {
         }
         self.forget(&present, view);
         self.want(&mut wanted, view);
-        self.orders(wanted, &present)
+        self.orders(wanted, &grown, &present, view)
     }
 
     /// A sweep of what the policy of a governed cgroup governs.
@@ -151,16 +164,21 @@ impl Books {
         let is_due = |id: u64, actual: &Actual| {
             let policy = actual.policy.map(|policy| as_swept(&policy, id));
             let sweep = if actual.swept != policy || self.again.contains(&id) {
-                view.existing.contains(&id).then_some(Sweep::Apply)
+                let may_be = view.existing.contains(&id) && !self.waits(id, policy, view.cause);
+                may_be.then_some(Sweep::Apply)
             } else {
                 None
             };
+            // Also where the policy is not for open connections: a check treats only those that the guard of this very
+            // cgroup has marked, which were given the values already.
             let enforces = policy.is_some_and(|policy| policy.mode() == Mode::Enforce);
             sweep.or((enforces && view.cause == Cause::Resync).then_some(Sweep::Recheck))
         };
         let due: BTreeMap<u64, Sweep> =
             view.attached.iter().filter_map(|(id, actual)| Some((*id, is_due(*id, actual)?))).collect();
-        if due.is_empty() && self.left.uncounted().next().is_none() {
+        let uncounted: Vec<(u64, Policy)> =
+            self.left.uncounted().filter(|(id, _)| !self.fails(*id, view.cause)).collect();
+        if due.is_empty() && uncounted.is_empty() {
             return;
         }
         let mut members =
@@ -178,7 +196,7 @@ impl Books {
                 wanted.insert(id, job);
             }
         }
-        for (id, gave) in self.left.uncounted() {
+        for (id, gave) in uncounted {
             let job = Job {
                 sweep: Sweep::Tell,
                 policy: Policy::NOTHING.of_cgroup(id),
@@ -190,9 +208,30 @@ impl Books {
         }
     }
 
-    fn orders(&mut self, wanted: BTreeMap<u64, Job>, present: &BTreeSet<u64>) -> Vec<Order> {
-        // A check that was asked for goes on until it is done; nothing that is asked for depends on it.
-        let is_over = |id: &u64, job: &Job| !wanted.contains_key(id) && job.sweep != Sweep::Recheck;
+    /// Whether a sweep that is still to be made is not to be asked for now.
+    fn waits(&self, id: u64, policy: Option<Policy>, cause: Cause) -> bool {
+        let is_partial = policy.is_some_and(|policy| self.is_partial(id, &policy));
+        self.fails(id, cause) || (is_partial && cause != Cause::Resync && !self.is_requested(id))
+    }
+
+    /// Whether what failed is not to be asked for now: what came in the way is not gone with the next cgroup that
+    /// comes, and on many a node one comes every second.
+    fn fails(&self, id: u64, cause: Cause) -> bool {
+        self.failed.contains(&id) && matches!(cause, Cause::Cgroups | Cause::Pods)
+    }
+
+    fn orders(
+        &mut self,
+        wanted: BTreeMap<u64, Job>,
+        grown: &BTreeSet<u64>,
+        present: &BTreeSet<u64>,
+        view: &View<'_>,
+    ) -> Vec<Order> {
+        // A check that was asked for goes on until it is done, or its policy is no longer in force; nothing that is
+        // asked for depends on it.
+        let in_force = |id: u64| Some(as_swept(&view.attached.get(&id)?.policy?, id));
+        let goes_on = |id: u64, job: &Job| job.sweep == Sweep::Recheck && in_force(id) == Some(job.policy);
+        let is_over = |id: &u64, job: &Job| !wanted.contains_key(id) && !goes_on(*id, job);
         let over: Vec<u64> =
             self.requested.iter().filter(|(id, job)| is_over(id, job)).map(|(id, _)| *id).collect();
         let mut orders = Vec::new();
@@ -202,7 +241,9 @@ impl Books {
         }
         for (id, job) in wanted {
             let is_there = |id| present.contains(&id);
-            if !self.requested.get(&id).is_some_and(|requested| requested.serves(&job, is_there)) {
+            let serves = |requested: &Job| !grown.contains(&id) && requested.serves(&job, is_there);
+            if !self.requested.get(&id).is_some_and(serves) {
+                self.failed.remove(&id);
                 self.requested.insert(id, job.clone());
                 orders.push(Order::Sweep(id, job));
             }
@@ -236,6 +277,8 @@ impl Books {
         self.history.retain(|id, _| view.attached.contains_key(id));
         self.found.retain(|id, _| view.attached.contains_key(id));
         self.again.retain(|id| view.attached.contains_key(id));
+        self.failed.retain(|id| view.attached.contains_key(id) || self.left.contains(*id));
+        self.partial.retain(|id, _| view.attached.contains_key(id));
     }
 
     /// Passes over the connections of these are under way, and of no others.
@@ -243,17 +286,22 @@ impl Books {
         self.running = ids;
     }
 
-    /// Books a finished sweep. Whether all that is open in the cgroup has got what is in force there.
+    /// Books a finished sweep, which could not reach `pending` connections. Whether all that is open in the cgroup has
+    /// got what is in force there.
     pub(super) fn finished(
         &mut self,
         id: u64,
         job: &Job,
         tally: Tally,
+        pending: usize,
         in_force: Option<Policy>,
         swept: Option<Policy>,
     ) -> bool {
         self.running.remove(&id);
-        if self.requested.get(&id).is_some_and(|it| (it.sweep, it.policy) == (job.sweep, job.policy)) {
+        self.failed.remove(&id);
+        // A sweep may end while another, of more cgroups, is on its way to the sweeper.
+        let is_requested = self.requested.get(&id).is_some_and(|requested| requested.is_same(job));
+        if is_requested {
             self.requested.remove(&id);
         }
         if job.sweep == Sweep::Tell {
@@ -267,7 +315,15 @@ impl Books {
         if is_news || tally.changed() > 0 {
             self.found.insert(id, (job.policy, Found { tally, at: SystemTime::now() }));
         }
-        if job.sweep != Sweep::Apply {
+        if job.sweep != Sweep::Apply || (!is_requested && (self.is_requested(id) || self.again.contains(&id)))
+        {
+            return false;
+        }
+        let is_new = swept != Some(job.policy) || self.again.contains(&id);
+        let retries = self.partial.remove(&id).filter(|(policy, _)| *policy == job.policy);
+        let retries = retries.map_or(0, |(_, retries)| retries);
+        if pending > 0 && is_new && retries < MOST_RETRIES {
+            self.partial.insert(id, (job.policy, retries + 1));
             return false;
         }
         self.again.remove(&id);
@@ -280,16 +336,29 @@ impl Books {
         true
     }
 
-    /// What could not be done is no longer asked for: it will be again.
+    /// The rules for destinations, by their ids, of all policies that a sweep is, or will be, about.
+    pub(super) fn rules_in_use(&self) -> BTreeSet<u64> {
+        let requested = self.requested.values().flat_map(|job| job.previous.iter().chain([&job.policy]));
+        let policies = self.history.values().flatten().chain(requested).chain(self.left.policies());
+        policies.map(Policy::destinations).collect()
+    }
+
+    /// What could not be done is no longer asked for: it will be again, but not at once.
     pub(super) fn failed(&mut self, ids: &[u64]) {
         for id in ids {
             self.requested.remove(id);
+            self.failed.insert(*id);
             self.running.remove(id);
         }
     }
 
     pub(super) fn is_requested(&self, id: u64) -> bool {
         self.requested.get(&id).is_some_and(|job| job.sweep == Sweep::Apply)
+    }
+
+    /// Whether this policy was applied to all but connections that nobody had accepted yet.
+    pub(super) fn is_partial(&self, id: u64, policy: &Policy) -> bool {
+        self.partial.get(&id).is_some_and(|(applied, _)| applied == policy)
     }
 
     pub(super) fn is_running(&self, id: u64) -> bool {

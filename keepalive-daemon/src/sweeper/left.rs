@@ -50,6 +50,11 @@ impl Left {
         uncounted.map(|(id, entry)| (*id, entry.gave))
     }
 
+    /// What governed them last.
+    pub(super) fn policies(&self) -> impl Iterator<Item = &Policy> {
+        self.cgroups.values().map(|entry| &entry.gave)
+    }
+
     /// Books how many connections keep the values; with none there is nothing to tell.
     pub(super) fn count(&mut self, id: u64, connections: u64) {
         if connections == 0 {

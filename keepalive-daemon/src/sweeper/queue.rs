@@ -160,6 +160,12 @@ impl Job {
         }
     }
 
+    /// Whether this does the same, whatever for.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let Self { sweep, policy, previous, members, why: _ } = self;
+        (sweep, policy, previous, members) == (&other.sweep, &other.policy, &other.previous, &other.members)
+    }
+
     /// Whether doing this does all that `other` asks for, where the cgroups in `gone` are no more.
     pub(super) fn serves(&self, other: &Self, is_there: impl Fn(u64) -> bool) -> bool {
         let lost = self.members.difference(&other.members).any(|id| is_there(*id));

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     ops::ControlFlow,
     sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
-    thread::{self, JoinHandle},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -89,10 +89,10 @@ impl Passes for Sweeper {
     }
 }
 
-/// The thread; it ends when this is dropped.
+/// The thread; it ends after this is dropped, and nobody waits for that: it may be at a socket whose lock is held for
+/// ever, by a process that copies from memory whose page never comes, and that must not keep the daemon from ending.
 pub(super) struct Worker {
-    requests: Option<Sender<Request>>,
-    thread: Option<JoinHandle<()>>,
+    requests: Sender<Request>,
 }
 
 impl Worker {
@@ -109,24 +109,13 @@ impl Worker {
             crew.run(inbox);
         };
         let thread = thread::Builder::new().name("sweeper".to_owned()).spawn(run);
-        let thread = thread.context("cannot start the thread that sweeps open connections")?;
-        Ok(Self { requests: Some(requests), thread: Some(thread) })
+        thread.context("cannot start the thread that sweeps open connections")?;
+        Ok(Self { requests })
     }
 
     /// Asks for something; a thread that has ended has reported why.
     pub(super) fn ask(&self, request: Request) {
-        if let Some(requests) = &self.requests {
-            let _ = requests.send(request);
-        }
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        self.requests = None;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        let _ = self.requests.send(request);
     }
 }
 

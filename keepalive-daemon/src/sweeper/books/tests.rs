@@ -56,6 +56,11 @@ impl Node {
 
     /// Has a sweep done, with what was seen.
     fn finish(&mut self, job: &Job, seen: &[Outcome]) {
+        self.finish_but(job, seen, 0);
+    }
+
+    /// The same, where so many connections could not be reached.
+    fn finish_but(&mut self, job: &Job, seen: &[Outcome], pending: usize) {
         let id = job.policy.cgroup();
         let mut tally = Tally::default();
         for (cookie, outcome) in (1..).zip(seen) {
@@ -63,7 +68,7 @@ impl Node {
         }
         let actual = self.attached.get(&id);
         let (in_force, before) = (actual.and_then(|it| it.policy), actual.and_then(|it| it.swept));
-        if self.books.finished(id, job, tally, in_force, before) {
+        if self.books.finished(id, job, tally, pending, in_force, before) {
             self.attached.get_mut(&id).expect("attached").swept = Some(job.policy);
         }
     }
@@ -232,14 +237,23 @@ fn what_is_enforced_is_checked_again_and_again() {
 }
 
 #[test]
-fn what_failed_is_asked_for_again() {
-    let mut node = Node::new(&[("a", 1)]);
-    let attached = node.attach(1, policy(1, 60));
-    let job = one(node.follow(vec![attached], CAUSE));
+fn what_failed_is_asked_for_again_but_not_by_each_cgroup_that_comes() {
+    let mut node = Node::new(&[("a", 1), ("b", 2)]);
+    let attached = vec![node.attach(1, policy(1, 60)), node.attach(2, policy(2, 60))];
+    node.follow(attached, CAUSE);
+    let detached = node.detach(2);
+    node.follow(vec![detached], CAUSE);
 
-    node.books.failed(&[1]);
+    for cause in [Cause::Resync, Cause::Policies, Cause::Start] {
+        node.books.failed(&[1, 2]);
+        assert_eq!(node.follow(vec![], Cause::Cgroups), []);
+        assert_eq!(node.follow(vec![], Cause::Pods), []);
 
-    assert_eq!(one(node.follow(vec![], Cause::Resync)).policy, job.policy);
+        let orders = node.follow(vec![], cause);
+
+        assert!(matches!(&orders[..], [Order::Sweep(1, _), Order::Sweep(2, _)]), "{orders:?}");
+        assert_eq!(node.follow(vec![], Cause::Cgroups), [], "they go on");
+    }
 }
 
 #[test]
@@ -254,4 +268,130 @@ fn a_sweep_for_a_policy_that_no_longer_governs_counts_for_nothing() {
 
     assert_eq!(node.attached[&1].swept, None);
     assert!(node.books.is_requested(1) && node.books.found(1).is_none());
+}
+
+#[test]
+fn rules_for_destinations_stay_while_a_sweep_refers_to_them() {
+    let mut node = Node::new(&[("a", 1), ("b", 2)]);
+    let to = |id, rules| policy(id, 60).to_destinations(rules);
+    let attached = vec![node.attach(1, to(1, 10)), node.attach(2, to(2, 20))];
+    let orders = node.follow(attached, CAUSE);
+    assert_eq!(node.books.rules_in_use(), BTreeSet::from([10, 20]), "asked for");
+    for order in &orders {
+        let Order::Sweep(_, job) = order else { panic!("{orders:?}") };
+        node.finish(job, &[]);
+    }
+    assert_eq!(node.books.rules_in_use(), BTreeSet::new());
+
+    let deeds = vec![node.write(1, to(1, 11)), node.detach(2)];
+    node.existing.clear();
+    node.follow(deeds, CAUSE);
+
+    assert_eq!(
+        node.books.rules_in_use(),
+        BTreeSet::from([0, 10, 20]),
+        "the values that connections have, those of a cgroup that was left, and none for the count of these"
+    );
+}
+
+#[test]
+fn what_nobody_has_accepted_is_asked_for_again_at_each_resync() {
+    let mut node = Node::new(&[("a", 1)]);
+    let attached = node.attach(1, policy(1, 60));
+    let job = one(node.follow(vec![attached], CAUSE));
+    node.finish_but(&job, &[Outcome::Arm], 1);
+    assert!(node.attached[&1].swept.is_none() && node.books.is_partial(1, &policy(1, 60)));
+    assert_eq!(node.follow(vec![], Cause::Cgroups), []);
+
+    let job = one(node.follow(vec![], Cause::Resync));
+    assert_eq!(node.follow(vec![], Cause::Pods), [], "it goes on");
+    node.finish(&job, &[Outcome::Arm]);
+
+    assert_eq!(node.attached[&1].swept, Some(policy(1, 60)));
+    assert!(!node.books.is_partial(1, &policy(1, 60)));
+    assert_eq!(node.follow(vec![], Cause::Resync), []);
+}
+
+#[test]
+fn what_nobody_ever_accepts_is_asked_for_again_ten_times() {
+    let mut node = Node::new(&[("a", 1)]);
+    let attached = node.attach(1, policy(1, 60));
+    let job = one(node.follow(vec![attached], CAUSE));
+    node.finish_but(&job, &[], 1);
+
+    for _ in 0..10 {
+        assert_eq!(node.attached[&1].swept, None);
+        let job = one(node.follow(vec![], Cause::Resync));
+        node.finish_but(&job, &[], 1);
+    }
+
+    assert_eq!(node.attached[&1].swept, Some(policy(1, 60)));
+    assert_eq!(node.follow(vec![], Cause::Resync), []);
+}
+
+#[test]
+fn another_policy_does_not_wait_for_what_nobody_has_accepted() {
+    let mut node = Node::new(&[("a", 1)]);
+    let attached = node.attach(1, policy(1, 60));
+    let job = one(node.follow(vec![attached], CAUSE));
+    node.finish_but(&job, &[], 1);
+
+    let written = node.write(1, policy(1, 30));
+
+    assert_eq!(one(node.follow(vec![written], Cause::Pods)).policy, policy(1, 30));
+}
+
+/// A cgroup whose enforced policy was applied and is being checked.
+fn being_checked() -> Node {
+    let timers = Timers { idle_s: 60, interval_s: 15, probes: 4, user_timeout_ms: 0 };
+    let mut node = Node::new(&[("a", 1)]);
+    let attached = node.attach(1, Policy::new(Mode::Enforce, Direction::Both, timers).of_cgroup(1));
+    let job = one(node.follow(vec![attached], CAUSE));
+    node.finish(&job, &[]);
+    // A check is for what is marked, whether or not the policy is for what is open.
+    node.existing.clear();
+    assert_eq!(one(node.follow(vec![], Cause::Resync)).sweep, Sweep::Recheck);
+    node
+}
+
+#[test]
+fn a_check_of_a_policy_that_is_no_longer_in_force_is_withdrawn() {
+    let mut node = being_checked();
+
+    let written = node.write(1, policy(1, 30));
+
+    assert_eq!(node.follow(vec![written], CAUSE), [Order::Withdraw(1)]);
+}
+
+#[test]
+fn a_check_of_a_cgroup_that_is_gone_is_withdrawn() {
+    let mut node = being_checked();
+    node.cgroups.clear();
+
+    let detached = node.detach(1);
+
+    assert_eq!(node.follow(vec![detached], Cause::Cgroups), [Order::Withdraw(1)]);
+}
+
+#[test]
+fn connections_taken_over_during_a_sweep_are_swept_by_another() {
+    let mut node = Node::new(&[("a", 1), ("a/b", 2)]);
+    // What only counts gives no values, so that none are to be looked for later.
+    let timers = Timers { idle_s: 60, interval_s: 15, probes: 4, user_timeout_ms: 0 };
+    let monitor = Policy::new(Mode::Monitor, Direction::Both, timers).of_cgroup(2);
+    let attached = vec![node.attach(1, policy(1, 60)), node.attach(2, monitor)];
+    node.existing.remove(&2);
+    let first = one(node.follow(attached, CAUSE));
+    assert_eq!(first.members, BTreeSet::from([1]));
+
+    let detached = node.detach(2);
+    let second = one(node.follow(vec![detached], Cause::Cgroups));
+
+    assert_eq!((&second.members, &second.previous), (&BTreeSet::from([1, 2]), &first.previous));
+    node.finish(&first, &[]);
+    assert_eq!(node.attached[&1].swept, None);
+    assert!(node.books.is_requested(1), "the other is still to be done");
+    node.finish(&second, &[]);
+    assert_eq!(node.attached[&1].swept, Some(policy(1, 60)));
+    assert_eq!(node.follow(vec![], Cause::Resync), []);
 }

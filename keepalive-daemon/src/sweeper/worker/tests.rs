@@ -88,12 +88,60 @@ fn a_change_breaks_a_paced_pass_off_and_it_begins_anew() {
 
 #[test]
 fn dropping_the_worker_ends_a_pause() {
-    let (worker, _events, began) = start(1, vec![vec![swept(1, 1, Outcome::Arm); 100]]);
+    let (worker, mut events, began) = start(1, vec![vec![swept(1, 1, Outcome::Arm); 100]]);
     worker.ask(sweep(1, 60));
     began.recv().unwrap();
 
-    // Joins the thread.
     drop(worker);
+
+    // The thread has the other end.
+    while let Some(event) = events.blocking_recv() {
+        assert!(matches!(event, Event::Began(_)), "{event:?}");
+    }
+}
+
+/// A kernel that does not come back from a pass before it is released.
+struct Stuck {
+    began: Sender<()>,
+    released: Receiver<()>,
+}
+
+impl Passes for Stuck {
+    fn method(&self) -> Method {
+        Method::Iterator
+    }
+
+    fn pass(
+        &mut self,
+        _: &BTreeMap<u64, Target>,
+        _: &mut dyn FnMut(&Swept) -> ControlFlow<()>,
+    ) -> Result<Pass> {
+        self.began.send(())?;
+        self.released.recv()?;
+        Ok(Pass::default())
+    }
+}
+
+#[test]
+fn a_pass_that_does_not_come_back_does_not_keep_the_daemon_from_ending() {
+    let (began, has_begun) = mpsc::channel();
+    let (release, released) = mpsc::channel();
+    let stuck = std::sync::Mutex::new(Some(Stuck { began, released }));
+    let load = move || stuck.lock().unwrap().take().context("it is loaded once");
+    let (events, _receiver) = unbounded_channel();
+    let worker = Worker::start(0, events, load).unwrap();
+    worker.ask(sweep(1, 60));
+    has_begun.recv().unwrap();
+
+    let (dropped, is_dropped) = mpsc::channel();
+    thread::spawn(move || {
+        drop(worker);
+        dropped.send(())
+    });
+
+    // The bound only ends a test that would hang.
+    is_dropped.recv_timeout(Duration::from_secs(30)).unwrap();
+    drop(release);
 }
 
 #[test]
