@@ -112,15 +112,16 @@ impl SocketIterator {
         let mut pass = Pass { unreachable, ..Pass::default() };
         for namespace in &namespaces {
             let sockets = match self.open(namespace) {
-                Ok(sockets) => sockets,
+                Ok(Some(sockets)) => sockets,
+                Ok(None) => continue,
                 Err(error) => {
-                    pass.unreachable.push((namespace.name.clone(), format!("{error:#}")));
+                    pass.unreachable.push((namespace.name(), format!("{error:#}")));
                     continue;
                 }
             };
             pass.namespaces += 1;
             match read_all(sockets, each)
-                .with_context(|| format!("cannot walk the sockets of {}", namespace.name))?
+                .with_context(|| format!("cannot walk the sockets of {}", namespace.name()))?
             {
                 Walked::All => {}
                 Walked::Left => break,
@@ -130,13 +131,15 @@ impl SocketIterator {
         Ok(Passed::Done(pass))
     }
 
-    /// Begins a walk over the sockets of a namespace: that in which it is begun, wherever it is read.
-    fn open(&mut self, namespace: &Namespace) -> Result<File> {
+    /// Begins a walk over the sockets of a namespace: that in which it is begun, wherever it is read. `None` if
+    /// the namespace is gone.
+    fn open(&mut self, namespace: &Namespace) -> Result<Option<File>> {
         self.listening.set(0, [0; PORT_WORDS], 0)?;
         let program = program(&mut self.ebpf)?;
         let link = program.attach()?;
         let link = program.take_link(link)?;
-        namespaces::inside(namespace, || link.into_file())?.context("cannot create the iterator")
+        let sockets = namespaces::inside(namespace, || link.into_file())?;
+        sockets.transpose().context("cannot create the iterator")
     }
 }
 
