@@ -68,11 +68,12 @@ impl Descriptors {
         let mut open = Vec::new();
         for namespace in &found.namespaces {
             match list(namespace) {
-                Ok(listed) => {
+                Ok(Some(listed)) => {
                     pass.namespaces += 1;
                     open.extend(of_targets(&listed, targets));
                 }
-                Err(error) => pass.unreachable.push((namespace.name.clone(), format!("{error:#}"))),
+                Ok(None) => {}
+                Err(error) => pass.unreachable.push((namespace.name(), format!("{error:#}"))),
             }
         }
         if open.is_empty() {
@@ -132,9 +133,10 @@ struct Open<'a> {
     target: &'a Target,
 }
 
-fn list(namespace: &Namespace) -> Result<Vec<Listed>> {
+/// The sockets of a namespace; `None` if it is gone.
+fn list(namespace: &Namespace) -> Result<Option<Vec<Listed>>> {
     let states = StateFlags::ESTABLISHED | StateFlags::CLOSE_WAIT | StateFlags::LISTEN;
-    namespaces::inside(namespace, move || diag::list(&states))?
+    namespaces::inside(namespace, move || diag::list(&states))?.transpose()
 }
 
 /// The connections of the targets among all sockets of a namespace. Whether one was accepted is not told of an open

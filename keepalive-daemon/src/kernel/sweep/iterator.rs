@@ -93,18 +93,36 @@ impl SocketIterator {
         targets: &BTreeMap<u64, Target>,
         each: &mut dyn FnMut(&Swept) -> ControlFlow<()>,
     ) -> Result<Passed> {
+        let passed = self.fill(targets).and_then(|()| self.walk_all(each));
+        // Whatever came of it: no later pass is to do what this one was told.
+        let cleared = self.keep_only(&BTreeMap::new());
+        let passed = passed?;
+        cleared.map(|()| passed)
+    }
+
+    fn fill(&mut self, targets: &BTreeMap<u64, Target>) -> Result<()> {
+        // First, which also makes room.
+        self.keep_only(targets)?;
         for (cgroup, target) in targets {
             self.targets.insert(cgroup, target.to_words(), 0).context(
                 "cannot say which cgroups' connections are to be swept (65,536 cgroups at a time are the most)",
             )?;
         }
-        let passed = self.walk_all(each);
-        // An error in between leaves what the next pass overwrites or takes away.
-        let left: Vec<u64> = self.targets.keys().collect::<Result<_, _>>()?;
+        Ok(())
+    }
+
+    /// Takes away the targets of earlier passes that are none of these.
+    fn keep_only(&mut self, targets: &BTreeMap<u64, Target>) -> Result<()> {
+        let left: Vec<u64> = self
+            .targets
+            .keys()
+            .filter(|key| !key.as_ref().is_ok_and(|cgroup| targets.contains_key(cgroup)))
+            .collect::<Result<_, _>>()
+            .context("cannot list the cgroups whose connections were swept")?;
         for cgroup in left {
-            self.targets.remove(&cgroup)?;
+            self.targets.remove(&cgroup).context("cannot take back which cgroups' connections are swept")?;
         }
-        passed
+        Ok(())
     }
 
     fn walk_all(&mut self, each: &mut dyn FnMut(&Swept) -> ControlFlow<()>) -> Result<Passed> {
@@ -112,15 +130,16 @@ impl SocketIterator {
         let mut pass = Pass { unreachable, ..Pass::default() };
         for namespace in &namespaces {
             let sockets = match self.open(namespace) {
-                Ok(sockets) => sockets,
+                Ok(Some(sockets)) => sockets,
+                Ok(None) => continue,
                 Err(error) => {
-                    pass.unreachable.push((namespace.name.clone(), format!("{error:#}")));
+                    pass.unreachable.push((namespace.name(), format!("{error:#}")));
                     continue;
                 }
             };
             pass.namespaces += 1;
             match read_all(sockets, each)
-                .with_context(|| format!("cannot walk the sockets of {}", namespace.name))?
+                .with_context(|| format!("cannot walk the sockets of {}", namespace.name()))?
             {
                 Walked::All => {}
                 Walked::Left => break,
@@ -130,13 +149,15 @@ impl SocketIterator {
         Ok(Passed::Done(pass))
     }
 
-    /// Begins a walk over the sockets of a namespace: that in which it is begun, wherever it is read.
-    fn open(&mut self, namespace: &Namespace) -> Result<File> {
+    /// Begins a walk over the sockets of a namespace: that in which it is begun, wherever it is read. `None` if
+    /// the namespace is gone.
+    fn open(&mut self, namespace: &Namespace) -> Result<Option<File>> {
         self.listening.set(0, [0; PORT_WORDS], 0)?;
         let program = program(&mut self.ebpf)?;
         let link = program.attach()?;
         let link = program.take_link(link)?;
-        namespaces::inside(namespace, || link.into_file())?.context("cannot create the iterator")
+        let sockets = namespaces::inside(namespace, || link.into_file())?;
+        sockets.transpose().context("cannot create the iterator")
     }
 }
 

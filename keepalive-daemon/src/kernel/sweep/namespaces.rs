@@ -1,25 +1,52 @@
 //! The network namespaces of the node: what a walk over sockets sees is those of one.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, btree_map::Entry},
     ffi::OsString,
     fs::{self, File},
     io,
     os::unix::{ffi::OsStringExt as _, fs::MetadataExt as _},
-    path::{Path, PathBuf},
+    path::PathBuf,
     thread,
 };
 
 use anyhow::{Context as _, Result, anyhow};
 use nix::sched::{CloneFlags, setns};
 
-/// A network namespace.
+/// A network namespace. It is not held open: a pod may make any number of them, and the descriptors are few.
 pub(super) struct Namespace {
-    /// Where it was found: what `nsenter --net=` takes.
-    pub(super) name: String,
-    pub(super) file: File,
+    /// Where it was found: what `nsenter --net=` takes. One process may end while others stay in it.
+    paths: Vec<PathBuf>,
+    identity: Identity,
     /// Whether the calling thread is in it, and needs no right to enter it.
     is_own: bool,
+}
+
+/// The device and inode number, which no other namespace has as long as this one is there.
+type Identity = (u64, u64);
+
+impl Namespace {
+    /// Where it was found first.
+    pub(super) fn name(&self) -> String {
+        self.paths.first().map(|path| path.display().to_string()).unwrap_or_default()
+    }
+
+    /// Opens it; `None` if it is not where it was found any more.
+    fn open(&self) -> Result<Option<File>> {
+        for path in &self.paths {
+            let opened = File::open(path).and_then(|file| Ok((identity(&file.metadata()?), file)));
+            match opened {
+                // The process may be in another by now.
+                Ok((identity, _)) if identity != self.identity => {}
+                Ok((_, file)) => return Ok(Some(file)),
+                Err(error) if is_gone(&error) => {}
+                Err(error) => {
+                    return Err(error).with_context(|| format!("cannot open {}", path.display()));
+                }
+            }
+        }
+        Ok(None)
+    }
 }
 
 /// What was found.
@@ -37,22 +64,39 @@ pub(super) struct Found {
 /// If not even that of the calling thread can be opened, or /proc be listed.
 pub(super) fn all() -> Result<Found> {
     let own = "/proc/thread-self/ns/net";
-    let file = File::open(own).with_context(|| format!("cannot open {own}"))?;
-    let mut seen = BTreeSet::from([identity(&file.metadata()?)]);
-    let name = format!("/proc/{}/ns/net", std::process::id());
-    let namespaces = vec![Namespace { name, file, is_own: true }];
-    let mut found = Found { namespaces, unreachable: Vec::new() };
+    let own = fs::metadata(own).with_context(|| format!("cannot look at {own}"))?;
+    let own = Namespace {
+        paths: vec![PathBuf::from(format!("/proc/{}/ns/net", std::process::id()))],
+        identity: identity(&own),
+        is_own: true,
+    };
+    let mut indices = BTreeMap::from([(own.identity, 0)]);
+    let mut found = Found { namespaces: vec![own], unreachable: Vec::new() };
     let mut hidden = Vec::new();
     for path in processes()?.into_iter().chain(mounts()?) {
-        match open_unseen(&path, &mut seen) {
-            Ok(Some(file)) => {
-                let name = path.display().to_string();
-                found.namespaces.push(Namespace { name, file, is_own: false });
+        let identity = match fs::metadata(&path) {
+            Ok(metadata) => identity(&metadata),
+            Err(error) if is_gone(&error) => continue,
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                hidden.push(path);
+                continue;
             }
-            Ok(None) => {}
-            Err(error) if is_gone(&error) => {}
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => hidden.push(path),
-            Err(error) => found.unreachable.push((path.display().to_string(), error.to_string())),
+            Err(error) => {
+                found.unreachable.push((path.display().to_string(), error.to_string()));
+                continue;
+            }
+        };
+        match indices.entry(identity) {
+            Entry::Occupied(index) => {
+                // It needs no way into its own, which most processes share.
+                if let Some(known) = found.namespaces.get_mut(*index.get()).filter(|it| !it.is_own) {
+                    known.paths.push(path);
+                }
+            }
+            Entry::Vacant(vacant) => {
+                vacant.insert(found.namespaces.len());
+                found.namespaces.push(Namespace { paths: vec![path], identity, is_own: false });
+            }
         }
     }
     if let [first, others @ ..] = &hidden[..] {
@@ -67,40 +111,31 @@ pub(super) fn all() -> Result<Found> {
     Ok(found)
 }
 
-/// Runs `f` in a namespace: on a thread of its own, which ends there and need not find the way back.
+/// Runs `f` in a namespace: on a thread of its own, which ends there and need not find the way back. `None` if the
+/// namespace is gone.
 ///
 /// # Errors
 /// If the namespace cannot be entered.
-pub(super) fn inside<T: Send>(namespace: &Namespace, f: impl FnOnce() -> T + Send) -> Result<T> {
+pub(super) fn inside<T: Send>(namespace: &Namespace, f: impl FnOnce() -> T + Send) -> Result<Option<T>> {
     if namespace.is_own {
-        return Ok(f());
+        return Ok(Some(f()));
     }
+    let Some(file) = namespace.open()? else { return Ok(None) };
     thread::scope(|scope| {
         let run = || {
-            setns(&namespace.file, CloneFlags::CLONE_NEWNET)
-                .with_context(|| format!("cannot enter {} (needs CAP_SYS_ADMIN)", namespace.name))?;
-            Ok(f())
+            setns(&file, CloneFlags::CLONE_NEWNET)
+                .with_context(|| format!("cannot enter {} (needs CAP_SYS_ADMIN)", namespace.name()))?;
+            Ok(Some(f()))
         };
         let thread = thread::Builder::new()
             .name("namespace".to_owned())
             .spawn_scoped(scope, run)
             .context("cannot start a thread")?;
-        thread.join().map_err(|_| anyhow!("the thread in {} panicked", namespace.name))?
+        thread.join().map_err(|_| anyhow!("the thread in {} panicked", namespace.name()))?
     })
 }
 
-fn open_unseen(path: &Path, seen: &mut BTreeSet<(u64, u64)>) -> io::Result<Option<File>> {
-    // Most processes share a few namespaces: looking costs less than opening.
-    if seen.contains(&identity(&fs::metadata(path)?)) {
-        return Ok(None);
-    }
-    let file = File::open(path)?;
-    // The process may have gone elsewhere in between.
-    let is_new = seen.insert(identity(&file.metadata()?));
-    Ok(is_new.then_some(file))
-}
-
-fn identity(metadata: &fs::Metadata) -> (u64, u64) {
+fn identity(metadata: &fs::Metadata) -> Identity {
     (metadata.dev(), metadata.ino())
 }
 
@@ -184,6 +219,30 @@ mod tests {
         let found = all().expect("/proc tells");
 
         assert!(found.namespaces[0].is_own);
-        assert_eq!(inside(&found.namespaces[0], || 7).expect("it is there already"), 7);
+        assert_eq!(inside(&found.namespaces[0], || 7).expect("it is there already"), Some(7));
+    }
+
+    #[test]
+    fn what_is_gone_is_not_entered_and_what_took_its_place_is_not_either() {
+        let own = &all().expect("/proc tells").namespaces[0];
+        let at = |path: &str, identity| Namespace { paths: vec![path.into()], identity, is_own: false };
+        let (device, inode) = own.identity;
+
+        let ended = at("/proc/8388608/ns/net", own.identity);
+        let other = at("/proc/thread-self/ns/net", (device, inode + 1));
+        let same = at("/proc/thread-self/ns/net", own.identity);
+
+        assert!([ended, other].iter().all(|gone| matches!(inside(gone, || ()), Ok(None))));
+        assert!(same.open().is_ok_and(|file| file.is_some()));
+    }
+
+    #[test]
+    fn a_namespace_is_found_by_another_process_when_the_first_has_ended() {
+        let identity = all().expect("/proc tells").namespaces[0].identity;
+        let paths = ["/proc/8388608/ns/net", "/proc/thread-self/ns/net"].map(PathBuf::from).to_vec();
+
+        let namespace = Namespace { paths, identity, is_own: false };
+
+        assert!(namespace.open().is_ok_and(|file| file.is_some()));
     }
 }
