@@ -191,6 +191,7 @@ fn covers(
 }
 
 /// The remote end of a callback's connection.
+#[expect(clippy::cast_possible_truncation, reason = "a port has sixteen bits")]
 #[inline(always)]
 fn remote(ctx: &SockOpsContext) -> Remote {
     // The kernel puts the port, in network byte order, into the upper half of what is read as a word of that order.
@@ -207,8 +208,8 @@ fn remote(ctx: &SockOpsContext) -> Remote {
 fn remote_ip6(ctx: &SockOpsContext) -> [u32; 4] {
     // SAFETY: the context is the one the program was called with; nothing is read here.
     let words = unsafe { &raw const (*ctx.ops).remote_ip6 }.cast::<u32>();
-    // SAFETY: each is one of the four words of the field.
-    [0, 1, 2, 3].map(|word| unsafe { words.add(word).read_volatile() })
+    // SAFETY: each is one of the four words of the field, and the context is live.
+    [0, 1, 2, 3].map(|word| unsafe { words.wrapping_add(word).read_volatile() })
 }
 
 /// Sets what is to be set; whether keep-alive is on then, if it was to be turned on.

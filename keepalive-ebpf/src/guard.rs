@@ -25,7 +25,7 @@ const LISTEN: u32 = 10;
 const VISIBLE: i32 = 4096;
 
 /// The length of the value of all options that are guarded; the kernel takes longer ones, and reads as much.
-const VALUE: i32 = size_of::<i32>() as i32;
+const VALUE: i32 = 4;
 
 const OPTIONS: [SocketOption; 5] = [
     SocketOption::Keepalive,
@@ -77,11 +77,12 @@ fn option(level: i32, optname: i32) -> Option<SocketOption> {
 }
 
 /// The value of a call, where the program can see it.
+#[expect(clippy::multiple_unsafe_ops_per_block, reason = "the two ends of one buffer")]
 #[inline(always)]
 fn value(call: &mut bpf_sockopt) -> Option<&mut i32> {
     // SAFETY: both unions have this one meaning.
     let [start, end] = unsafe { [call.__bindgen_anon_2.optval, call.__bindgen_anon_3.optval_end] }
-        .map(|at| at.cast::<i32>());
+        .map(<*mut core::ffi::c_void>::cast::<i32>);
     // The verifier knows this form of the comparison, and no other.
     if start.wrapping_add(1) > end {
         return None;
@@ -111,6 +112,7 @@ fn enforced(socket: *mut bpf_sock, policy: &Policy) -> Option<Timers> {
 }
 
 /// Whether it is a connection of MPTCP.
+#[expect(clippy::multiple_unsafe_ops_per_block, reason = "the same read, of two fields")]
 #[inline(always)]
 fn is_open_mptcp(socket: *mut bpf_sock) -> bool {
     // SAFETY: the verifier lets the program read these fields of any socket.
@@ -121,6 +123,7 @@ fn is_open_mptcp(socket: *mut bpf_sock) -> bool {
 }
 
 /// The remote end of a connection.
+#[expect(clippy::multiple_unsafe_ops_per_block, reason = "the same read, field by field")]
 #[inline(always)]
 fn remote(socket: *mut bpf_sock) -> Remote {
     // SAFETY: as above. The port has two bytes; what follows them differs between kernels.

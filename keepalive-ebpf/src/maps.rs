@@ -69,5 +69,5 @@ const NO_PREALLOC: usize = 1;
 pub(crate) fn find(policy: &Policy, remote: &Remote) -> Option<Timers> {
     let id = policy.destinations();
     // SAFETY: nobody writes to a value that is in the map: other rules have another id.
-    unsafe { DESTINATIONS.get(&id) }?.find(remote)
+    unsafe { DESTINATIONS.get(id) }?.find(remote)
 }

@@ -254,7 +254,7 @@ mod tests {
         let halves: Vec<u32> = words[..4].iter().flat_map(|word| halves(*word)).collect();
         assert_eq!(halves, [3, 2, 60, 15, 4, 120_000, 1, 0]);
         assert_eq!(words[4..6], [42, u64::MAX]);
-        let fields = 8 * size_of::<u32>() + 2 * size_of::<u64>() + size_of::<Options>();
+        let fields = size_of::<[u32; 8]>() + 2 * size_of::<u64>() + size_of::<Options>();
         let reserved = if cfg!(feature = "next-abi") { 40 } else { 0 };
         assert_eq!(size_of::<Policy>(), fields + reserved);
         assert_eq!(align_of::<Policy>(), align_of::<u64>());

@@ -47,6 +47,7 @@ impl Handle {
     }
 
     /// Sets an option of `N` bytes; fails with the kernel's errno.
+    #[expect(clippy::cast_possible_truncation, reason = "options are some bytes long")]
     #[inline(always)]
     pub(crate) fn set<const N: usize>(
         &self,
@@ -60,6 +61,7 @@ impl Handle {
     }
 
     /// An option of `N` bytes; `None` where the kernel has no way to tell.
+    #[expect(clippy::cast_possible_truncation, reason = "options are some bytes long")]
     #[inline(always)]
     pub(crate) fn get<const N: usize>(&self, (level, name): (i32, i32)) -> Option<[u8; N]> {
         // Not zeroed: that is a loop for more than a word, which the verifier takes with `CAP_PERFMON` only.
@@ -96,6 +98,7 @@ const CLAIM_HOLDS_NS: u64 = 10_000_000_000;
 ///
 /// # Safety
 /// `socket` is that of the program's context, and not null; so for all that follow.
+#[expect(clippy::multiple_unsafe_ops_per_block, reason = "the call, and a look at what it gave")]
 #[inline(always)]
 pub(crate) unsafe fn mark<'a>(socket: *mut c_void) -> Option<&'a mut Claim> {
     // SAFETY: the map is one of this object's, the socket as promised. The helper gives null or the value, which
@@ -122,6 +125,7 @@ pub(crate) unsafe fn is_claimed_below(socket: *mut c_void, cgroup: u64, moment: 
 ///
 /// # Safety
 /// As for [`mark`].
+#[expect(clippy::multiple_unsafe_ops_per_block, reason = "the call, and a look at what it gave")]
 #[inline(always)]
 pub(crate) unsafe fn claim(socket: *mut c_void, cgroup: u64, moment: Moment, guard: u64) -> Result<(), ()> {
     let flags = u64::from(BPF_SK_STORAGE_GET_F_CREATE);
@@ -145,6 +149,7 @@ pub(crate) unsafe fn claim(socket: *mut c_void, cgroup: u64, moment: Moment, gua
 ///
 /// # Safety
 /// As for [`mark`].
+#[expect(clippy::multiple_unsafe_ops_per_block, reason = "the call, and a look at what it gave")]
 #[inline(always)]
 pub(crate) unsafe fn guard(socket: *mut c_void, guard: u64) -> Result<(), ()> {
     let flags = if guard == 0 { 0 } else { u64::from(BPF_SK_STORAGE_GET_F_CREATE) };

@@ -2,6 +2,10 @@
 //!
 //! The kernel holds the socket's lock while the program runs. It ends a read as soon as what was written fills the
 //! reader's buffer, and has room for far more (eight pages): a record is never cut off, so each is written once.
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "a port has sixteen bits, an errno and the length of a record fewer than thirty-two"
+)]
 
 mod fields;
 
@@ -61,7 +65,7 @@ pub(crate) fn visit(ctx: &IterTcp) {
     // SAFETY: the helper has just said so.
     let cgroup = unsafe { fields::cgroup_id(socket) };
     // SAFETY: the daemon writes none while it walks.
-    let Some(target) = (unsafe { TARGETS.get(&cgroup) }) else { return };
+    let Some(target) = (unsafe { TARGETS.get(cgroup) }) else { return };
     // SAFETY: as above.
     let local_port = unsafe { fields::local_port(socket) };
     if state == TCP_LISTEN {

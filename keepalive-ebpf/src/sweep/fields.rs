@@ -94,6 +94,7 @@ pub(super) unsafe fn addresses(socket: *const c_void) -> [[u8; 16]; 2] {
 ///
 /// # Safety
 /// `base` has a field of type `T` there.
+#[expect(clippy::cast_possible_truncation, reason = "offsets in structures are small")]
 #[inline(always)]
 unsafe fn read<T: Copy>(base: *const c_void, offset: *const u64) -> T {
     // SAFETY: one of this object's. Volatile, because the compiler would take the zeros for what they are.
