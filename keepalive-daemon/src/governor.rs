@@ -352,7 +352,7 @@ impl Governor {
             Action::Detach(have) => {
                 info!(cgroup = have.path, policy = have.policy_name, why, "detached");
                 self.actual.remove(&id);
-                self.deeds.push(Deed::Detached(id, have));
+                self.deeds.push(Deed::Detached(id, Box::new(have)));
             }
         }
     }

@@ -108,7 +108,7 @@ impl Sweeps {
         let delay = most.mul_f64(fastrand::f64());
         for order in self.books.follow(deeds, &view) {
             worker.ask(match order {
-                Order::Sweep(id, job) => Request::Sweep { id, job, delay },
+                Order::Sweep(id, job) => Request::Sweep { id, job: *job, delay },
                 Order::Withdraw(id) => Request::Withdraw(id),
             });
         }

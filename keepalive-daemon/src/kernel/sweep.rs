@@ -57,7 +57,7 @@ pub(crate) struct Sweeper {
 
 enum Reach {
     Iterator(Box<SocketIterator>),
-    Descriptors(Descriptors),
+    Descriptors(Box<Descriptors>),
 }
 
 impl Sweeper {
@@ -70,7 +70,7 @@ impl Sweeper {
         let memory_limit = MemoryLimit::raise();
         let reach = match only {
             Some(Method::Iterator) => load_iterator(bpffs)?,
-            Some(Method::Descriptors) => Reach::Descriptors(Descriptors::load(bpffs)?),
+            Some(Method::Descriptors) => Reach::Descriptors(Box::new(Descriptors::load(bpffs)?)),
             None => load_iterator(bpffs).or_else(|error| instead(bpffs, &error))?,
         };
         Ok(Self { bpffs: bpffs.to_owned(), reach, may_change: only.is_none(), _memory_limit: memory_limit })
@@ -127,5 +127,5 @@ fn instead(bpffs: &Path, error: &anyhow::Error) -> Result<Reach> {
         "open connections are reached by the descriptors of their processes: the kernel's iterator over sockets \
          cannot be used"
     );
-    Ok(Reach::Descriptors(descriptors))
+    Ok(Reach::Descriptors(Box::new(descriptors)))
 }

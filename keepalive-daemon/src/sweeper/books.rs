@@ -35,7 +35,7 @@ pub(crate) enum Deed {
     Attached(u64),
     /// Another policy was put in force; with the one before.
     Written(u64, Option<Policy>),
-    Detached(u64, Actual),
+    Detached(u64, Box<Actual>),
 }
 
 impl Deed {
@@ -66,7 +66,7 @@ pub(super) struct View<'a> {
 /// What is to be asked of the sweeper.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Order {
-    Sweep(u64, Job),
+    Sweep(u64, Box<Job>),
     Withdraw(u64),
 }
 
@@ -122,7 +122,7 @@ impl Books {
                         grown.insert(outer);
                         self.partial.remove(&outer);
                     } else if had.policy.as_ref().is_some_and(gives_values) {
-                        self.left.add(id, had);
+                        self.left.add(id, *had);
                     }
                 }
                 Deed::Written(..) => {}
@@ -245,7 +245,7 @@ impl Books {
             if !self.requested.get(&id).is_some_and(serves) {
                 self.failed.remove(&id);
                 self.requested.insert(id, job.clone());
-                orders.push(Order::Sweep(id, job));
+                orders.push(Order::Sweep(id, Box::new(job)));
             }
         }
         orders

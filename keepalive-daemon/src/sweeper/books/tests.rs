@@ -46,7 +46,7 @@ impl Node {
 
     fn detach(&mut self, id: u64) -> Deed {
         self.existing.remove(&id);
-        Deed::Detached(id, self.attached.remove(&id).expect("attached"))
+        Deed::Detached(id, Box::new(self.attached.remove(&id).expect("attached")))
     }
 
     fn follow(&mut self, deeds: Vec<Deed>, cause: Cause) -> Vec<Order> {
@@ -76,7 +76,7 @@ impl Node {
 
 fn one(orders: Vec<Order>) -> Job {
     match <[Order; 1]>::try_from(orders) {
-        Ok([Order::Sweep(_, job)]) => job,
+        Ok([Order::Sweep(_, job)]) => *job,
         other => panic!("{other:?}"),
     }
 }
