@@ -18,7 +18,7 @@ use crate::{
 /// If there is no such process, or a right is missing; what could be reached is set and printed all the same.
 pub(super) fn apply(pid: u32, timers: Timers, mode: Mode, dry_run: bool, output: Output) -> Result<Verdict> {
     let target = target(timers, mode, dry_run);
-    let Running { connections, denied } = sweep_process(pid, &target)?;
+    let Running { connections, denied, failed } = sweep_process(pid, &target)?;
     let listing = SweptSockets {
         dry_run: matches!(target.sweep, Sweep::Tell),
         sockets: connections
@@ -27,6 +27,9 @@ pub(super) fn apply(pid: u32, timers: Timers, mode: Mode, dry_run: bool, output:
             .collect(),
     };
     report::print(&listing, output)?;
+    if let Some(failed) = failed.into_iter().next() {
+        return Err(failed);
+    }
     if !denied.is_empty() {
         let denied: Vec<String> = denied.iter().map(ToString::to_string).collect();
         bail!(

@@ -11,6 +11,8 @@ use super::{
 
 const TOS_V4: Name = (libc::IPPROTO_IP, libc::IP_TOS);
 const TOS_V6: Name = (libc::IPPROTO_IPV6, libc::IPV6_TCLASS);
+/// The bits of a type of service that tell of congestion.
+const ECN: u32 = 3;
 const CONGESTION: Name = (libc::IPPROTO_TCP, libc::TCP_CONGESTION);
 
 /// Sets those among `which` that the policy sets and that its mode does not leave to the application; `errno` becomes
@@ -43,8 +45,10 @@ pub(super) fn apply(socket: &OpenSocket, policy: &Policy, which: u32, errno: &mu
 }
 
 fn number(socket: &OpenSocket, mode: Mode, bit: u32, name: Name, wanted: u32) -> io::Result<()> {
-    let current = socket.number(name).ok();
-    if current == Some(wanted) || is_left_to_application(mode, bit, wanted, current) {
+    // The lowest two bits of a type of service are the connection's own (ECN), and the kernel keeps them.
+    let comparable = |value: u32| if bit == Options::TOS { value & !ECN } else { value };
+    let current = socket.number(name).ok().map(comparable);
+    if current == Some(comparable(wanted)) || is_left_to_application(mode, bit, comparable(wanted), current) {
         return Ok(());
     }
     socket.set(name, &wanted.to_ne_bytes())

@@ -24,6 +24,8 @@ pub(crate) struct Running {
     pub(crate) connections: Vec<(u32, Swept)>,
     /// The descendants that this process has no right to look into.
     pub(crate) denied: Vec<u32>,
+    /// Why other sockets were not reached, though they may be open.
+    pub(crate) failed: Vec<anyhow::Error>,
 }
 
 /// Treats the open connections of a process and its descendants by what a target's policy says of connections of both
@@ -39,15 +41,19 @@ pub(crate) fn sweep_process(pid: u32, target: &Target) -> Result<Running> {
     let mut running = Running::default();
     let mut seen = BTreeSet::new();
     for member in family(pid, &parents) {
-        match connections(member, &mut seen) {
-            Ok(found) => running.connections.extend(found.iter().map(|connection| {
-                let swept = treat(connection, target, Some(target.policy.timers()), None);
-                (member, swept)
-            })),
-            Err(error) if member == pid => return Err(explained(pid, &error)),
+        let treated = connections(member, &mut seen, |connection| {
+            let swept = treat(connection, target, Some(target.policy.timers()), None);
+            running.connections.push((member, swept));
+        });
+        match treated {
+            Ok(()) => {}
+            Err(error) if member == pid && running.connections.is_empty() => {
+                return Err(explained(pid, &error));
+            }
             Err(error) if is_denied(&error) => running.denied.push(member),
             // It has ended meanwhile, and nobody needs its connections.
-            Err(_) => {}
+            Err(error) if is_gone(&error) => {}
+            Err(error) => running.failed.push(explained(member, &error)),
         }
     }
     Ok(running)
@@ -76,21 +82,25 @@ fn absent(pid: u32) -> anyhow::Error {
     anyhow!("there is no process {pid}; `ss -tnp` shows which process holds a connection")
 }
 
-/// The connections among a process's sockets, without those that were seen at another process.
-fn connections(pid: u32, seen: &mut BTreeSet<u64>) -> io::Result<Vec<Connection>> {
+/// Hands out the connections among a process's sockets one after the other, without those that were seen at another
+/// process: each takes a descriptor of this process only as long as it is treated.
+fn connections(pid: u32, seen: &mut BTreeSet<u64>, mut each: impl FnMut(&Connection)) -> io::Result<()> {
     // Before its descriptors are listed, so that they are not those of another.
     let process = Process::open(pid)?;
-    let mut connections = Vec::new();
     for (descriptor, _) in sockets(pid)? {
         match connection(&process, descriptor) {
-            Ok(Some(connection)) => connections.extend(seen.insert(connection.cookie).then_some(connection)),
-            Ok(None) => {}
-            Err(error) if is_denied(&error) => return Err(error),
-            // Closed, or disconnected, meanwhile.
-            Err(_) => {}
+            Ok(Some(connection)) if seen.insert(connection.cookie) => each(&connection),
+            Ok(_) => {}
+            Err(error) if is_closed(&error) => {}
+            Err(error) => return Err(error),
         }
     }
-    Ok(connections)
+    Ok(())
+}
+
+/// Whether an error says that a descriptor was closed, taken by another file, or disconnected meanwhile.
+fn is_closed(error: &io::Error) -> bool {
+    is_gone(error) || matches!(error.raw_os_error(), Some(libc::ENOTSOCK | libc::ENOTCONN))
 }
 
 /// A descriptor's connection; `None` if it is something else.
@@ -128,6 +138,14 @@ fn family(pid: u32, parents: &BTreeMap<u32, u32>) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_closed_meanwhile_is_told_from_what_this_process_cannot_do() {
+        let is = |code| is_closed(&io::Error::from_raw_os_error(code));
+
+        assert!([libc::ESRCH, libc::EBADF, libc::ENOENT, libc::ENOTSOCK, libc::ENOTCONN].into_iter().all(is));
+        assert!(![libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::EPERM].into_iter().any(is));
+    }
 
     #[test]
     fn the_parent_is_found_behind_any_name() {
