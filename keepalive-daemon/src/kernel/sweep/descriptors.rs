@@ -21,7 +21,7 @@ use std::{
 };
 
 use anyhow::Result;
-use keepalive_ebpf::{Direction, Swept, Target};
+use keepalive_ebpf::{Direction, Sweep, Swept, Target};
 
 pub(crate) use running::{Running, sweep_process};
 
@@ -56,7 +56,7 @@ impl Descriptors {
     /// a target right after it was treated, and may break off.
     ///
     /// # Errors
-    /// If /proc cannot be listed, or the rules for destinations not be read.
+    /// If /proc cannot be listed, or the rules for destinations or the marks not be read.
     pub(super) fn pass(
         &mut self,
         targets: &BTreeMap<u64, Target>,
@@ -93,7 +93,14 @@ impl Descriptors {
                 continue;
             };
             let Listed { cookie, local, remote, .. } = listed;
-            let swept = self.treat(&Connection { socket, cookie, local, remote, direction }, target)?;
+            let connection = Connection { socket, cookie, local, remote, direction };
+            // What is looked at again is what the policy guards, and no more.
+            if matches!(target.sweep, Sweep::Recheck)
+                && self.maps.guard(&connection.socket)? != Some(target.policy.cgroup())
+            {
+                continue;
+            }
+            let swept = self.treat(&connection, target)?;
             if each(&swept).is_break() {
                 break;
             }
@@ -117,7 +124,7 @@ impl Descriptors {
             _ => self.maps.find(&target.previous, &destination)?,
         };
         let mut swept = treat(connection, target, wanted, previous);
-        if is_real(target) {
+        if is_real(target) && matches!(target.sweep, Sweep::Apply) {
             let guard = guard(&target.policy, swept.outcome);
             let marked = self.maps.mark(&connection.socket, target.policy.cgroup(), guard);
             treat::record(&mut swept.errno, marked);

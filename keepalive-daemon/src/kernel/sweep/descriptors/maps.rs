@@ -80,6 +80,18 @@ impl Maps {
         Ok(rules.and_then(|rules| rules.0.find(remote)))
     }
 
+    /// The cgroup whose policy guards a socket, as its mark says; `None` if it has none.
+    ///
+    /// # Errors
+    /// If the marks cannot be read.
+    pub(super) fn guard(&self, socket: &OpenSocket) -> Result<Option<u64>> {
+        match self.marks.as_ref().map(|marks| marks.get(socket, 0)) {
+            Some(Ok([.., guard])) => Ok(Some(guard)),
+            None | Some(Err(MapError::KeyNotFound)) => Ok(None),
+            Some(Err(error)) => Err(error).context("cannot read the marks on sockets (needs CAP_BPF)"),
+        }
+    }
+
     /// Says on the socket which cgroup's policy guards it from now on, 0 for none. What else a program left there
     /// stays; a mark that is made is older than any that holds.
     pub(super) fn mark(&mut self, socket: &OpenSocket, cgroup: u64, guard: u64) -> io::Result<()> {

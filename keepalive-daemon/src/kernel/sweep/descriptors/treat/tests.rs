@@ -57,6 +57,22 @@ fn telling_sets_nothing_and_tells_what_would_be_set() {
 }
 
 #[test]
+fn what_is_looked_at_again_is_not_asked_for_its_direction() {
+    let (connection, _open) = connection();
+    let of = |sweep| {
+        let policy = Policy::new(Mode::Enforce, Direction::Inbound, WANTED).of_cgroup(42);
+        Target { policy, ..target(sweep, Mode::Enforce) }
+    };
+
+    let applied = treat(&connection, &of(Sweep::Apply), Some(WANTED), None);
+    let rechecked = treat(&connection, &of(Sweep::Recheck), Some(WANTED), None);
+
+    assert_eq!((applied.outcome, rechecked.outcome), (Outcome::KeepDirection, Outcome::Arm));
+    assert_eq!(rechecked.direction, Direction::Outbound, "told is what it is");
+    assert_eq!(all(&connection.socket), [1, 60, 15, 4, 120_000].map(Some));
+}
+
+#[test]
 fn a_user_timeout_of_an_earlier_policy_is_taken_back() {
     let (connection, _open) = connection();
     treat(&connection, &target(Sweep::Apply, Mode::Tighten), Some(WANTED), None);
