@@ -9,6 +9,7 @@ use super::{
     treat::record,
 };
 
+const PRIORITY: Name = (libc::SOL_SOCKET, libc::SO_PRIORITY);
 const TOS_V4: Name = (libc::IPPROTO_IP, libc::IP_TOS);
 const TOS_V6: Name = (libc::IPPROTO_IPV6, libc::IPV6_TCLASS);
 /// The bits of a type of service that tell of congestion.
@@ -24,20 +25,31 @@ pub(super) fn apply(socket: &OpenSocket, policy: &Policy, which: u32, errno: &mu
     }
     let options = policy.options();
     let which = options.which & which;
+    // Setting the type of service sets a priority by it, which nobody chose: that is looked at before and set after.
+    let sets_priority = which & Options::PRIORITY != 0 && {
+        let current = socket.number(PRIORITY).ok();
+        let is_same = current == Some(options.priority);
+        is_same || !is_left_to_application(mode, Options::PRIORITY, options.priority, current)
+    };
     // A socket of IPv4 has no traffic class; one of IPv6 has both, for what it sends to mapped addresses.
-    let tos = if which & Options::TOS != 0 && socket.number(TOS_V6).is_ok() { TOS_V6 } else { TOS_V4 };
+    let is_v6 = which & Options::TOS != 0 && socket.number(TOS_V6).is_ok();
     for (bit, name, wanted) in [
         (Options::NO_DELAY, (libc::IPPROTO_TCP, libc::TCP_NODELAY), options.no_delay),
         (Options::NOT_SENT_LOWAT, (libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT), options.not_sent_lowat),
         (Options::MAX_SEGMENT, (libc::IPPROTO_TCP, libc::TCP_MAXSEG), options.max_segment),
         (Options::SYN_COUNT, (libc::IPPROTO_TCP, libc::TCP_SYNCNT), options.syn_count),
-        (Options::PRIORITY, (libc::SOL_SOCKET, libc::SO_PRIORITY), options.priority),
         (Options::MARK, (libc::SOL_SOCKET, libc::SO_MARK), options.mark),
-        (Options::TOS, tos, options.tos),
+        (Options::TOS, TOS_V4, options.tos),
     ] {
         if which & bit != 0 {
             record(errno, number(socket, mode, bit, name, wanted));
         }
+    }
+    if is_v6 {
+        record(errno, number(socket, mode, Options::TOS, TOS_V6, options.tos));
+    }
+    if sets_priority && socket.number(PRIORITY).ok() != Some(options.priority) {
+        record(errno, socket.set(PRIORITY, &options.priority.to_ne_bytes()));
     }
     if which & Options::CONGESTION != 0 {
         record(errno, congestion(socket, mode, options));
