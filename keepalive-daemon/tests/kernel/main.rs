@@ -31,6 +31,7 @@ mod verbs;
 use std::path::Path;
 
 use libtest_mimic::{Arguments, Trial};
+use nix::sys::signal::{SigHandler, Signal, signal};
 
 /// What makes this program a [`peer`] instead of the tests.
 const PEER: &str = "peer";
@@ -46,6 +47,9 @@ fn main() {
         _ => {}
     }
     let arguments = Arguments::from_args();
+    // A shell has what it starts in the background ignore interrupts, and so would all that is started here.
+    // SAFETY: no handler is installed, and no other thread runs yet.
+    unsafe { signal(Signal::SIGINT, SigHandler::SigDfl) }.unwrap();
     let trials = [
         destinations::TESTS,
         enforce::TESTS,
