@@ -13,7 +13,7 @@ mod tally;
 mod targets;
 mod worker;
 
-use std::{collections::BTreeSet, path::Path, time::Duration};
+use std::{collections::BTreeSet, panic, path::Path, thread, time::Duration};
 
 use anyhow::Result;
 use keepalive_ebpf::{Outcome, Policy, Sweep};
@@ -72,12 +72,29 @@ pub(crate) struct Sweeps {
     told_unreachable: BTreeSet<String>,
 }
 
+/// What begins has better use for the processor than a sweep, as all that it connects from now on is governed anyway;
+/// and of pods that begin together one sweep is enough.
+const SETTLE: Duration = Duration::from_secs(2);
+
+/// Runs `work` on a thread that gives way to all others: the verifier takes its time, of which nobody waits for the end.
+/// Not for the sweep itself, whose locks others may wait for.
+fn at_leisure<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    let run = || {
+        // SAFETY: it takes numbers alone, and 0 is the calling thread; at worst its priority stays.
+        unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 19) };
+        work()
+    };
+    thread::scope(|scope| scope.spawn(run).join()).unwrap_or_else(|panic| panic::resume_unwind(panic))
+}
+
 impl Sweeps {
     /// Starts the thread; it loads nothing before there is something to sweep.
     pub(crate) fn start(options: &Options, bpffs: &Path) -> Result<(Self, mpsc::UnboundedReceiver<Event>)> {
         let (events, receiver) = mpsc::unbounded_channel();
         let bpffs = bpffs.to_owned();
-        let start = |only| Worker::start(options.rate, events, move || kernel::Sweeper::load(&bpffs, only));
+        let start = |only| {
+            Worker::start(options.rate, events, move || at_leisure(|| kernel::Sweeper::load(&bpffs, only)))
+        };
         let worker = match options.means {
             Means::None => None,
             Means::Any => Some(start(None)?),
@@ -103,9 +120,12 @@ impl Sweeps {
         for id in deeds.iter().filter_map(|deed| deed.changes(governor.attached())) {
             worker.ask(Request::Changed(id));
         }
-        // Nodes get new policies at the same time, pods do not.
-        let most = if cause == Cause::Policies { self.delay } else { Duration::ZERO };
-        let delay = most.mul_f64(fastrand::f64());
+        let delay = match cause {
+            // Nodes get new policies at the same time, pods do not.
+            Cause::Policies => self.delay.mul_f64(fastrand::f64()),
+            Cause::Cgroups | Cause::Pods => SETTLE,
+            Cause::Start | Cause::Resync => Duration::ZERO,
+        };
         for order in self.books.follow(deeds, &view) {
             worker.ask(match order {
                 Order::Sweep(id, job) => Request::Sweep { id, job: *job, delay },

@@ -23,7 +23,7 @@ pub(super) fn many_changes_in_a_row_show_only_values_that_some_file_had() {
         let [idle, interval, probes] = [1000 + change, 200 + change, 1 + change % 100];
         let keepalive = format!("keepalive: {{idle: {idle}s, interval: {interval}s, probes: {probes}}}");
         let user_timeout = 100 + change;
-        let spec = format!("{keepalive}, userTimeout: {user_timeout}s");
+        let spec = format!("{keepalive}, userTimeout: {user_timeout}s, applyToExisting: false");
         (spec, options(true, idle.into(), interval.into(), probes, u64::from(user_timeout) * 1000))
     };
     for change in 0..CHANGES {
