@@ -43,12 +43,7 @@ pub(crate) fn treat(
 ) -> Swept {
     let Connection { socket, cookie, local, remote, direction } = connection;
     let values = Values::of(socket);
-    // What is looked at again was covered when it was marked, and its listener may have gone since.
-    let judged = match target.sweep {
-        Sweep::Recheck => target.policy.direction(),
-        Sweep::Apply | Sweep::Tell => *direction,
-    };
-    let Decision { changes, outcome } = judge(target, judged, wanted, previous, &values);
+    let Decision { changes, outcome } = judge(target, *direction, wanted, previous, &values);
     let mut errno = 0;
     if is_real(target) {
         apply(socket, &changes, &mut errno);
