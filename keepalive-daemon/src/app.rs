@@ -15,7 +15,7 @@ use crate::{
     answers::State,
     api::server::{self, Question},
     governor::{Cause, Governor},
-    kernel::{self, Held, Kernel},
+    kernel::{self, Held, Kernel, Targets},
     policy::{Limits, PolicySet, directory},
     policy_files::PolicyFiles,
     readiness::{Readiness, Task},
@@ -77,8 +77,9 @@ pub(crate) async fn run(config: Config) -> Result<()> {
     let (_socket, mut questions) = server::serve(&api_socket)?;
     let kernel = Kernel::open(held, log_bpf)?;
     info!(cgroup_root = %root.display(), bpffs = %bpffs.display(), policies = %policies.display(), "started");
-    let governor = Governor::new(kernel, root, node.cgroups())?;
-    let (sweeps, mut swept) = Sweeps::start(&sweeping, &bpffs)?;
+    let swept_cgroups = Targets::default();
+    let governor = Governor::new(kernel, root, swept_cgroups.clone(), node.cgroups())?;
+    let (sweeps, mut swept) = Sweeps::start(&sweeping, &bpffs, &swept_cgroups)?;
     let mut daemon = Daemon {
         directory: policies,
         limits,

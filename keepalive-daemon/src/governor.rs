@@ -12,8 +12,8 @@ use keepalive_ebpf::{Counters, Policy as InKernel};
 use tracing::{debug, error, info, warn};
 
 use crate::{
-    kernel::{AttachError, Cgroup, Kernel, Stored},
-    plan::{self, Desired, Note},
+    kernel::{AttachError, Cgroup, Kernel, Stored, Targets},
+    plan::{self, Desired, Note, levels},
     policy::{PolicySet, Tie},
     reconcile::{self, Action, Actual, Guard},
     sweeper::Deed,
@@ -81,13 +81,15 @@ pub(crate) struct Governor {
     told_blind: bool,
     /// The cgroups whose policy is for connections that are open already, too.
     existing: BTreeSet<u64>,
+    /// Whose open connections are being swept meanwhile.
+    targets: Targets,
     /// What was done since somebody asked.
     deeds: Vec<Deed>,
 }
 
 impl Governor {
     /// Opens the books with what an earlier run left attached.
-    pub(crate) fn new(kernel: Kernel, root: PathBuf, cgroups: &Paths) -> Result<Self> {
+    pub(crate) fn new(kernel: Kernel, root: PathBuf, targets: Targets, cgroups: &Paths) -> Result<Self> {
         let mut governor = Self {
             kernel,
             root,
@@ -97,6 +99,7 @@ impl Governor {
             told_ties: BTreeSet::new(),
             told_blind: false,
             existing: BTreeSet::new(),
+            targets,
             deeds: Vec::new(),
         };
         governor.refresh(cgroups)?;
@@ -151,7 +154,9 @@ impl Governor {
         let before = mem::take(&mut self.refused);
         let mut rules_before = self.rules_in_use();
         rules_before.extend(sweeps_need);
-        for (id, action) in reconcile::actions(&plan.desired, &self.actual) {
+        let actions = reconcile::actions(&plan.desired, &self.actual);
+        self.bar(&actions, cgroups);
+        for (id, action) in actions {
             self.act(id, action, cause, &before);
         }
         if matches!(cause, Cause::Start | Cause::Resync) {
@@ -161,6 +166,20 @@ impl Governor {
             !plan.desired.contains_key(&id) && plan::is_untold(path, policy_name, policies, pods)
         });
         self.refused.is_empty()
+    }
+
+    /// Keeps the sweeper from the connections that other policies are about to govern.
+    fn bar(&self, actions: &[(u64, Action)], cgroups: &Paths) {
+        let changes = actions.iter().map(|(_, action)| action).filter(|action| match action {
+            Action::Attach(_) | Action::Write(_) | Action::Detach(_) => true,
+            Action::Replace(_) | Action::Guard(_) | Action::Unguard(_) => false,
+        });
+        let changing: BTreeSet<&str> = changes.map(Action::path).collect();
+        if changing.is_empty() {
+            return;
+        }
+        let within = cgroups.iter().filter(|(path, _)| levels(path).any(|level| changing.contains(level)));
+        self.targets.bar(within.map(|(_, id)| *id));
     }
 
     /// The rules for destinations that what is attached refers to, or was swept for.

@@ -32,7 +32,7 @@ use self::{
 };
 use crate::{
     governor::{Cause, Governor},
-    kernel,
+    kernel::{self, Targets},
     report::open_connections::{LeftBehind, OpenConnections, Sweeping},
     workloads::Paths,
 };
@@ -61,6 +61,7 @@ pub(crate) enum Means {
 pub(crate) struct Sweeps {
     /// Absent if nothing is to be swept.
     worker: Option<Worker>,
+    targets: Targets,
     books: Books,
     delay: Duration,
     method: Option<kernel::Method>,
@@ -89,11 +90,18 @@ fn at_leisure<T: Send>(work: impl FnOnce() -> T + Send) -> T {
 
 impl Sweeps {
     /// Starts the thread; it loads nothing before there is something to sweep.
-    pub(crate) fn start(options: &Options, bpffs: &Path) -> Result<(Self, mpsc::UnboundedReceiver<Event>)> {
+    pub(crate) fn start(
+        options: &Options,
+        bpffs: &Path,
+        targets: &Targets,
+    ) -> Result<(Self, mpsc::UnboundedReceiver<Event>)> {
         let (events, receiver) = mpsc::unbounded_channel();
         let bpffs = bpffs.to_owned();
         let start = |only| {
-            Worker::start(options.rate, events, move || at_leisure(|| kernel::Sweeper::load(&bpffs, only)))
+            let targets = targets.clone();
+            Worker::start(options.rate, targets.clone(), events, move || {
+                at_leisure(|| kernel::Sweeper::load(&bpffs, only, &targets))
+            })
         };
         let worker = match options.means {
             Means::None => None,
@@ -102,6 +110,7 @@ impl Sweeps {
         };
         let sweeps = Self {
             worker,
+            targets: targets.clone(),
             books: Books::default(),
             delay: options.delay,
             method: None,
@@ -116,7 +125,8 @@ impl Sweeps {
     pub(crate) fn follow(&mut self, governor: &mut Governor, cgroups: &Paths, cause: Cause) {
         let deeds = governor.take_deeds();
         let view = View { attached: governor.attached(), existing: governor.existing(), cgroups, cause };
-        let Some(worker) = &self.worker else { return };
+        let changes = self.targets.changes();
+        let Some(worker) = &self.worker else { return self.targets.settle(changes) };
         for id in deeds.iter().filter_map(|deed| deed.changes(governor.attached())) {
             worker.ask(Request::Changed(id));
         }
@@ -132,6 +142,7 @@ impl Sweeps {
                 Order::Withdraw(id) => Request::Withdraw(id),
             });
         }
+        worker.ask(Request::Settled(changes));
     }
 
     /// The rules for destinations, by their ids, without which the values of earlier policies are not found again.

@@ -5,17 +5,18 @@ mod diag;
 mod iterator;
 mod namespaces;
 mod offsets;
+mod targets;
 
 use std::{
-    collections::BTreeMap,
     ops::ControlFlow,
     path::{Path, PathBuf},
 };
 
 use anyhow::Result;
-use keepalive_ebpf::{Swept, Target};
+use keepalive_ebpf::Swept;
 
 pub(crate) use descriptors::{Running, sweep_process};
+pub(crate) use targets::Targets;
 
 use self::{
     descriptors::Descriptors,
@@ -62,16 +63,16 @@ enum Reach {
 
 impl Sweeper {
     /// Loads what this kernel and these privileges allow, or `only` what is asked for. Shares marks and rules with the
-    /// daemon whose pins are under `bpffs`.
+    /// daemon whose pins are under `bpffs`; what is to be swept is in `targets`.
     ///
     /// # Errors
     /// If no method can do anything here; says why of each.
-    pub(crate) fn load(bpffs: &Path, only: Option<Method>) -> Result<Self> {
+    pub(crate) fn load(bpffs: &Path, only: Option<Method>, targets: &Targets) -> Result<Self> {
         let memory_limit = MemoryLimit::raise();
         let reach = match only {
-            Some(Method::Iterator) => load_iterator(bpffs)?,
+            Some(Method::Iterator) => load_iterator(bpffs, targets)?,
             Some(Method::Descriptors) => Reach::Descriptors(Box::new(Descriptors::load(bpffs)?)),
-            None => load_iterator(bpffs).or_else(|error| instead(bpffs, &error))?,
+            None => load_iterator(bpffs, targets).or_else(|error| instead(bpffs, &error))?,
         };
         Ok(Self { bpffs: bpffs.to_owned(), reach, may_change: only.is_none(), _memory_limit: memory_limit })
     }
@@ -84,19 +85,19 @@ impl Sweeper {
         }
     }
 
-    /// Goes once over the open connections of all network namespaces of the node, and does to those of `targets`, which
-    /// are by the id of their cgroup, what these say. `each` hears of every connection right after it was treated, of at
+    /// Goes once over the open connections of all network namespaces of the node, and does to those of the targets, from
+    /// [`Targets::begin`] on, what these say. `each` hears of every connection right after it was treated, of at
     /// most 16 some moments later; it may sleep, and end the pass.
     ///
     /// # Errors
     /// If the kernel refuses what it allowed before. A namespace that cannot be entered is none.
     pub(crate) fn pass(
         &mut self,
-        targets: &BTreeMap<u64, Target>,
+        targets: &Targets,
         each: &mut dyn FnMut(&Swept) -> ControlFlow<()>,
     ) -> Result<Pass> {
         match &mut self.reach {
-            Reach::Iterator(iterator) => match iterator.pass(targets, each)? {
+            Reach::Iterator(iterator) => match iterator.pass(each)? {
                 Passed::Done(pass) => return Ok(pass),
                 Passed::Blind => {
                     let error =
@@ -113,8 +114,8 @@ impl Sweeper {
     }
 }
 
-fn load_iterator(bpffs: &Path) -> Result<Reach> {
-    Ok(Reach::Iterator(Box::new(SocketIterator::load(&Pins::new(bpffs)?)?)))
+fn load_iterator(bpffs: &Path, targets: &Targets) -> Result<Reach> {
+    Ok(Reach::Iterator(Box::new(SocketIterator::load(&Pins::new(bpffs)?, targets)?)))
 }
 
 /// The other method, and a word on why.

@@ -57,7 +57,7 @@ impl Manual {
     pub(super) fn is_disturbed_by(&self, request: &Request) -> bool {
         match request {
             Request::Changed(id) => self.jobs.contains_key(id),
-            Request::Sweep { .. } | Request::Withdraw(_) | Request::Apply(_) => false,
+            Request::Sweep { .. } | Request::Withdraw(_) | Request::Settled(_) | Request::Apply(_) => false,
         }
     }
 

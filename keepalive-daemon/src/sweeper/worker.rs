@@ -19,7 +19,7 @@ use super::{
     queue::{Done, Job, Queue},
     tally::Tally,
 };
-use crate::kernel::{Method, Pass, Sweeper};
+use crate::kernel::{Method, Pass, Sweeper, Targets};
 
 /// What the thread is asked.
 pub(super) enum Request {
@@ -29,6 +29,8 @@ pub(super) enum Request {
     Withdraw(u64),
     /// Nothing; but another policy, or none, is in force in this cgroup now.
     Changed(u64),
+    /// Nothing; but all was asked that follows from the changes up to this one.
+    Settled(u64),
     /// To sweep now, for somebody who waits for the answer.
     Apply(Manual),
 }
@@ -68,11 +70,7 @@ pub(crate) struct Seen {
 /// What makes passes over open connections: the kernel, but for tests.
 pub(super) trait Passes {
     fn method(&self) -> Method;
-    fn pass(
-        &mut self,
-        targets: &BTreeMap<u64, Target>,
-        each: &mut dyn FnMut(&Swept) -> ControlFlow<()>,
-    ) -> Result<Pass>;
+    fn pass(&mut self, targets: &Targets, each: &mut dyn FnMut(&Swept) -> ControlFlow<()>) -> Result<Pass>;
 }
 
 impl Passes for Sweeper {
@@ -80,11 +78,7 @@ impl Passes for Sweeper {
         Self::method(self)
     }
 
-    fn pass(
-        &mut self,
-        targets: &BTreeMap<u64, Target>,
-        each: &mut dyn FnMut(&Swept) -> ControlFlow<()>,
-    ) -> Result<Pass> {
+    fn pass(&mut self, targets: &Targets, each: &mut dyn FnMut(&Swept) -> ControlFlow<()>) -> Result<Pass> {
         Self::pass(self, targets, each)
     }
 }
@@ -96,16 +90,19 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// Starts the thread, which calls `load` when there is something to sweep first.
+    /// Starts the thread, which calls `load` when there is something to sweep first, and has what is to be swept in
+    /// `targets`.
     pub(super) fn start<P: Passes>(
         rate: u32,
+        targets: Targets,
         events: UnboundedSender<Event>,
         load: impl Fn() -> Result<P> + Send + 'static,
     ) -> Result<Self> {
         let (requests, receiver) = mpsc::channel();
-        let inbox = Inbox { receiver, queue: Queue::default(), manual: VecDeque::new(), ended: false };
+        let (queue, manual) = (Queue::default(), VecDeque::new());
+        let inbox = Inbox { receiver, targets: targets.clone(), queue, manual, ended: false };
         let run = move || {
-            let crew = Crew { load, passes: None, pace: Pace::new(rate), events };
+            let crew = Crew { load, passes: None, targets, pace: Pace::new(rate), events };
             crew.run(inbox);
         };
         let thread = thread::Builder::new().name("sweeper".to_owned()).spawn(run);
@@ -122,6 +119,7 @@ impl Worker {
 /// What the thread is asked, and what of it is still to be done.
 struct Inbox {
     receiver: Receiver<Request>,
+    targets: Targets,
     queue: Queue,
     manual: VecDeque<Manual>,
     ended: bool,
@@ -134,6 +132,10 @@ impl Inbox {
             Request::Sweep { id, job, delay } => self.queue.request(id, job, Instant::now() + delay),
             Request::Withdraw(id) => self.queue.withdraw(id),
             Request::Changed(_) => false,
+            Request::Settled(change) => {
+                self.targets.settle(change);
+                false
+            }
             Request::Apply(manual) => {
                 self.manual.push_back(manual);
                 // Somebody waits; what the pass has done already costs the next one nothing.
@@ -169,11 +171,15 @@ impl Inbox {
     }
 }
 
+/// How long the sweeper waits, at most, to hear of a change that is being made.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// The thread's own.
 struct Crew<L, P> {
     load: L,
     /// Loaded with the first sweep.
     passes: Option<P>,
+    targets: Targets,
     pace: Pace,
     events: UnboundedSender<Event>,
 }
@@ -182,6 +188,8 @@ struct Crew<L, P> {
 enum Ending {
     Complete(Seen),
     BrokenOff,
+    /// Not complete, and what follows from that the sweeper is still to hear.
+    Barred,
     Failed(String),
 }
 
@@ -220,6 +228,10 @@ impl<P: Passes, L: Fn() -> Result<P>> Crew<L, P> {
                 }
             }
             Ending::BrokenOff => inbox.queue.break_off(),
+            Ending::Barred => {
+                inbox.queue.break_off();
+                let _ = inbox.listen(PATIENCE, |_| Some(true));
+            }
             Ending::Failed(reason) => {
                 let ids = inbox.queue.give_up();
                 self.tell(Event::Failed { ids, reason });
@@ -234,9 +246,9 @@ impl<P: Passes, L: Fn() -> Result<P>> Crew<L, P> {
             queue.request(id, job, Instant::now());
         }
         let mut last = None;
+        let mut changed = false;
         while !queue.is_empty() {
             let targets = queue.begin(Instant::now());
-            let mut changed = false;
             let ending = self.pass(&targets, inbox, |pace, inbox, swept| {
                 manual.heard(swept);
                 let pause = queue.count(swept).then(|| pace.changed(fastrand::f64())).flatten();
@@ -258,11 +270,18 @@ impl<P: Passes, L: Fn() -> Result<P>> Crew<L, P> {
                     }
                     last = Some(pass);
                 }
-                Ending::BrokenOff if changed => {
-                    return manual.refuse("what governs the connections changed meanwhile; ask again");
-                }
-                Ending::BrokenOff => return manual.refuse("the daemon ends"),
+                Ending::Barred => drop(inbox.listen(PATIENCE, |request| {
+                    changed |= manual.is_disturbed_by(request);
+                    Some(true)
+                })),
+                Ending::BrokenOff => {}
                 Ending::Failed(reason) => return manual.refuse(&reason),
+            }
+            if changed {
+                return manual.refuse("what governs the connections changed meanwhile; ask again");
+            }
+            if inbox.ended {
+                return manual.refuse("the daemon ends");
             }
         }
         manual.finish(last);
@@ -282,17 +301,25 @@ impl<P: Passes, L: Fn() -> Result<P>> Crew<L, P> {
                 Err(error) => return Ending::Failed(format!("{error:#}")),
             },
         };
+        match self.targets.begin(targets) {
+            Ok(true) => {}
+            Ok(false) => return Ending::Barred,
+            Err(error) => return Ending::Failed(format!("{error:#}")),
+        }
         let pace = &mut self.pace;
         let mut is_broken_off = false;
-        let result = passes.pass(targets, &mut |swept| {
+        let result = passes.pass(&self.targets, &mut |swept| {
             trace!(?swept, "an open connection");
             let flow = each(pace, inbox, swept);
             is_broken_off |= flow.is_break();
             flow
         });
-        match result {
+        // Whatever came of it: no later pass is to do what this one was told.
+        let ended = self.targets.end();
+        match result.and_then(|pass| Ok((pass, ended?))) {
             _ if is_broken_off => Ending::BrokenOff,
-            Ok(Pass { namespaces, unreachable, pending }) => {
+            Ok((_, false)) => Ending::Barred,
+            Ok((Pass { namespaces, unreachable, pending }, true)) => {
                 Ending::Complete(Seen { method: passes.method(), namespaces, unreachable, pending })
             }
             Err(error) => Ending::Failed(format!("{error:#}")),

@@ -13,12 +13,7 @@ mod running;
 mod socket;
 mod treat;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ops::ControlFlow,
-    os::fd::RawFd,
-    path::Path,
-};
+use std::{collections::BTreeSet, ops::ControlFlow, os::fd::RawFd, path::Path};
 
 use anyhow::Result;
 use keepalive_ebpf::{Direction, Sweep, Swept, Target};
@@ -33,7 +28,7 @@ use self::{
     treat::{Connection, guard, is_real, treat},
 };
 use super::{
-    Pass,
+    Pass, Targets,
     diag::{self, Listed, StateFlags, TCP_LISTEN},
     namespaces::{self, Namespace},
 };
@@ -52,14 +47,13 @@ impl Descriptors {
         Ok(Self { maps: Maps::pinned(bpffs)? })
     }
 
-    /// One pass over the open connections of all network namespaces of the node; `each` hears of every connection of
-    /// a target right after it was treated, and may break off.
+    /// See [`super::Sweeper::pass`].
     ///
     /// # Errors
     /// If /proc cannot be listed, or the rules for destinations or the marks not be read.
     pub(super) fn pass(
         &mut self,
-        targets: &BTreeMap<u64, Target>,
+        targets: &Targets,
         each: &mut dyn FnMut(&Swept) -> ControlFlow<()>,
     ) -> Result<Pass> {
         self.maps.forget();
@@ -85,13 +79,15 @@ impl Descriptors {
         open.sort_by_key(|open| (holders.of(open.listed.inode), open.listed.cookie));
         let mut reached = Reached::default();
         let mut is_any_missed = false;
-        for Open { listed, direction, target } in open {
+        for Open { listed, cgroup, direction } in open {
             let socket = holders.of(listed.inode).and_then(|holder| reached.take(holder, listed.cookie));
             let Some(socket) = socket else {
                 pass.pending += 1;
                 is_any_missed |= listed.inode > 0;
                 continue;
             };
+            // Only now: a connection that begins under another policy is found after this one's end.
+            let Some(target) = targets.get(cgroup) else { continue };
             let Listed { cookie, local, remote, .. } = listed;
             let connection = Connection { socket, cookie, local, remote, direction };
             // What is looked at again is what the policy guards, and no more.
@@ -100,7 +96,7 @@ impl Descriptors {
             {
                 continue;
             }
-            let swept = self.treat(&connection, target)?;
+            let swept = self.treat(&connection, &target)?;
             if each(&swept).is_break() {
                 break;
             }
@@ -134,10 +130,10 @@ impl Descriptors {
 }
 
 /// A connection of a target.
-struct Open<'a> {
+struct Open {
     listed: Listed,
+    cgroup: u64,
     direction: Direction,
-    target: &'a Target,
 }
 
 /// The sockets of a namespace; `None` if it is gone.
@@ -148,17 +144,18 @@ fn list(namespace: &Namespace) -> Result<Option<Vec<Listed>>> {
 
 /// The connections of the targets among all sockets of a namespace. Whether one was accepted is not told of an open
 /// connection; its port is that of a listener then, as long as there is one.
-fn of_targets<'a>(listed: &[Listed], targets: &'a BTreeMap<u64, Target>) -> Vec<Open<'a>> {
+fn of_targets(listed: &[Listed], targets: &Targets) -> Vec<Open> {
     let listening: BTreeSet<u16> =
         listed.iter().filter(|it| it.state == TCP_LISTEN).map(|it| it.local.port()).collect();
     // The kernel lists a socket again whose neighbours came or went between two parts of its answer.
     let mut seen = BTreeSet::new();
     let open = listed.iter().filter(|it| it.state != TCP_LISTEN && seen.insert(it.cookie));
     open.filter_map(|listed| {
-        let target = targets.get(&listed.cgroup?)?;
+        let cgroup = listed.cgroup?;
+        targets.get(cgroup)?;
         let is_accepted = listening.contains(&listed.local.port());
         let direction = if is_accepted { Direction::Inbound } else { Direction::Outbound };
-        Some(Open { listed: *listed, direction, target })
+        Some(Open { listed: *listed, cgroup, direction })
     })
     .collect()
 }

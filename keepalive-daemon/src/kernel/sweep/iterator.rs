@@ -1,7 +1,6 @@
 //! The sweep by the program `sweep`, which the kernel runs for each TCP socket of a network namespace.
 
 use std::{
-    collections::BTreeMap,
     fs::File,
     io::{self, Read as _},
     ops::ControlFlow,
@@ -16,7 +15,7 @@ use aya::{
 };
 use keepalive_ebpf::{
     CLAIMS_MAP, COUNTERS_MAP, DESTINATIONS_MAP, LISTENING_MAP, OFFSETS, Outcome, POLICY_MAP, SWEEP_PROGRAM,
-    SWEPT_BYTES, Swept, TARGET_WORDS, TARGETS_MAP, Target,
+    SWEPT_BYTES, Swept, TARGETS_MAP,
 };
 
 use super::{
@@ -28,12 +27,12 @@ use super::{
     BATCH, Pass,
     namespaces::{self, Namespace},
     offsets,
+    targets::Targets,
 };
 
 /// The loaded program.
 pub(super) struct SocketIterator {
     ebpf: Ebpf,
-    targets: HashMap<MapData, u64, [u64; TARGET_WORDS]>,
     listening: Array<MapData, [u64; PORT_WORDS]>,
 }
 
@@ -49,11 +48,11 @@ pub(super) enum Passed {
 }
 
 impl SocketIterator {
-    /// Loads the program, with the maps of a daemon where they are pinned.
+    /// Loads the program, with the maps of a daemon where they are pinned; it does what `targets` say.
     ///
     /// # Errors
     /// If the kernel or the privileges do not suffice.
-    pub(super) fn load(pins: &Pins) -> Result<Self> {
+    pub(super) fn load(pins: &Pins, targets: &Targets) -> Result<Self> {
         storage::check_pinned_maps(pins)?;
         let offsets = offsets::find()?.to_words();
         let mut shared: Vec<(&str, PathBuf)> = Vec::new();
@@ -82,50 +81,13 @@ impl SocketIterator {
                 "the kernel does not accept the program {SWEEP_PROGRAM} (it needs Linux 5.15, CAP_BPF and CAP_PERFMON)"
             )
         })?;
-        let targets = HashMap::try_from(take_map(&mut ebpf, TARGETS_MAP)?)?;
+        targets.show(HashMap::try_from(take_map(&mut ebpf, TARGETS_MAP)?)?);
         let listening = Array::try_from(take_map(&mut ebpf, LISTENING_MAP)?)?;
-        Ok(Self { ebpf, targets, listening })
+        Ok(Self { ebpf, listening })
     }
 
     /// See [`super::Sweeper::pass`].
-    pub(super) fn pass(
-        &mut self,
-        targets: &BTreeMap<u64, Target>,
-        each: &mut dyn FnMut(&Swept) -> ControlFlow<()>,
-    ) -> Result<Passed> {
-        let passed = self.fill(targets).and_then(|()| self.walk_all(each));
-        // Whatever came of it: no later pass is to do what this one was told.
-        let cleared = self.keep_only(&BTreeMap::new());
-        let passed = passed?;
-        cleared.map(|()| passed)
-    }
-
-    fn fill(&mut self, targets: &BTreeMap<u64, Target>) -> Result<()> {
-        // First, which also makes room.
-        self.keep_only(targets)?;
-        for (cgroup, target) in targets {
-            self.targets.insert(cgroup, target.to_words(), 0).context(
-                "cannot say which cgroups' connections are to be swept (65,536 cgroups at a time are the most)",
-            )?;
-        }
-        Ok(())
-    }
-
-    /// Takes away the targets of earlier passes that are none of these.
-    fn keep_only(&mut self, targets: &BTreeMap<u64, Target>) -> Result<()> {
-        let left: Vec<u64> = self
-            .targets
-            .keys()
-            .filter(|key| !key.as_ref().is_ok_and(|cgroup| targets.contains_key(cgroup)))
-            .collect::<Result<_, _>>()
-            .context("cannot list the cgroups whose connections were swept")?;
-        for cgroup in left {
-            self.targets.remove(&cgroup).context("cannot take back which cgroups' connections are swept")?;
-        }
-        Ok(())
-    }
-
-    fn walk_all(&mut self, each: &mut dyn FnMut(&Swept) -> ControlFlow<()>) -> Result<Passed> {
+    pub(super) fn pass(&mut self, each: &mut dyn FnMut(&Swept) -> ControlFlow<()>) -> Result<Passed> {
         let namespaces::Found { namespaces, unreachable } = namespaces::all()?;
         let mut pass = Pass { unreachable, ..Pass::default() };
         for namespace in &namespaces {

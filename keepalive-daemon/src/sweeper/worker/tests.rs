@@ -1,15 +1,16 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a failed step fails the test")]
 
-use keepalive_ebpf::{Outcome, Sweep};
+use keepalive_ebpf::{Outcome, Policy, Sweep};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::*;
 use crate::sweeper::tests::{policy, swept};
 
-/// A kernel made up: each pass sees the connections that it is given next, and is told of in `began`.
+/// A kernel made up: each pass sees the connections that it is given next, and tells in `began` what is to be done to
+/// those of cgroup 1.
 struct Script {
     passes: VecDeque<Vec<Swept>>,
-    began: Sender<BTreeMap<u64, Target>>,
+    began: Sender<Option<Target>>,
 }
 
 impl Passes for Script {
@@ -17,13 +18,9 @@ impl Passes for Script {
         Method::Iterator
     }
 
-    fn pass(
-        &mut self,
-        targets: &BTreeMap<u64, Target>,
-        each: &mut dyn FnMut(&Swept) -> ControlFlow<()>,
-    ) -> Result<Pass> {
+    fn pass(&mut self, targets: &Targets, each: &mut dyn FnMut(&Swept) -> ControlFlow<()>) -> Result<Pass> {
         // The test may have seen enough.
-        let _ = self.began.send(targets.clone());
+        let _ = self.began.send(targets.get(1));
         for swept in self.passes.pop_front().unwrap_or_default() {
             if each(&swept).is_break() {
                 break;
@@ -33,13 +30,13 @@ impl Passes for Script {
     }
 }
 
-type Began = Receiver<BTreeMap<u64, Target>>;
+type Began = Receiver<Option<Target>>;
 
 fn start(rate: u32, passes: Vec<Vec<Swept>>) -> (Worker, UnboundedReceiver<Event>, Began) {
     let (began, passes_begun) = mpsc::channel();
     let (events, receiver) = unbounded_channel();
     let load = move || Ok(Script { passes: passes.clone().into(), began: began.clone() });
-    (Worker::start(rate, events, load).unwrap(), receiver, passes_begun)
+    (Worker::start(rate, Targets::default(), events, load).unwrap(), receiver, passes_begun)
 }
 
 fn job(id: u64, idle_s: u32) -> Job {
@@ -78,11 +75,11 @@ fn a_change_breaks_a_paced_pass_off_and_it_begins_anew() {
     let arm = |cookie| swept(1, cookie, Outcome::Arm);
     let (worker, mut events, began) = start(1, vec![(0..1000).map(arm).collect(), vec![]]);
     worker.ask(sweep(1, 60));
-    assert_eq!(began.recv().unwrap()[&1].policy, policy(1, 60));
+    assert_eq!(began.recv().unwrap().unwrap().policy, policy(1, 60));
 
     worker.ask(sweep(1, 30));
 
-    assert_eq!(began.recv().unwrap()[&1].policy, policy(1, 30));
+    assert_eq!(began.recv().unwrap().unwrap().policy, policy(1, 30));
     assert_eq!(finished(&mut events).1.policy, policy(1, 30));
 }
 
@@ -100,6 +97,56 @@ fn dropping_the_worker_ends_a_pause() {
     }
 }
 
+#[test]
+fn what_is_about_to_change_is_not_swept_as_it_was() {
+    let (loading, is_loading) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let released = std::sync::Mutex::new(released);
+    let (began, passes_begun) = mpsc::channel();
+    let (events, mut receiver) = unbounded_channel();
+    let targets = Targets::default();
+    let load = move || {
+        loading.send(())?;
+        released.lock().unwrap().recv()?;
+        Ok(Script { passes: VecDeque::new(), began: began.clone() })
+    };
+    let worker = Worker::start(0, targets.clone(), events, load).unwrap();
+    worker.ask(sweep(1, 60));
+    is_loading.recv().unwrap();
+
+    // The sweeper does not hear of the change before it could begin.
+    targets.bar([1]);
+    release.send(()).unwrap();
+    worker.ask(sweep(1, 30));
+    worker.ask(Request::Settled(targets.changes()));
+
+    assert_eq!(finished(&mut receiver).1.policy, policy(1, 30));
+    let swept: Vec<Policy> = passes_begun.try_iter().flatten().map(|target| target.policy).collect();
+    assert!(swept.iter().all(|swept| *swept == policy(1, 30)), "{swept:?}");
+}
+
+#[test]
+fn a_pass_that_a_change_took_targets_from_is_made_again() {
+    let (events, mut receiver) = unbounded_channel();
+    let targets = Targets::default();
+    let (began, has_begun) = mpsc::channel();
+    let (release, released) = mpsc::channel();
+    let stuck = std::sync::Mutex::new(Some(Stuck { began, released }));
+    let load = move || stuck.lock().unwrap().take().context("it is loaded once");
+    let worker = Worker::start(0, targets.clone(), events, load).unwrap();
+    worker.ask(sweep(1, 60));
+    has_begun.recv().unwrap();
+
+    // Of something else, above: the same is to be swept afterwards.
+    targets.bar([1]);
+    release.send(()).unwrap();
+    worker.ask(Request::Settled(targets.changes()));
+    has_begun.recv().unwrap();
+    release.send(()).unwrap();
+
+    assert_eq!(finished(&mut receiver).1.policy, policy(1, 60));
+}
+
 /// A kernel that does not come back from a pass before it is released.
 struct Stuck {
     began: Sender<()>,
@@ -111,11 +158,7 @@ impl Passes for Stuck {
         Method::Iterator
     }
 
-    fn pass(
-        &mut self,
-        _: &BTreeMap<u64, Target>,
-        _: &mut dyn FnMut(&Swept) -> ControlFlow<()>,
-    ) -> Result<Pass> {
+    fn pass(&mut self, _: &Targets, _: &mut dyn FnMut(&Swept) -> ControlFlow<()>) -> Result<Pass> {
         self.began.send(())?;
         self.released.recv()?;
         Ok(Pass::default())
@@ -129,7 +172,7 @@ fn a_pass_that_does_not_come_back_does_not_keep_the_daemon_from_ending() {
     let stuck = std::sync::Mutex::new(Some(Stuck { began, released }));
     let load = move || stuck.lock().unwrap().take().context("it is loaded once");
     let (events, _receiver) = unbounded_channel();
-    let worker = Worker::start(0, events, load).unwrap();
+    let worker = Worker::start(0, Targets::default(), events, load).unwrap();
     worker.ask(sweep(1, 60));
     has_begun.recv().unwrap();
 
@@ -147,7 +190,9 @@ fn a_pass_that_does_not_come_back_does_not_keep_the_daemon_from_ending() {
 #[test]
 fn what_cannot_be_loaded_is_tried_again_with_the_next_request() {
     let (events, mut receiver) = unbounded_channel();
-    let worker = Worker::start(0, events, || Err::<Script, _>(anyhow::anyhow!("no right to"))).unwrap();
+    let worker =
+        Worker::start(0, Targets::default(), events, || Err::<Script, _>(anyhow::anyhow!("no right to")))
+            .unwrap();
 
     for _ in 0..2 {
         worker.ask(sweep(1, 60));

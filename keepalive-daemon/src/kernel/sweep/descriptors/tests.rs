@@ -1,4 +1,6 @@
-use std::net::SocketAddr;
+#![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use keepalive_ebpf::{Mode, Policy, Sweep, Timers};
 
@@ -7,12 +9,12 @@ use crate::kernel::sweep::diag::{TCP_CLOSE_WAIT, TCP_ESTABLISHED};
 
 const TARGET: u64 = 42;
 
-fn targets() -> BTreeMap<u64, Target> {
+fn targets() -> Targets {
     let policy = Policy::new(Mode::Tighten, Direction::Both, Timers::NONE);
-    BTreeMap::from([(
-        TARGET,
-        Target { sweep: Sweep::Apply, has_previous: 0, policy, previous: Policy::NOTHING },
-    )])
+    let target = Target { sweep: Sweep::Apply, has_previous: 0, policy, previous: Policy::NOTHING };
+    let targets = Targets::default();
+    assert!(targets.begin(&BTreeMap::from([(TARGET, target)])).unwrap());
+    targets
 }
 
 fn listed(cookie: u64, state: u8, port: u16, cgroup: Option<u64>) -> Listed {
