@@ -80,7 +80,7 @@ impl Descriptors {
         let mut reached = Reached::default();
         let mut is_any_missed = false;
         for Open { listed, cgroup, direction } in open {
-            let socket = holders.of(listed.inode).and_then(|holder| reached.take(holder, listed.cookie));
+            let socket = holders.of(listed.inode).and_then(|holder| reached.take(holder, &listed));
             let Some(socket) = socket else {
                 pass.pending += 1;
                 is_any_missed |= listed.inode > 0;
@@ -169,16 +169,16 @@ struct Reached {
 }
 
 impl Reached {
-    /// The socket that a process holds as a descriptor, if it is still the one with this cookie.
-    fn take(&mut self, (pid, descriptor): (u32, RawFd), cookie: u64) -> Option<OpenSocket> {
+    /// The socket that a process holds as a descriptor, if it is still the one that was listed.
+    fn take(&mut self, (pid, descriptor): (u32, RawFd), listed: &Listed) -> Option<OpenSocket> {
         if self.current.as_ref().is_none_or(|(current, _)| *current != pid) {
             self.current = Some((pid, Process::open(pid).ok()));
         }
         let (_, process) = self.current.as_ref()?;
-        match process.as_ref()?.duplicate(descriptor) {
+        match process.as_ref()?.duplicate(descriptor, listed.inode) {
             Ok(duplicate) => {
                 let socket = OpenSocket::new(duplicate);
-                (socket.cookie().ok()? == cookie).then_some(socket)
+                (socket.cookie().ok()? == listed.cookie).then_some(socket)
             }
             Err(error) => {
                 if process::is_denied(&error) {

@@ -9,7 +9,10 @@ use std::{
 use anyhow::{Context as _, Result};
 
 /// A process, so that no other can be taken for it when it has ended.
-pub(crate) struct Process(OwnedFd);
+pub(crate) struct Process {
+    pid: u32,
+    descriptor: OwnedFd,
+}
 
 impl Process {
     /// # Errors
@@ -17,16 +20,22 @@ impl Process {
     pub(crate) fn open(pid: u32) -> io::Result<Self> {
         // SAFETY: the call takes two numbers and touches no memory.
         let result = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
-        owned(result).map(Self)
+        owned(result).map(|descriptor| Self { pid, descriptor })
     }
 
-    /// The same open file as the process's descriptor.
+    /// The same socket as the process's descriptor, if that is still the one with this inode number: closing the
+    /// duplicate of another file, a terminal or a lease, could have effects of its own.
     ///
     /// # Errors
-    /// `EBADF` if the process has closed it, `ESRCH` if it has ended, `EPERM` without `CAP_SYS_PTRACE`.
-    pub(crate) fn duplicate(&self, descriptor: RawFd) -> io::Result<OwnedFd> {
+    /// `EBADF` if the process has closed it, `ENOENT` or `ESRCH` if it has ended, `EPERM` without `CAP_SYS_PTRACE`.
+    pub(crate) fn duplicate(&self, descriptor: RawFd, inode: u32) -> io::Result<OwnedFd> {
+        let link = fs::read_link(format!("/proc/{}/fd/{descriptor}", self.pid))?;
+        if link.to_str().and_then(inode_of) != Some(inode) {
+            return Err(io::Error::from_raw_os_error(libc::EBADF));
+        }
         // SAFETY: as above, with three numbers.
-        let result = unsafe { libc::syscall(libc::SYS_pidfd_getfd, self.0.as_raw_fd(), descriptor, 0) };
+        let result =
+            unsafe { libc::syscall(libc::SYS_pidfd_getfd, self.descriptor.as_raw_fd(), descriptor, 0) };
         owned(result)
     }
 }
@@ -60,7 +69,7 @@ pub(crate) fn sockets(pid: u32) -> io::Result<Vec<(RawFd, u32)>> {
         let entry = entry?;
         let descriptor = entry.file_name().to_str().and_then(|name| name.parse().ok());
         let inode = match fs::read_link(entry.path()) {
-            Ok(link) => link.to_str().and_then(inode),
+            Ok(link) => link.to_str().and_then(inode_of),
             // Root may list the links of a process that it may not follow.
             Err(error) if is_denied(&error) => return Err(error),
             // Closed meanwhile.
@@ -72,7 +81,7 @@ pub(crate) fn sockets(pid: u32) -> io::Result<Vec<(RawFd, u32)>> {
 }
 
 /// The number in `socket:[4026]`. sock_diag tells only the lower half; the kernel makes none that is longer.
-fn inode(link: &str) -> Option<u32> {
+fn inode_of(link: &str) -> Option<u32> {
     link.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
 }
 
@@ -94,9 +103,9 @@ mod tests {
 
     #[test]
     fn only_links_to_sockets_have_an_inode() {
-        assert_eq!(inode("socket:[4026]"), Some(4026));
+        assert_eq!(inode_of("socket:[4026]"), Some(4026));
         for other in ["pipe:[4026]", "socket:[x]", "socket:[4026", "/dev/null", "anon_inode:[eventpoll]"] {
-            assert_eq!(inode(other), None, "{other}");
+            assert_eq!(inode_of(other), None, "{other}");
         }
     }
 
@@ -108,11 +117,14 @@ mod tests {
 
         let listed = sockets(pid).expect("one may look at oneself");
         let process = Process::open(pid).expect("it runs");
-        let duplicate = process.duplicate(descriptor).map(TcpListener::from).expect("it is open");
+        let (_, inode) = listed.into_iter().find(|(fd, _)| *fd == descriptor).expect("it is open");
+        let duplicate = process.duplicate(descriptor, inode).map(TcpListener::from).expect("it is open");
 
-        assert!(listed.iter().any(|(fd, inode)| *fd == descriptor && *inode > 0));
         assert_eq!(duplicate.local_addr().ok(), listener.local_addr().ok());
-        assert!(process.duplicate(RawFd::MAX).is_err_and(|error| is_gone(&error)));
+        // Closed, and taken by another socket.
+        for (descriptor, inode) in [(RawFd::MAX, inode), (descriptor, inode + 1)] {
+            assert!(process.duplicate(descriptor, inode).is_err_and(|error| is_gone(&error)));
+        }
     }
 
     #[test]

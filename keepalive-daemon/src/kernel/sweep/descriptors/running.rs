@@ -87,8 +87,8 @@ fn absent(pid: u32) -> anyhow::Error {
 fn connections(pid: u32, seen: &mut BTreeSet<u64>, mut each: impl FnMut(&Connection)) -> io::Result<()> {
     // Before its descriptors are listed, so that they are not those of another.
     let process = Process::open(pid)?;
-    for (descriptor, _) in sockets(pid)? {
-        match connection(&process, descriptor) {
+    for (descriptor, inode) in sockets(pid)? {
+        match connection(&process, descriptor, inode) {
             Ok(Some(connection)) if seen.insert(connection.cookie) => each(&connection),
             Ok(_) => {}
             Err(error) if is_closed(&error) => {}
@@ -104,8 +104,8 @@ fn is_closed(error: &io::Error) -> bool {
 }
 
 /// A descriptor's connection; `None` if it is something else.
-fn connection(process: &Process, descriptor: RawFd) -> io::Result<Option<Connection>> {
-    let socket = OpenSocket::new(process.duplicate(descriptor)?);
+fn connection(process: &Process, descriptor: RawFd, inode: u32) -> io::Result<Option<Connection>> {
+    let socket = OpenSocket::new(process.duplicate(descriptor, inode)?);
     if !socket.is_tcp()? || !matches!(socket.state()?, TCP_ESTABLISHED | TCP_CLOSE_WAIT) {
         return Ok(None);
     }
