@@ -16,7 +16,7 @@ mod worker;
 use std::{collections::BTreeSet, panic, path::Path, thread, time::Duration};
 
 use anyhow::Result;
-use keepalive_ebpf::{Outcome, Policy, Sweep};
+use keepalive_ebpf::{Mode, Outcome, Policy, Sweep};
 use tokio::sync::mpsc;
 use tracing::{debug, info, warn};
 
@@ -199,7 +199,12 @@ impl Sweeps {
             cgroups,
             cause: Cause::Start,
         };
-        self.books.job(&view, id, sweep, "it was asked for by `apply`")
+        let mut job = self.books.job(&view, id, sweep, "it was asked for by `apply`")?;
+        // Whoever asks what a policy would do that only counts means the mode that would follow.
+        if sweep == Sweep::Tell && job.policy.mode() == Mode::Monitor {
+            job.policy = job.policy.in_mode(Mode::Tighten);
+        }
+        Some(job)
     }
 
     /// What is known of the open connections of a governed cgroup.

@@ -21,9 +21,13 @@ pub(crate) fn options() -> KernelOptions {
     KernelOptions { version: *VERSION.get_or_init(version), congestion: congestion.ok() }
 }
 
+/// The number that it calls itself.
+pub(crate) fn release() -> Option<KernelVersion> {
+    nix::sys::utsname::uname().ok()?.release().to_str()?.parse().ok()
+}
+
 fn version() -> Option<KernelVersion> {
-    let uname = nix::sys::utsname::uname().ok()?;
-    let version: KernelVersion = uname.release().to_str()?.parse().ok()?;
+    let version = release()?;
     if version >= ANY_OPTION {
         return Some(version);
     }

@@ -111,7 +111,8 @@ pub fn decide(mode: Mode, wanted: &Timers, socket: &impl Socket) -> Decision {
 /// off is turned on, and what is tighter stays.
 #[inline(always)]
 pub(crate) fn strengthen(wanted: &Timers, socket: &impl Socket) -> Decision {
-    let timers = tighter(wanted, socket);
+    let user_timeout_ms = lower_user_timeout(wanted.user_timeout_ms, socket, u64::MAX);
+    let timers = Timers { user_timeout_ms, ..tighter(wanted, socket) };
     match socket.get(SocketOption::Keepalive) {
         None => keep(Outcome::ArmBlind),
         Some(0) => {
@@ -168,20 +169,32 @@ fn if_other(wanted: u32, current: Option<u32>) -> u32 {
     if current == Some(wanted) { 0 } else { wanted }
 }
 
-/// The values of `wanted` that are lower than the socket's, 0 for the others.
+/// The values of `wanted` that are lower than those of a socket with keep-alive, 0 for the others.
 #[inline(always)]
 fn tighter(wanted: &Timers, socket: &impl Socket) -> Timers {
+    let [idle, interval, probes] =
+        [SocketOption::Idle, SocketOption::Interval, SocketOption::Probes].map(|option| socket.get(option));
+    let [idle_s, interval_s, probes_n] = [idle, interval, probes].map(|value| u64::from(value.unwrap_or(0)));
+    let gives_up_ms = (idle_s + interval_s * probes_n) * 1000;
     Timers {
-        idle_s: if_lower(wanted.idle_s, socket.get(SocketOption::Idle)),
-        interval_s: if_lower(wanted.interval_s, socket.get(SocketOption::Interval)),
-        probes: if_lower(wanted.probes, socket.get(SocketOption::Probes)),
-        user_timeout_ms: match wanted.user_timeout_ms {
-            0 => 0,
-            // 0 is "no limit", the loosest of all.
-            wanted => match socket.get(SocketOption::UserTimeout) {
-                Some(0) => wanted,
-                current => if_lower(wanted, current),
-            },
+        idle_s: if_lower(wanted.idle_s, idle),
+        interval_s: if_lower(wanted.interval_s, interval),
+        probes: if_lower(wanted.probes, probes),
+        user_timeout_ms: lower_user_timeout(wanted.user_timeout_ms, socket, gives_up_ms),
+    }
+}
+
+/// The user timeout to set, 0 for none. Without one a silent connection ends with its last probe, after `gives_up_ms`;
+/// with one it ends then, however many probes there were (`tcp_keepalive_timer`), so that a longer one would weaken what
+/// the application asked for.
+#[inline(always)]
+fn lower_user_timeout(wanted: u32, socket: &impl Socket, gives_up_ms: u64) -> u32 {
+    match wanted {
+        0 => 0,
+        wanted => match socket.get(SocketOption::UserTimeout) {
+            Some(0) if u64::from(wanted) < gives_up_ms => wanted,
+            Some(0) => 0,
+            current => if_lower(wanted, current),
         },
     }
 }

@@ -115,6 +115,12 @@ impl Policy {
         Self { cgroup, ..self }
     }
 
+    /// The same in another mode.
+    #[must_use]
+    pub const fn in_mode(self, mode: Mode) -> Self {
+        Self { mode, ..self }
+    }
+
     /// The same with or without a claim. It is for a cgroup that has a governed ancestor: the kernel runs the
     /// ancestor's program after this one, and the mark that a claim leaves on the socket makes it yield.
     #[must_use]

@@ -1,6 +1,6 @@
 //! Why a pod or a cgroup is governed as it is.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use keepalive_ebpf::Policy as InKernel;
 
@@ -32,6 +32,10 @@ impl State<'_> {
     pub(crate) fn explain(&self, subject: &Subject) -> Result<Explanation, String> {
         match subject {
             Subject::Cgroup(path) => {
+                // As `/proc/PID/cgroup` has it, or as a shell completes it.
+                let path = Path::new(path)
+                    .strip_prefix(self.node.root())
+                    .map_or(path.as_str(), |below| below.to_str().unwrap_or_default());
                 let path = path.trim_matches('/');
                 if !self.node.cgroups().contains_key(path) {
                     let root = self.node.root().display();

@@ -79,12 +79,21 @@ const CASES: &[Case] = &[
         ],
     },
     Case {
-        what: "keep-alive with tighter values and no user timeout",
+        what: "keep-alive that gives up sooner, and no user timeout",
         asked: Options { user_timeout_ms: None, ..options(true, 20, 5, 2, 0) },
         expected: [
-            (options(true, 20, 5, 2, 0), "would_tighten"),
+            (options(true, 20, 5, 2, 0), "kept_tighter"),
             (options(true, 20, 5, 2, 0), "kept_chosen"),
-            (options(true, 20, 5, 2, 90_000), "tightened"),
+            (options(true, 20, 5, 2, 0), "kept_tighter"),
+        ],
+    },
+    Case {
+        what: "keep-alive with tighter values that gives up later, and no user timeout",
+        asked: Options { user_timeout_ms: None, ..options(true, 50, 15, 4, 0) },
+        expected: [
+            (options(true, 50, 15, 4, 0), "would_tighten"),
+            (options(true, 50, 15, 4, 0), "kept_chosen"),
+            (options(true, 50, 15, 4, 90_000), "tightened"),
         ],
     },
     Case {

@@ -24,6 +24,7 @@ use self::{
     },
     restarts::{a_killed_daemon_resumes, a_restart_does_not_sweep_again},
     verb::{
+        a_dry_run_of_what_only_counts_tells_what_would_be_set,
         apply_changes_what_a_policy_leaves_alone_and_a_dry_run_nothing,
         apply_says_what_there_is_if_nothing_is_selected,
     },
@@ -43,6 +44,7 @@ crate::tests!(
     a_restart_does_not_sweep_again,
     all_of_ten_thousand_by_descriptors,
     all_of_ten_thousand_by_the_iterator,
+    a_dry_run_of_what_only_counts_tells_what_would_be_set,
     apply_changes_what_a_policy_leaves_alone_and_a_dry_run_nothing,
     apply_says_what_there_is_if_nothing_is_selected,
     connections_of_all_network_namespaces,

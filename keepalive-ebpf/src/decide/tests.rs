@@ -98,7 +98,7 @@ fn tighten_lowers_each_value_that_is_higher_and_no_other() {
 
 #[test]
 fn tighten_sets_a_user_timeout_where_there_is_none_and_lowers_a_looser_one() {
-    let tight = Fake { idle: Some(10), interval: Some(5), probes: Some(2), ..ASKED };
+    let tight = Fake { idle: Some(60), interval: Some(15), probes: Some(3), ..ASKED };
     for (current, expected) in [(0, 90_000), (100_000, 90_000)] {
         let socket = Fake { user_timeout: Some(current), ..tight };
         assert_decides(
@@ -111,6 +111,30 @@ fn tighten_sets_a_user_timeout_where_there_is_none_and_lowers_a_looser_one() {
     }
     let socket = Fake { user_timeout: Some(20_000), ..tight };
     assert_decides(&policy(Mode::Tighten, 90_000), &socket, false, timers(0, 0, 0, 0), Outcome::KeepTighter);
+}
+
+#[test]
+fn tighten_sets_no_user_timeout_that_would_let_a_silent_connection_live_longer() {
+    for (idle, interval, probes) in [(2, 1, 3), (60, 10, 3)] {
+        let socket = Fake { idle: Some(idle), interval: Some(interval), probes: Some(probes), ..ASKED };
+        assert_decides(
+            &policy(Mode::Tighten, 90_000),
+            &socket,
+            false,
+            timers(0, 0, 0, 0),
+            Outcome::KeepTighter,
+        );
+    }
+}
+
+#[test]
+fn an_enforced_user_timeout_is_set_again_however_soon_the_probes_would_end() {
+    let socket = Fake { idle: Some(2), interval: Some(1), probes: Some(3), ..ASKED };
+    let (_, wanted) = policy(Mode::Enforce, 90_000);
+
+    let Decision { changes, outcome } = strengthen(&wanted, &socket);
+
+    assert_eq!((changes.timers, outcome), (timers(0, 0, 0, 90_000), Outcome::Tighten));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::fs;
 use anyhow::{Context as _, Result};
 
 use super::{Check, State};
+use crate::{policy::KernelVersion, this_kernel};
 
 /// Bits of `linux/capability.h`. The kernel's eBPF side takes `CAP_SYS_ADMIN` for each of its own, and before
 /// 5.8 there is no other (capabilities(7)).
@@ -15,11 +16,19 @@ const SYS_RESOURCE: u32 = 24;
 const PERFMON: u32 = 38;
 const BPF: u32 = 39;
 
+/// From here on maps do not count against RLIMIT_MEMLOCK.
+const WITHOUT_MEMLOCK: KernelVersion = KernelVersion::new(5, 11);
+const MEMLOCK_RAISER: &str = "CAP_SYS_RESOURCE";
+
 /// Looks at the effective set.
 pub(super) fn checks() -> Result<Vec<Check>> {
     let status = fs::read_to_string("/proc/self/status").context("cannot read /proc/self/status")?;
     let effective = effective(&status).context("/proc/self/status shows no effective capabilities")?;
-    Ok(judge(effective))
+    let mut checks = judge(effective);
+    if this_kernel::release().is_some_and(|release| release >= WITHOUT_MEMLOCK) {
+        checks.retain(|check| check.name != MEMLOCK_RAISER);
+    }
+    Ok(checks)
 }
 
 fn judge(effective: u64) -> Vec<Check> {
@@ -65,11 +74,11 @@ fn judge(effective: u64) -> Vec<Check> {
             "nothing, unless policies are to apply to them",
         ),
         check(
-            "CAP_SYS_RESOURCE",
+            MEMLOCK_RAISER,
             SYS_RESOURCE,
             State::Degraded,
             "raise RLIMIT_MEMLOCK, before Linux 5.11 only",
-            "nothing since Linux 5.11; before, add it or raise the limit from outside",
+            "add it, or raise the limit from outside",
         ),
     ]
 }

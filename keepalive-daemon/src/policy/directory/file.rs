@@ -14,8 +14,15 @@ pub const MAX_FILE_BYTES: u64 = 1 << 20;
 pub(super) fn read(path: &Path) -> Result<String, Diagnostic> {
     let name = path.display().to_string();
     let of_file = |fault| Diagnostic::of_file(&name, fault);
-    let unreadable =
-        |e: io::Error| of_file(Fault::new(format!("cannot be read: {e}"), "remove it, or make it readable"));
+    let unreadable = |e: io::Error| {
+        of_file(Fault::new(
+            format!("cannot be read: {e}"),
+            match e.kind() {
+                io::ErrorKind::NotFound => "check the path, and what a link on it points to",
+                _ => "remove it, or make it readable",
+            },
+        ))
+    };
     let file = open(path).map_err(unreadable)?.map_err(of_file)?;
     let mut bytes = Vec::new();
     file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;

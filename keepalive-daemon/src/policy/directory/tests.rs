@@ -194,10 +194,11 @@ fn what_cannot_be_read_is_refused_with_the_reason() {
     let shown = refused(&directory);
 
     let help = "help: remove it, or make it readable";
+    let absent = "help: check the path, and what a link on it points to";
     assert_eq!(
         shown,
         [
-            format!("a.yaml: cannot be read: No such file or directory (os error 2)\n  {help}"),
+            format!("a.yaml: cannot be read: No such file or directory (os error 2)\n  {absent}"),
             format!("b.yaml: cannot be read: Too many levels of symbolic links (os error 40)\n  {help}"),
             format!("c.yaml: cannot be read: Input/output error (os error 5)\n  {help}"),
         ]

@@ -4,7 +4,7 @@ use nix::sys::signal::Signal;
 
 use super::{app, armed, both, govern, open_connections, swept};
 use crate::{
-    peer::{Call, Options},
+    peer::Call,
     support::{UNTOUCHED, eventually, options},
 };
 
@@ -27,8 +27,7 @@ pub(super) fn a_changed_policy_takes_its_own_values_back_and_no_others() {
 
         assert_eq!(both(&mut peer, pair), [armed(idle); 2]);
         assert_eq!(both(&mut peer, new), [armed(idle); 2]);
-        let user_timeout_ms = Some(90_000);
-        assert_eq!(peer.options(chosen.client), Options { user_timeout_ms, ..tight });
+        assert_eq!(peer.options(chosen.client), tight);
     }
 }
 

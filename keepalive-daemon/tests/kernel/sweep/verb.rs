@@ -51,6 +51,21 @@ pub(super) fn apply_changes_what_a_policy_leaves_alone_and_a_dry_run_nothing() {
     assert_eq!((&again["totals"]["armed"], &again["totals"]["examined"]), (&0.into(), &2.into()));
 }
 
+pub(super) fn a_dry_run_of_what_only_counts_tells_what_would_be_set() {
+    let (host, app) = app("apply-monitor");
+    let mut peer = host.peer(&app);
+    let pair = peer.pair();
+    govern(&host, 60, "mode: Monitor");
+    let _daemon = host.start();
+
+    let told = answer(&apply(&host, &["--existing", "--dry-run"]));
+
+    let rows = told["sockets"].as_array().unwrap();
+    assert_eq!((rows.len(), &told["totals"]["armed"]), (2, &2.into()));
+    assert!(rows.iter().all(|row| row["set"]["idleSeconds"] == 60), "{told}");
+    assert_eq!(both(&mut peer, pair), [UNTOUCHED; 2], "nothing is changed");
+}
+
 pub(super) fn apply_says_what_there_is_if_nothing_is_selected() {
     let (host, _app) = app("apply-none");
     govern(&host, 60, "");
