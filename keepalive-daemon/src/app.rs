@@ -13,7 +13,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     answers::State,
-    api::server::{self, Question},
+    api::{Question, server},
     governor::{Cause, Governor},
     kernel::{self, Held, Kernel, Targets},
     policy::{Limits, PolicySet, directory},

@@ -8,6 +8,7 @@ pub(crate) mod health;
 pub(crate) mod in_force;
 pub(crate) mod open_connections;
 pub(crate) mod policies;
+pub(crate) mod sockets;
 pub(crate) mod status;
 pub(crate) mod sweep;
 mod table;

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use keepalive_ebpf::{Counters, Policy};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{
     ForPeople, Table,
@@ -14,7 +15,7 @@ use super::{
 };
 
 /// The state of the whole.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Status {
     /// The running daemon; absent if none answers, and what follows was read from the pins.
@@ -34,7 +35,7 @@ pub(crate) struct Status {
 }
 
 /// The running daemon.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Daemon {
     pub(crate) pid: u32,
@@ -55,7 +56,7 @@ pub(crate) struct Daemon {
 }
 
 /// The container runtime.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Runtime {
     /// Its name and version; absent if none ever answered.
@@ -75,7 +76,7 @@ pub(crate) struct Runtime {
 }
 
 /// A cgroup that is attached to.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Cgroup {
     /// Relative to the cgroup root; `/` for the root itself.
@@ -95,7 +96,7 @@ pub(crate) struct Cgroup {
 }
 
 /// A cgroup that could not be attached to.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Refusal {
     pub(crate) path: String,
@@ -103,7 +104,7 @@ pub(crate) struct Refusal {
 }
 
 /// Something about a pod that somebody should look at.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PodTrouble {
     pub(crate) pod: String,

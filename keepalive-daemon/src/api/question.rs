@@ -1,0 +1,50 @@
+//! What handlers ask the daemon's one loop.
+
+use axum::http::StatusCode;
+use tokio::sync::{mpsc, oneshot};
+
+use super::routes::Refusal;
+use crate::{
+    answers::{Selection, Subject},
+    report::{explanation::Explanation, health::Health, policies::PolicyList, status::Status},
+    sweeper::Asker,
+};
+
+/// A question for the daemon's state, with where the answer goes. Whoever asked may have gone away meanwhile.
+pub(crate) enum Question {
+    Status(oneshot::Sender<Status>),
+    Policies(oneshot::Sender<PolicyList>),
+    /// What cannot be explained is answered with the reason.
+    Explain(Subject, oneshot::Sender<Result<Explanation, String>>),
+    Health(oneshot::Sender<Health>),
+    /// Answered by the sweeper, when it is done.
+    Apply(Selection, Asker),
+}
+
+/// The way to the daemon's loop.
+#[derive(Clone)]
+pub(super) struct Questions(mpsc::Sender<Question>);
+
+/// How many questions may wait; more clients than that are told to come back.
+const BACKLOG: usize = 16;
+
+impl Questions {
+    pub(super) fn channel() -> (Self, mpsc::Receiver<Question>) {
+        let (questions, receiver) = mpsc::channel(BACKLOG);
+        (Self(questions), receiver)
+    }
+
+    /// Asks, and waits for the answer.
+    ///
+    /// # Errors
+    /// If the loop is busy with others, or has ended.
+    pub(super) async fn ask<T>(
+        &self,
+        question: impl FnOnce(oneshot::Sender<T>) -> Question,
+    ) -> Result<T, Refusal> {
+        let busy = || Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the daemon is busy, or ends; try again");
+        let (reply, answer) = oneshot::channel();
+        self.0.try_send(question(reply)).map_err(|_| busy())?;
+        answer.await.map_err(|_| busy())
+    }
+}
