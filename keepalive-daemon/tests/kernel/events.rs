@@ -64,7 +64,7 @@ fn what_is_done_and_what_comes_of_it_is_told() {
     host.write_policies("p.yaml", &document("p", "app", "keepalive: {idle: 31s}"));
     let changed = wait(&follower, "policyChanged");
     let swept = wait(&follower, "swept");
-    let tightened = peer.options(pair.client);
+    let again = peer.options(pair.client);
     host.write_policies("p.yaml", "mood: grim\n");
     let refused = wait(&follower, "policiesRefused");
     host.write_policies("p.yaml", &document("q", "other", KEEPALIVE));
@@ -76,7 +76,7 @@ fn what_is_done_and_what_comes_of_it_is_told() {
     assert_eq!(attached["why"], "the daemon started");
     assert_eq!(applied["counts"], serde_json::json!({"connections": 2, "armed": 2}));
     assert_eq!(changed["why"], "the policies changed");
-    assert_eq!((tightened.idle_s, &swept["counts"]["tightened"]), (Some(31), &2.into()));
+    assert_eq!((again.idle_s, &swept["counts"]["armed"]), (Some(31), &2.into()));
     assert!(refused["reason"].as_str().is_some_and(|reason| reason.contains("p.yaml")), "{refused}");
     // All of it is held, in its order and without a gap, and can be asked for from anywhere on.
     let all = held(&host, &[]);

@@ -33,13 +33,13 @@ pub(crate) fn no_question_is_answered_but_as_described() {
     // A stream without an end is followed by another test.
     let settings = host.directory().join("schemathesis.toml");
     let without_end =
-        "[[operations]]\ninclude-path = \"/v1/events\"\nparameters = { \"query.follow\" = false }\n";
+        "[[operations]]\ninclude-path = \"/v1/events\"\nparameters = { \"query.follow\" = \"false\" }\n";
     std::fs::write(&settings, without_end).unwrap();
 
     let mut command = Command::new(fuzzer);
     command.args(["--config-file"]).arg(&settings);
     command.args(["run", &format!("http://{address}/v1/openapi.json"), "--checks", CHECKS]);
-    command.args(["--phases", "examples,coverage,fuzzing", "--max-examples", "50", "--seed", "1"]);
+    command.args(["--phases", "examples,coverage,fuzzing", "--max-examples", "200", "--seed", "1"]);
     // No answer takes longer than what the daemon itself allows for one.
     command.args(["--request-timeout", "30", "--generation-database", "none", "--no-color"]);
     command.current_dir(host.directory());
