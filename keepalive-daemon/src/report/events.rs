@@ -14,7 +14,7 @@ pub(crate) enum Line {
     Missed {
         missed: u64,
     },
-    Event(Record),
+    Event(Box<Record>),
 }
 
 /// Events, in their order.
@@ -30,7 +30,7 @@ impl Events {
     pub(crate) fn add(&mut self, line: Line) {
         match line {
             Line::Missed { missed } => self.missed += missed,
-            Line::Event(record) => self.events.push(record),
+            Line::Event(record) => self.events.push(*record),
         }
     }
 }
@@ -133,7 +133,8 @@ mod tests {
 
     #[test]
     fn a_line_is_read_back_as_what_it_was() {
-        let lines = [Line::Missed { missed: 3 }, Line::Event(record(1, Event::new(Kind::Detached)))];
+        let lines =
+            [Line::Missed { missed: 3 }, Line::Event(Box::new(record(1, Event::new(Kind::Detached))))];
 
         let mut events = Events::default();
         for line in &lines {

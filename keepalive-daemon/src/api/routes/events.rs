@@ -1,7 +1,7 @@
 //! What happened, line by line.
 #![expect(unused_qualifications, reason = "the macro for paths repeats the paths of types")]
 
-use std::{convert::Infallible, sync::Arc};
+use std::convert::Infallible;
 
 use axum::{
     Extension,
@@ -17,7 +17,7 @@ use utoipa::IntoParams;
 
 use super::{EVENTS, MOST_STREAMS, Problem, Refusal, Streams};
 use crate::{
-    journal::{Batch, Journal},
+    journal::{Batch, Journal, Record},
     report::events::Line,
 };
 
@@ -95,7 +95,7 @@ impl Reader {
 
 fn lines(batch: &Batch) -> Bytes {
     let missed = (batch.missed > 0).then_some(Line::Missed { missed: batch.missed });
-    let records = batch.records.iter().map(|record| Line::Event(Arc::unwrap_or_clone(Arc::clone(record))));
+    let records = batch.records.iter().map(|record| Line::Event(Box::new(Record::clone(record))));
     let mut lines = Vec::new();
     for line in missed.into_iter().chain(records) {
         // Into memory, and of a type without maps, it cannot fail.
@@ -120,7 +120,7 @@ mod tests {
     async fn whoever_follows_is_told_what_is_held_and_then_what_happens() {
         let journal = Journal::default();
         let event = |cgroup: &str| Event { cgroup: Some(cgroup.to_owned()), ..Event::new(Kind::Attached) };
-        let streams = Arc::new(tokio::sync::Semaphore::new(1));
+        let streams = std::sync::Arc::new(tokio::sync::Semaphore::new(1));
         let permit = streams.try_acquire_owned().expect("there is one");
         let changed = journal.watch();
         let mut reader =
