@@ -238,7 +238,8 @@ mod tests {
     use super::*;
 
     fn desk(without_holder: usize, without_options: usize, denied: usize) -> Desk {
-        let holders = Holders { denied, ..Holders::default() };
+        let mut holders = Holders::default();
+        holders.denied = denied;
         Desk { holders: Some(holders), without_holder, without_options, ..Desk::default() }
     }
 

@@ -81,7 +81,9 @@ impl Table {
                 Ok(0) => break,
                 Ok(length) => length,
                 // After a million sockets that are not whole.
-                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                Err(error)
+                    if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) =>
+                {
                     continue;
                 }
                 Err(error) => return Err(error.into()),

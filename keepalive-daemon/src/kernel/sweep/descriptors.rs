@@ -170,7 +170,11 @@ pub(in crate::kernel) struct Reached {
 
 impl Reached {
     /// The socket that a process holds as a descriptor, if it is still the one with this cookie.
-    pub(in crate::kernel) fn take(&mut self, (pid, descriptor): (u32, RawFd), cookie: u64) -> Option<OpenSocket> {
+    pub(in crate::kernel) fn take(
+        &mut self,
+        (pid, descriptor): (u32, RawFd),
+        cookie: u64,
+    ) -> Option<OpenSocket> {
         if self.current.as_ref().is_none_or(|(current, _)| *current != pid) {
             self.current = Some((pid, Process::open(pid).ok()));
         }

@@ -42,8 +42,9 @@ impl Diag {
     /// # Errors
     /// If the kernel has no sock_diag.
     pub(crate) fn open() -> Result<Self> {
-        let mut socket = Socket::new(NETLINK_SOCK_DIAG)
-            .context("cannot open a sock_diag socket; the kernel lists TCP sockets by it (CONFIG_INET_DIAG)")?;
+        let mut socket = Socket::new(NETLINK_SOCK_DIAG).context(
+            "cannot open a sock_diag socket; the kernel lists TCP sockets by it (CONFIG_INET_DIAG)",
+        )?;
         socket
             .bind_auto()
             .and_then(|_| socket.connect(&KernelAddr::new(0, 0)))

@@ -116,7 +116,10 @@ pub(in crate::kernel) fn all() -> Result<Found> {
 ///
 /// # Errors
 /// If the namespace cannot be entered.
-pub(in crate::kernel) fn inside<T: Send>(namespace: &Namespace, f: impl FnOnce() -> T + Send) -> Result<Option<T>> {
+pub(in crate::kernel) fn inside<T: Send>(
+    namespace: &Namespace,
+    f: impl FnOnce() -> T + Send,
+) -> Result<Option<T>> {
     if namespace.is_own {
         return Ok(Some(f()));
     }
