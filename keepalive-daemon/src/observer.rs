@@ -27,6 +27,7 @@ use self::places::Places;
 use crate::{
     kernel::sockets,
     report::sockets::{SocketLine, SocketRow, SocketSummary},
+    sweeper::name,
 };
 
 /// How long what reads options stays loaded after a list.
@@ -132,6 +133,7 @@ impl Page {
         if is_abandoned {
             return;
         }
+        name(observer.method()).clone_into(&mut self.summary.method);
         match listed {
             Ok((seen, missing)) => {
                 let unreachable = seen.unreachable.into_iter().map(|(name, why)| format!("{name}: {why}"));
