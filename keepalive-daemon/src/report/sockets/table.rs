@@ -85,7 +85,7 @@ fn table(sockets: &[SocketRow]) -> Table {
         "STATE",
         "KEEP-ALIVE",
         "TIMER",
-        "SENT/RECEIVED",
+        "IDLE SENT/RECEIVED",
         "USER TIMEOUT",
         "POLICY",
         "WHY",
