@@ -68,6 +68,10 @@ fn every_verb_explains_itself() {
         (&["events"], &["--follow", "--since", "--api-socket", "summed up"]),
         (&["run"], &["--api-group", "KEEPALIVE_API_GROUP"]),
         (&["apply"], &["--existing", "--dry-run", "--namespace", "--cgroup", "--policy", "applyToExisting"]),
+        (
+            &["sockets"],
+            &["--namespace", "--pod", "--cgroup", "--policy", "--unarmed", "--all", "--watch", "--output"],
+        ),
         (&["policy"], &["validate"]),
         (&["policy", "validate"], &["FILE", "--min-idle", "--kernel", "neither root nor a kernel"]),
         (&["probe"], &["--bpffs", "--cgroup-root", "Exits with 1"]),
@@ -100,6 +104,7 @@ fn a_wrong_command_line_is_named_and_ends_with_2() {
         (&["apply", "--dry-run"], "--existing"),
         (&["run", "--api-group", "no such group"], "there is no group no such group"),
         (&["events", "--since", "-1"], "'-1'"),
+        (&["sockets", "--watch", "0"], "1..=3600"),
         (&["exec", "--"], "<COMMAND>"),
         (&["exec", "--idle", "soon", "--", "true"], "'soon' for '--idle"),
         (&["exec", "--probes", "many", "--", "true"], "'many' for '--probes"),
