@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use keepalive_ebpf::Mode;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::State;
 use crate::{
@@ -16,7 +17,7 @@ use crate::{
 const MOST_NAMED: usize = 8;
 
 /// Governed cgroups: those of which all that is given is true.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Selection {
     /// The namespace of its pod.

@@ -1,10 +1,14 @@
 //! The command line's end of the control socket.
 
-use std::{io, path::Path, time::Duration};
+use std::{io, ops::ControlFlow, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::{Request, body::Bytes, client::conn::http1};
+use hyper::{
+    Request,
+    body::{Bytes, Incoming},
+    client::conn::http1,
+};
 use hyper_util::rt::TokioIo;
 use tokio::{
     net::UnixStream,
@@ -13,6 +17,8 @@ use tokio::{
 };
 
 use serde::{Serialize, de::DeserializeOwned};
+
+use super::{routes::Problem, socket};
 
 /// More than any node's status; a server that sends more is not ours.
 const MOST_BYTES: usize = 64 * 1024 * 1024;
@@ -41,6 +47,37 @@ pub(crate) fn require<T: DeserializeOwned>(socket: &Path, path: &str) -> Result<
     get(socket, path)?.with_context(|| nobody(socket))
 }
 
+/// Asks the daemon for a list that it tells line by line; `each` hears of every one, and may say that it is enough.
+///
+/// # Errors
+/// If none answers on the socket, or not with what was asked for; or if it ends before the list does.
+pub(crate) fn stream<T: DeserializeOwned>(
+    socket: &Path,
+    path: &str,
+    mut each: impl FnMut(T) -> ControlFlow<()>,
+) -> Result<()> {
+    let request = Request::get(path).header("host", "localhost").body(Full::default())?;
+    runtime()?.block_on(async {
+        let mut body = send(socket, request).await?.with_context(|| nobody(socket))?;
+        let mut rest = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.with_context(|| format!("the daemon on {} broke off", socket.display()))?;
+            rest.extend(frame.into_data().unwrap_or_default());
+            let end = rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+            for line in rest[..end].split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+                if each(read(socket, line)?).is_break() {
+                    return Ok(());
+                }
+            }
+            rest.drain(..end);
+            if rest.len() > MOST_BYTES {
+                bail!("the daemon on {} tells a line without an end; is it one?", socket.display());
+            }
+        }
+        Ok(())
+    })
+}
+
 /// Asks the daemon to do something, and waits until it is done, however long that takes.
 ///
 /// # Errors
@@ -57,19 +94,25 @@ fn runtime() -> Result<Runtime> {
 }
 
 fn nobody(socket: &Path) -> String {
-    format!(
-        "no daemon answers on {}; start one with `keepalive-daemon run`, or name its --api-socket",
-        socket.display()
-    )
+    let nobody = socket::nobody(socket);
+    format!("{nobody}; start one with `keepalive-daemon run`, or name its --api-socket")
 }
 
 async fn ask<T: DeserializeOwned>(socket: &Path, request: Request<Full<Bytes>>) -> Result<Option<T>> {
+    let Some(body) = send(socket, request).await? else { return Ok(None) };
+    read(socket, &collect(socket, body).await?).map(Some)
+}
+
+/// What the daemon answers; `None` if none is there. What it cannot answer is an error.
+async fn send(socket: &Path, request: Request<Full<Bytes>>) -> Result<Option<Incoming>> {
     let stream = match UnixStream::connect(socket).await {
         Ok(stream) => stream,
         Err(error) if is_absent(&error) => return Ok(None),
         Err(error) => {
             let cure = match error.kind() {
-                io::ErrorKind::PermissionDenied => "; it answers to its owner only",
+                io::ErrorKind::PermissionDenied => {
+                    "; it answers to root, and to the group of its --api-group"
+                }
                 _ => "",
             };
             return Err(error)
@@ -81,17 +124,26 @@ async fn ask<T: DeserializeOwned>(socket: &Path, request: Request<Full<Bytes>>) 
     tokio::spawn(connection);
     let response = sender.send_request(request).await.with_context(about)?;
     let code = response.status();
-    let body = Limited::new(response.into_body(), MOST_BYTES).collect().await;
-    let body = body.map_err(|error| anyhow::anyhow!(error)).with_context(about)?.to_bytes();
-    if !code.is_success() {
-        let reason = String::from_utf8_lossy(&body);
-        // What is wrong with the question is all there is to say; anything else is about the daemon.
-        if code.is_client_error() && !reason.is_empty() {
-            bail!("{reason}");
-        }
-        bail!("the daemon on {} answered {code}; try again", socket.display());
+    if code.is_success() {
+        return Ok(Some(response.into_body()));
     }
-    serde_json::from_slice(&body).map(Some).with_context(|| {
+    // What is wrong with the question is all there is to say; anything else is about the daemon.
+    if let Ok(Problem { error }) = serde_json::from_slice(&collect(socket, response.into_body()).await?)
+        && code.is_client_error()
+    {
+        bail!("{error}");
+    }
+    bail!("the daemon on {} answered {code}; try again", socket.display());
+}
+
+async fn collect(socket: &Path, body: Incoming) -> Result<Bytes> {
+    let body = Limited::new(body, MOST_BYTES).collect().await;
+    let body = body.map_err(|error| anyhow::anyhow!(error));
+    Ok(body.with_context(|| format!("asking the daemon on {}", socket.display()))?.to_bytes())
+}
+
+fn read<T: DeserializeOwned>(socket: &Path, answer: &[u8]) -> Result<T> {
+    serde_json::from_slice(answer).with_context(|| {
         format!("cannot read the answer of the daemon on {}; is it of another version?", socket.display())
     })
 }

@@ -4,12 +4,13 @@ use std::fmt::Write as _;
 
 use keepalive_ebpf::Outcome;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{ForPeople, status::plural, sweep::SweptSockets};
 use crate::sweeper::Tally;
 
 /// What came of the open connections of some governed cgroups.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Applied {
     /// By what means they were got at.
@@ -29,7 +30,7 @@ pub(crate) struct Applied {
 }
 
 /// Counts of connections; of a dry run, of those that would be.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Totals {
     pub(crate) examined: u64,

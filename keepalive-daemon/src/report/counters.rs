@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use keepalive_ebpf::{COUNTER_NAMES, Counters};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Counters by name, without those that are zero: what is there is what happened.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
 pub(crate) struct CounterReport(BTreeMap<String, u64>);
 

@@ -1,11 +1,12 @@
 //! `health`: whether the daemon does its job.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::ForPeople;
 
 /// How the daemon does. That it answers at all means that its loop turns.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Health {
     pub(crate) ready: bool,

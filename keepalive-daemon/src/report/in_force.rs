@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use keepalive_ebpf::{Policy, Timers};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::status::plural;
 use options::OptionValues;
@@ -14,7 +15,7 @@ use options::OptionValues;
 const EXEMPT: &str = "Exempt";
 
 /// A policy as it lies in the kernel.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct InForce {
     pub(crate) mode: String,

@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use keepalive_ebpf::{Outcome, Policy};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{
     in_force::InForce,
@@ -12,7 +13,7 @@ use super::{
 use crate::sweeper::Tally;
 
 /// The open connections of a governed cgroup.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct OpenConnections {
     /// `swept`: they have what new ones get; `pending` and `running`: they will; `partial`: all have but those that
@@ -25,7 +26,7 @@ pub(crate) struct OpenConnections {
 }
 
 /// What a sweep found and did.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Counts {
     pub(crate) examined: u64,
@@ -57,7 +58,7 @@ pub(crate) struct Found {
 }
 
 /// A cgroup that is no longer governed, with connections that keep what they were given.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct LeftBehind {
     pub(crate) cgroup: String,
@@ -71,7 +72,7 @@ pub(crate) struct LeftBehind {
 }
 
 /// The sweeper.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Sweeping {
     /// `iterator`, `descriptors` or `none`; absent while there was nothing to sweep.

@@ -3,16 +3,17 @@
 use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{ForPeople, Table, in_force::InForce, status::plural};
 
 /// The policies in force, in the order of their rank.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
 pub(crate) struct PolicyList(pub(crate) Vec<PolicySummary>);
 
 /// A policy in force.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PolicySummary {
     /// `namespace/name`, or `name` of a cluster policy.

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use keepalive_ebpf::{Counters, Policy};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{
     ForPeople, Table,
@@ -14,7 +15,7 @@ use super::{
 };
 
 /// The state of the whole.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Status {
     /// The running daemon; absent if none answers, and what follows was read from the pins.
@@ -31,10 +32,13 @@ pub(crate) struct Status {
     /// The cgroups that are no longer governed and whose open connections keep what they were given.
     #[serde(default)]
     pub(crate) no_longer_governed: Vec<LeftBehind>,
+    /// Who was asked in vain, if no daemon answers; for people.
+    #[serde(skip)]
+    pub(crate) nobody: String,
 }
 
 /// The running daemon.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Daemon {
     pub(crate) pid: u32,
@@ -55,7 +59,7 @@ pub(crate) struct Daemon {
 }
 
 /// The container runtime.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Runtime {
     /// Its name and version; absent if none ever answered.
@@ -75,7 +79,7 @@ pub(crate) struct Runtime {
 }
 
 /// A cgroup that is attached to.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Cgroup {
     /// Relative to the cgroup root; `/` for the root itself.
@@ -95,7 +99,7 @@ pub(crate) struct Cgroup {
 }
 
 /// A cgroup that could not be attached to.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Refusal {
     pub(crate) path: String,
@@ -103,7 +107,7 @@ pub(crate) struct Refusal {
 }
 
 /// Something about a pod that somebody should look at.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PodTrouble {
     pub(crate) pod: String,
@@ -160,7 +164,7 @@ impl Status {
 impl ForPeople for Status {
     fn for_people(&self) -> String {
         let mut text = self.daemon.as_ref().map_or_else(
-            || "no daemon answers on --api-socket; this is what is pinned, and in force\n".to_owned(),
+            || format!("{}; this is what is pinned, and in force\n", self.nobody),
             ForPeople::for_people,
         );
         if self.cgroups.is_empty() {

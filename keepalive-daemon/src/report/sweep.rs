@@ -8,11 +8,12 @@ use std::{
 use keepalive_ebpf::{Direction, Outcome, Swept};
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{ForPeople, Table};
 
 /// Open connections, and what was done to each.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SweptSockets {
     /// Whether nothing was done, and `set` is what would be.
@@ -21,7 +22,7 @@ pub(crate) struct SweptSockets {
 }
 
 /// An open connection.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SweptSocket {
     /// A process that holds it; absent if it was found without one.
@@ -32,7 +33,9 @@ pub(crate) struct SweptSocket {
     pub(crate) cgroup: Option<String>,
     /// The kernel's name for it.
     pub(crate) cookie: u64,
+    #[schema(value_type = String, example = "10.0.0.7:41234")]
     pub(crate) local: SocketAddr,
+    #[schema(value_type = String, example = "10.0.0.9:5432")]
     pub(crate) remote: SocketAddr,
     /// `Outbound` or `Inbound`; absent if it cannot be told.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,7 +53,7 @@ pub(crate) struct SweptSocket {
 }
 
 /// Options of a connection.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Values {
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -2,9 +2,10 @@
 
 use keepalive_ebpf::Options;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The values of those that are set.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct OptionValues {
     #[serde(skip_serializing_if = "Option::is_none")]
