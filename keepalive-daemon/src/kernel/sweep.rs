@@ -4,7 +4,6 @@ mod descriptors;
 mod diag;
 mod iterator;
 mod namespaces;
-mod offsets;
 mod targets;
 
 use std::{
