@@ -16,6 +16,7 @@ mod offsets;
 mod pins;
 mod private;
 mod rules;
+pub(crate) mod sockets;
 mod storage;
 mod sweep;
 mod sys;
