@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::mpsc,
-    time::{MissedTickBehavior, interval_at},
+    time::{MissedTickBehavior, interval_at, sleep},
 };
 use tracing::{error, info, warn};
 
@@ -15,6 +15,7 @@ use crate::{
     answers::State,
     api::{Question, server},
     governor::{Cause, Governor},
+    journal::{Event, Journal, Kind},
     kernel::{self, Held, Kernel, Targets},
     policy::{Limits, PolicySet, directory},
     policy_files::PolicyFiles,
@@ -72,14 +73,15 @@ pub(crate) async fn run(config: Config) -> Result<()> {
     let root = cgroup2_root(cgroup_root.as_deref())?;
     // What leaves no trace comes first.
     let files = PolicyFiles::open(&policies)?;
-    let node = Node::open(&root, runtime)?;
+    let journal = Journal::default();
+    let node = Node::open(&root, runtime, journal.clone())?;
     let held = Held::take(&bpffs)?;
     let (_socket, mut questions) = server::serve(&api_socket)?;
     let kernel = Kernel::open(held, log_bpf)?;
     info!(cgroup_root = %root.display(), bpffs = %bpffs.display(), policies = %policies.display(), "started");
     let swept_cgroups = Targets::default();
-    let governor = Governor::new(kernel, root, swept_cgroups.clone(), node.cgroups())?;
-    let (sweeps, mut swept) = Sweeps::start(&sweeping, &bpffs, &swept_cgroups)?;
+    let governor = Governor::new(kernel, root, swept_cgroups.clone(), node.cgroups(), journal.clone())?;
+    let (sweeps, mut swept) = Sweeps::start(&sweeping, &bpffs, &swept_cgroups, journal.clone())?;
     let mut daemon = Daemon {
         directory: policies,
         limits,
@@ -90,6 +92,7 @@ pub(crate) async fn run(config: Config) -> Result<()> {
         governor,
         sweeps,
         readiness: Readiness::new(),
+        journal,
         told_of_lack: false,
     };
     daemon.follow(&mut questions, &mut swept).await?;
@@ -116,6 +119,8 @@ struct Daemon {
     governor: Governor,
     sweeps: Sweeps,
     readiness: Readiness,
+    /// What happened.
+    journal: Journal,
     /// Whether somebody was told that policies for pods govern nothing.
     told_of_lack: bool,
 }
@@ -135,6 +140,8 @@ impl Daemon {
         self.reload();
         self.reconcile(Cause::Start);
         tell_systemd();
+        let count = sleep(Duration::ZERO);
+        tokio::pin!(count);
         loop {
             tokio::select! {
                 changed = self.node.changed() => self.reconcile(match changed? {
@@ -152,6 +159,10 @@ impl Daemon {
                     self.resync()?;
                 }
                 _ = resync.tick() => self.resync()?,
+                () = &mut count => {
+                    count.as_mut().reset(tokio::time::Instant::now() + self.governor.count());
+                    self.journal.settle();
+                }
                 Some(question) = questions.recv() => self.answer(question),
                 Some(event) = swept.recv() => self.sweeps.happened(event, &mut self.governor),
                 _ = terminate.recv() => return Ok(()),
@@ -165,7 +176,11 @@ impl Daemon {
         let limits = Limits { kernel: this_kernel::options(), ..self.limits.clone() };
         match directory::load(&self.directory, &limits) {
             Ok(policies) => {
-                info!(policies = policies.len(), directory = %self.directory.display(), "read the policies");
+                self.journal.push(Event {
+                    policies: Some(policies.len()),
+                    directory: Some(self.directory.display().to_string()),
+                    ..Event::new(Kind::PoliciesRead)
+                });
                 for unmatched in policies.unmatched(self.node.cgroups().keys().map(String::as_str)) {
                     warn!(
                         policy = %unmatched.policy, glob = unmatched.glob, at = %unmatched.source,
@@ -182,9 +197,11 @@ impl Daemon {
                 self.readiness.done(Task::ReadPolicies);
             }
             Err(error) => {
-                let kept =
-                    if self.policies.is_some() { "the last good ones stay" } else { "what is pinned stays" };
-                error!("cannot use the policies, {kept} in force:\n{error}");
+                self.journal.push(Event {
+                    policies: self.policies.as_ref().map(PolicySet::len),
+                    reason: Some(error.to_string()),
+                    ..Event::new(Kind::PoliciesRefused)
+                });
                 self.policy_error = Some(error.to_string());
                 self.readiness.reopen(Task::ReadPolicies);
             }
