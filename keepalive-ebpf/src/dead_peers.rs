@@ -93,6 +93,20 @@ impl DeadPeers {
         Self { keepalive, user_timeout, reset, untold }
     }
 
+    /// By whatever.
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        self.keepalive.wrapping_add(self.user_timeout).wrapping_add(self.reset)
+    }
+
+    /// Adds what was counted elsewhere, or since.
+    pub const fn add(&mut self, other: &Self) {
+        self.keepalive = self.keepalive.wrapping_add(other.keepalive);
+        self.user_timeout = self.user_timeout.wrapping_add(other.user_timeout);
+        self.reset = self.reset.wrapping_add(other.reset);
+        self.untold = self.untold.wrapping_add(other.untold);
+    }
+
     /// What was counted since `earlier`.
     #[must_use]
     pub const fn since(&self, earlier: &Self) -> Self {
