@@ -108,7 +108,11 @@ impl Books {
         let Tally { dead, kept, used, longest_ms } = self.tallies.get(&id).copied().unwrap_or_default();
         let DeadPeers { keepalive, user_timeout, reset, untold: _ } = dead;
         Help {
-            dead_peers: self.watch.finds_dead_peers.then_some(DeadPeerCounts { keepalive, user_timeout, reset }),
+            dead_peers: self.watch.finds_dead_peers.then_some(DeadPeerCounts {
+                keepalive,
+                user_timeout,
+                reset,
+            }),
             kept_alive: kept,
             used_again: used,
             longest_silence_seconds: u64::try_from(longest_ms / 1000).unwrap_or(0),

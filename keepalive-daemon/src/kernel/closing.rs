@@ -101,7 +101,8 @@ impl Closing {
     /// # Errors
     /// If the map cannot be read.
     pub(crate) fn counts(&self) -> Result<BTreeMap<u64, DeadPeers>> {
-        let counted = self.counts.iter().map(|entry| entry.map(|(id, words)| (id, DeadPeers::from_words(&words))));
+        let counted =
+            self.counts.iter().map(|entry| entry.map(|(id, words)| (id, DeadPeers::from_words(&words))));
         counted.collect::<Result<_, _>>().context("cannot read how many peers were found dead")
     }
 

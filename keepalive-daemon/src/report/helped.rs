@@ -92,7 +92,8 @@ impl Watch {
             let _ = writeln!(text, "peers that are found dead cannot be counted: {trouble}");
         }
         if self.left_out > 0 {
-            let _ = writeln!(text, "connections that are too many to be watched for silence: {}", self.left_out);
+            let _ =
+                writeln!(text, "connections that are too many to be watched for silence: {}", self.left_out);
         }
         for (count, what) in [
             (self.uncounted, "dead peers in too many cgroups to be counted"),

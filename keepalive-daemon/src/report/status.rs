@@ -255,8 +255,7 @@ fn cgroup_table(cgroups: &[Cgroup]) -> Table {
         "HELPED",
     ]);
     for cgroup in cgroups {
-        let Cgroup { path, id: _, pod, policy, in_force, counters, open_connections, helped } =
-            cgroup;
+        let Cgroup { path, id: _, pod, policy, in_force, counters, open_connections, helped } = cgroup;
         let [mode, direction, values] = in_force.as_ref().map_or_else(
             || ["nothing", "-", "-"].map(str::to_owned),
             |in_force| [in_force.mode.clone(), in_force.direction.clone(), in_force.values()],

@@ -10,6 +10,7 @@ mod enforce;
 mod exec;
 mod foreign;
 mod guard;
+mod helped;
 mod lifecycle;
 mod machine;
 mod modes;
@@ -56,6 +57,7 @@ fn main() {
         exec::TESTS,
         foreign::TESTS,
         guard::TESTS,
+        helped::TESTS,
         lifecycle::TESTS,
         modes::TESTS,
         nesting::TESTS,

@@ -36,7 +36,12 @@ const fn exactly(at: i64) -> Moment {
 
 /// Looks at the connection every two seconds of these, as its probes are answered every so many, and ends with what came
 /// of it.
-fn watch(tracker: &mut Tracker, connection: &mut Connection, seconds: std::ops::Range<i64>, every: i64) -> Vec<Gain> {
+fn watch(
+    tracker: &mut Tracker,
+    connection: &mut Connection,
+    seconds: std::ops::Range<i64>,
+    every: i64,
+) -> Vec<Gain> {
     let mut gains = Vec::new();
     for second in seconds.step_by(2) {
         let silent = second * 1000 - connection.received.max(connection.sent);

@@ -74,7 +74,9 @@ fn offset(structure: &str, field: &str) -> Result<u64, String> {
 
 #[test]
 fn fields_are_found_also_in_anonymous_members() {
-    for (field, expected) in [("first", 0), ("whole", 8), ("high", 8), ("low", 12), ("inner", 16), ("inner.low", 20)] {
+    for (field, expected) in
+        [("first", 0), ("whole", 8), ("high", 8), ("low", 12), ("inner", 16), ("inner.low", 20)]
+    {
         assert_eq!(offset("outer", field), Ok(expected), "{field}");
     }
     assert_eq!(offset("bits", "plain"), Ok(4));
