@@ -26,6 +26,7 @@ pub mod cli;
 mod commands;
 pub mod cri;
 mod governor;
+mod helped;
 mod journal;
 mod kernel;
 mod logging;

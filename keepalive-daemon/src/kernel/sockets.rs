@@ -12,9 +12,9 @@ use anyhow::Result;
 
 pub(crate) use observer::{Observation, Observer};
 
-pub(crate) use super::sweep::diag::{Listed, TimerKind};
+pub(crate) use super::sweep::diag::{Listed, TCP_CLOSE_WAIT, TCP_ESTABLISHED, TimerKind, Times};
 #[cfg(test)]
-pub(crate) use super::sweep::diag::{Timer, Times};
+pub(crate) use super::sweep::diag::Timer;
 use super::sweep::{
     diag::{Diag, Question, StateFlags},
     namespaces::{self, Namespace},
