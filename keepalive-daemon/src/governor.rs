@@ -2,6 +2,7 @@
 //! the books of what is attached and what was refused.
 
 mod cause;
+mod counted;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,9 +15,10 @@ use keepalive_ebpf::{Counters, Policy as InKernel};
 use tracing::{debug, error, info, warn};
 
 pub(crate) use cause::Cause;
+use counted::Counted;
 
 use crate::{
-    kernel::{AttachError, Cgroup, Kernel, Stored, Targets},
+    kernel::{AttachError, Cgroup, Kernel, Refusal, Stored, Targets},
     plan::{self, Desired, Note, levels},
     policy::{PolicySet, Tie},
     reconcile::{self, Action, Actual, Guard},
@@ -44,6 +46,7 @@ pub(crate) struct Governor {
     targets: Targets,
     /// What was done since somebody asked.
     deeds: Vec<Deed>,
+    counted: Counted,
 }
 
 impl Governor {
@@ -60,6 +63,7 @@ impl Governor {
             existing: BTreeSet::new(),
             targets,
             deeds: Vec::new(),
+            counted: Counted::default(),
         };
         governor.refresh(cgroups)?;
         if !governor.actual.is_empty() {
@@ -91,6 +95,7 @@ impl Governor {
             let actual = Actual { path, policy_name, policy, current, swept, guard };
             self.actual.insert(attachment.cgroup_id, actual);
         }
+        self.begin_with_attached();
         Ok(())
     }
 
@@ -251,8 +256,8 @@ impl Governor {
     }
 
     fn act(&mut self, id: u64, action: Action, cause: Cause, refused_before: &Refusals) {
+        self.look_before(id, &action);
         let cgroup = Cgroup { root: &self.root, path: action.path(), id };
-        let refused = |error| AttachError::Refused(format!("{error:#}"));
         let done = match &action {
             Action::Attach(Desired { policy_name, policy, rules, .. }) => {
                 self.kernel.attach(cgroup, policy_name, policy, rules.as_deref())
@@ -264,8 +269,8 @@ impl Governor {
                 self.kernel.replace(cgroup, policy, rules.as_deref())
             }
             Action::Guard(want) => self.kernel.guard(cgroup, &want.policy),
-            Action::Unguard(_) => self.kernel.unguard(id).map_err(refused),
-            Action::Detach(_) => self.kernel.detach(id).map_err(refused),
+            Action::Unguard(_) => self.kernel.unguard(id).map_err(AttachError::from),
+            Action::Detach(_) => self.kernel.detach(id).map_err(AttachError::from),
         };
         match done {
             Ok(()) => self.book(id, action, cause),
@@ -273,7 +278,7 @@ impl Governor {
                 // What is booked of it, and its pins, end with the event that tells of its end.
                 debug!(cgroup = action.path(), "gone before it could be governed");
             }
-            Err(AttachError::Refused(reason)) => self.refuse(id, &action, reason, refused_before),
+            Err(AttachError::Refused(refusal)) => self.refuse(id, &action, refusal, refused_before),
         }
     }
 
@@ -330,6 +335,7 @@ impl Governor {
             Action::Detach(have) => {
                 info!(cgroup = have.path, policy = have.policy_name, why, "detached");
                 self.actual.remove(&id);
+                self.look_after(id, &have);
                 self.deeds.push(Deed::Detached(id, Box::new(have)));
             }
         }
@@ -337,10 +343,11 @@ impl Governor {
 
     /// Books a refusal, and reports it if it was not reported before. Of several of one cgroup the first counts:
     /// what else is tried depends on it.
-    fn refuse(&mut self, id: u64, action: &Action, reason: String, before: &Refusals) {
+    fn refuse(&mut self, id: u64, action: &Action, refusal: Refusal, before: &Refusals) {
         if self.refused.contains_key(&id) {
             return;
         }
+        let Refusal { why, text: reason } = refusal;
         let (path, reason) = match action {
             Action::Guard(want) => (
                 &*want.path,
@@ -352,6 +359,7 @@ impl Governor {
             _ => (action.path(), reason),
         };
         if before.get(&id).is_none_or(|(_, known)| *known != reason) {
+            self.counted.refused(why);
             match action {
                 Action::Guard(_) => error!(cgroup = path, "{reason}"),
                 _ => error!(cgroup = path, "cannot govern the cgroup: {reason}"),

@@ -10,6 +10,7 @@ use crate::{
     app::{self, Config},
     cli::{BpffsArg, CgroupRootArg, MinIdleArg, SocketArg, SweepArgs},
     logging,
+    metrics::MetricsArgs,
     workloads::CriSocket,
 };
 
@@ -40,6 +41,8 @@ pub(crate) struct Options {
     #[command(flatten)]
     socket: SocketArg,
     #[command(flatten)]
+    metrics: MetricsArgs,
+    #[command(flatten)]
     min_idle: MinIdleArg,
     #[command(flatten)]
     sweep: SweepArgs,
@@ -62,6 +65,7 @@ pub(crate) fn run(options: Options) -> Result<()> {
         bpffs,
         cri_socket,
         socket,
+        metrics,
         min_idle,
         sweep,
         detach_on_exit,
@@ -74,6 +78,7 @@ pub(crate) fn run(options: Options) -> Result<()> {
         bpffs: bpffs.bpffs,
         runtime: cri_socket,
         api_socket: socket.api_socket,
+        metrics,
         limits: min_idle.limits(),
         log_bpf,
         sweeping: sweep.options(),
@@ -87,7 +92,7 @@ pub(crate) fn run(options: Options) -> Result<()> {
 }
 
 /// Checks that the daemon may open as many files as it needs: two dozen, however many cgroups it governs, and
-/// one for each client of the control socket.
+/// one for each client of the control socket, of which metrics have sixteen at most.
 fn check_open_files() -> Result<()> {
     const ENOUGH: u64 = 64;
 
