@@ -236,8 +236,8 @@ impl Daemon {
             Ok(()) => self.reconcile(Cause::Resync),
             Err(error) => error!("cannot read back what is attached: {error:#}"),
         }
-        self.governor.warn_if_blind();
         self.governor.look();
+        self.governor.warn_if_blind();
         if let Some(policies) = &self.policies {
             self.governor.forget_gone(self.node.cgroups(), policies);
         }

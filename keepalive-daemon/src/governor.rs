@@ -241,10 +241,10 @@ impl Governor {
         self.notes = notes;
     }
 
-    /// Warns, once, if this kernel cannot tell a program what an application asked for: the modes that respect
+    /// Warns, once, if this kernel was seen not to tell a program what an application asked for: the modes that respect
     /// it then cannot.
     pub(crate) fn warn_if_blind(&mut self) {
-        let blind = |id: &u64| self.kernel.counters(*id).ok().flatten().is_some_and(|c| c.armed_blind > 0);
+        let blind = |id: &u64| self.counted.totals.of_cgroup(*id).armed_blind > 0;
         if !self.told_blind && self.actual.keys().any(blind) {
             self.told_blind = true;
             warn!(

@@ -91,8 +91,8 @@ pub(crate) fn run(options: Options) -> Result<()> {
     runtime.block_on(app::run(config))
 }
 
-/// Checks that the daemon may open as many files as it needs: two dozen, however many cgroups it governs, and
-/// one for each client of the control socket, of which metrics have sixteen at most.
+/// Checks that the daemon may open as many files as it needs: two dozen, however many cgroups it governs, sixteen at
+/// most for metrics, and one for each client of the control socket.
 fn check_open_files() -> Result<()> {
     const ENOUGH: u64 = 64;
 

@@ -1,5 +1,7 @@
 //! What the programs count, looked at before it is gone.
 
+use std::collections::BTreeSet;
+
 use keepalive_ebpf::Counters;
 use tracing::warn;
 
@@ -15,7 +17,7 @@ use crate::{
 /// What was counted, and how often a cgroup came to be refused.
 #[derive(Debug, Default)]
 pub(super) struct Counted {
-    totals: Totals,
+    pub(super) totals: Totals,
     refusals: [u64; Why::ALL.len()],
 }
 
@@ -39,13 +41,12 @@ impl Governor {
 
     /// Lets go of what is known of cgroups and policies that are gone.
     pub(crate) fn forget_gone(&mut self, cgroups: &Paths, policies: &PolicySet) {
-        let present: std::collections::BTreeSet<u64> = cgroups.values().copied().collect();
+        let present: BTreeSet<u64> = cgroups.values().copied().collect();
         let Self { actual, counted, .. } = self;
         counted.totals.retain_cgroups(|id| present.contains(&id) || actual.contains_key(&id));
-        let names: std::collections::BTreeSet<String> =
-            policies.iter().map(|policy| policy.id.to_string()).collect();
-        let governs = |name: &str| actual.values().any(|actual| actual.policy_name == name);
-        counted.totals.retain_policies(|name| names.contains(name) || governs(name));
+        let mut names: BTreeSet<String> = policies.iter().map(|policy| policy.id.to_string()).collect();
+        names.extend(actual.values().map(|actual| actual.policy_name.clone()));
+        counted.totals.retain_policies(|name| names.contains(name));
     }
 
     /// What was counted since the daemon started.

@@ -12,6 +12,7 @@ mod foreign;
 mod guard;
 mod lifecycle;
 mod machine;
+mod metrics;
 mod modes;
 mod nesting;
 mod options;
@@ -57,6 +58,7 @@ fn main() {
         foreign::TESTS,
         guard::TESTS,
         lifecycle::TESTS,
+        metrics::TESTS,
         modes::TESTS,
         nesting::TESTS,
         options::TESTS,

@@ -120,3 +120,47 @@ fn what_is_not_there_has_no_family() {
         assert!(!text.contains(absent), "{absent}");
     }
 }
+
+/// The series that a text of PromQL, or anything that has some in it, names.
+fn series(text: &str) -> impl Iterator<Item = &str> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    words.filter(|word| word.starts_with("keepalive_"))
+}
+
+/// All strings of a document under the keys that have PromQL.
+fn queries(value: &serde_json::Value, found: &mut Vec<String>) {
+    match value {
+        serde_json::Value::Object(fields) => {
+            for (key, value) in fields {
+                match value.as_str().filter(|_| ["expr", "query", "series"].contains(&key.as_str())) {
+                    Some(text) => found.push(text.to_owned()),
+                    None => queries(value, found),
+                }
+            }
+        }
+        serde_json::Value::Array(values) => values.iter().for_each(|value| queries(value, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_series_of_alerts_and_dashboard_is_served() {
+    let text = encode(full()).unwrap();
+    let served: BTreeSet<&str> = text
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split(['{', ' ']).next())
+        .collect();
+    for file in ["rules.yaml", "rules.test.yaml", "dashboard.json"] {
+        let path = format!("{}/../deploy/monitoring/{file}", env!("CARGO_MANIFEST_DIR"));
+        let document: serde_json::Value =
+            serde_saphyr::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let mut found = Vec::new();
+        queries(&document, &mut found);
+
+        assert!(found.len() > 5, "{file}: {found:?}");
+        for name in found.iter().flat_map(|text| series(text)) {
+            assert!(served.contains(name), "{file}: {name}");
+        }
+    }
+}
