@@ -10,14 +10,15 @@ use anyhow::{Context as _, Result};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::mpsc,
-    time::{MissedTickBehavior, interval_at},
+    time::{MissedTickBehavior, interval_at, sleep},
 };
 use tracing::{error, info, warn};
 
 use crate::{
     answers::State,
-    api::{Question, server},
+    api::{Group, Question, server},
     governor::{Cause, Governor},
+    journal::{Event, Journal, Kind},
     kernel::{self, Held, Kernel, Targets},
     metrics::{self, MetricsArgs, Reconciles},
     policy::{Limits, PolicySet, directory},
@@ -48,6 +49,8 @@ pub(crate) struct Config {
     /// The control socket.
     pub(crate) api_socket: PathBuf,
     pub(crate) metrics: MetricsArgs,
+    /// Whose members may open that, too.
+    pub(crate) api_group: Option<Group>,
     /// Bounds on what policies may ask for.
     pub(crate) limits: Limits,
     /// Whether the program writes a log line a connection.
@@ -70,6 +73,7 @@ pub(crate) async fn run(config: Config) -> Result<()> {
         runtime,
         api_socket,
         metrics: MetricsArgs { address, labels },
+        api_group,
         limits,
         log_bpf,
         sweeping,
@@ -78,15 +82,16 @@ pub(crate) async fn run(config: Config) -> Result<()> {
     let root = cgroup2_root(cgroup_root.as_deref())?;
     // What leaves no trace comes first.
     let files = PolicyFiles::open(&policies)?;
-    let node = Node::open(&root, runtime)?;
+    let journal = Journal::default();
+    let node = Node::open(&root, runtime, journal.clone())?;
     let held = Held::take(&bpffs)?;
-    let (_socket, mut questions) = server::serve(&api_socket)?;
+    let (_socket, mut questions) = server::serve(&api_socket, api_group, journal.clone())?;
     let kernel = Kernel::open(held, log_bpf)?;
     let mut asked = metrics::serve(address)?;
     info!(cgroup_root = %root.display(), bpffs = %bpffs.display(), policies = %policies.display(), "started");
     let swept_cgroups = Targets::default();
-    let governor = Governor::new(kernel, root, swept_cgroups.clone(), node.cgroups())?;
-    let (sweeps, mut swept) = Sweeps::start(&sweeping, &bpffs, &swept_cgroups)?;
+    let governor = Governor::new(kernel, root, swept_cgroups.clone(), node.cgroups(), journal.clone())?;
+    let (sweeps, mut swept) = Sweeps::start(&sweeping, &bpffs, &swept_cgroups, journal.clone())?;
     let mut daemon = Daemon {
         directory: policies,
         limits,
@@ -99,6 +104,7 @@ pub(crate) async fn run(config: Config) -> Result<()> {
         readiness: Readiness::new(),
         reconciles: Reconciles::default(),
         labels,
+        journal,
         told_of_lack: false,
     };
     daemon.follow(&mut questions, &mut asked, &mut swept).await?;
@@ -128,6 +134,8 @@ struct Daemon {
     reconciles: Reconciles,
     /// Of metrics of single cgroups.
     labels: Vec<metrics::Label>,
+    /// What happened.
+    journal: Journal,
     /// Whether somebody was told that policies for pods govern nothing.
     told_of_lack: bool,
 }
@@ -148,6 +156,8 @@ impl Daemon {
         self.reload();
         self.reconcile(Cause::Start);
         tell_systemd();
+        let count = sleep(Duration::ZERO);
+        tokio::pin!(count);
         loop {
             tokio::select! {
                 changed = self.node.changed() => self.reconcile(match changed? {
@@ -165,6 +175,10 @@ impl Daemon {
                     self.resync()?;
                 }
                 _ = resync.tick() => self.resync()?,
+                () = &mut count => {
+                    count.as_mut().reset(tokio::time::Instant::now() + self.governor.count());
+                    self.journal.settle();
+                }
                 Some(question) = questions.recv() => self.answer(question),
                 Some(question) = asked.recv() => self.tell(question),
                 Some(event) = swept.recv() => self.sweeps.happened(event, &mut self.governor),
@@ -179,7 +193,11 @@ impl Daemon {
         let limits = Limits { kernel: this_kernel::options(), ..self.limits.clone() };
         match directory::load(&self.directory, &limits) {
             Ok(policies) => {
-                info!(policies = policies.len(), directory = %self.directory.display(), "read the policies");
+                self.journal.push(Event {
+                    policies: Some(policies.len()),
+                    directory: Some(self.directory.display().to_string()),
+                    ..Event::new(Kind::PoliciesRead)
+                });
                 for unmatched in policies.unmatched(self.node.cgroups().keys().map(String::as_str)) {
                     warn!(
                         policy = %unmatched.policy, glob = unmatched.glob, at = %unmatched.source,
@@ -196,9 +214,11 @@ impl Daemon {
                 self.readiness.done(Task::ReadPolicies);
             }
             Err(error) => {
-                let kept =
-                    if self.policies.is_some() { "the last good ones stay" } else { "what is pinned stays" };
-                error!("cannot use the policies, {kept} in force:\n{error}");
+                self.journal.push(Event {
+                    policies: self.policies.as_ref().map(PolicySet::len),
+                    reason: Some(error.to_string()),
+                    ..Event::new(Kind::PoliciesRefused)
+                });
                 self.policy_error = Some(error.to_string());
                 self.readiness.reopen(Task::ReadPolicies);
             }
@@ -236,7 +256,6 @@ impl Daemon {
             Ok(()) => self.reconcile(Cause::Resync),
             Err(error) => error!("cannot read back what is attached: {error:#}"),
         }
-        self.governor.look();
         self.governor.warn_if_blind();
         if let Some(policies) = &self.policies {
             self.governor.forget_gone(self.node.cgroups(), policies);
@@ -276,7 +295,7 @@ impl Daemon {
     }
 
     /// Answers to those who watch.
-    fn tell(&mut self, question: metrics::Question) {
+    fn tell(&self, question: metrics::Question) {
         match question {
             metrics::Question::Health(to) => {
                 let _ = to.send(self.health());
@@ -287,7 +306,7 @@ impl Daemon {
                     reloaded: self.readiness.is_done(Task::ReadPolicies),
                     readiness: &self.readiness,
                     node: &self.node,
-                    governor: &mut self.governor,
+                    governor: &self.governor,
                     sweeps: &self.sweeps,
                     reconciles: &self.reconciles,
                     labels: &self.labels,

@@ -2,6 +2,7 @@
 
 pub(crate) mod apply;
 pub(crate) mod cleanup;
+pub(crate) mod events;
 pub(crate) mod exec;
 pub(crate) mod failure;
 pub(crate) mod health;

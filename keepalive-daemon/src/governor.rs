@@ -3,6 +3,7 @@
 
 mod cause;
 mod counted;
+mod telling;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,12 +13,13 @@ use std::{
 
 use anyhow::Result;
 use keepalive_ebpf::{Counters, Policy as InKernel};
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info, warn};
 
 pub(crate) use cause::Cause;
 use counted::Counted;
 
 use crate::{
+    journal::{Journal, Kind, Ledger},
     kernel::{AttachError, Cgroup, Kernel, Refusal, Stored, Targets},
     plan::{self, Desired, Note, levels},
     policy::{PolicySet, Tie},
@@ -47,11 +49,22 @@ pub(crate) struct Governor {
     /// What was done since somebody asked.
     deeds: Vec<Deed>,
     counted: Counted,
+    /// Where all that is done is told.
+    journal: Journal,
+    ledger: Ledger,
+    /// What the pods of attached cgroups are called, by the cgroup's id.
+    pods: BTreeMap<u64, String>,
 }
 
 impl Governor {
     /// Opens the books with what an earlier run left attached.
-    pub(crate) fn new(kernel: Kernel, root: PathBuf, targets: Targets, cgroups: &Paths) -> Result<Self> {
+    pub(crate) fn new(
+        kernel: Kernel,
+        root: PathBuf,
+        targets: Targets,
+        cgroups: &Paths,
+        journal: Journal,
+    ) -> Result<Self> {
         let mut governor = Self {
             kernel,
             root,
@@ -64,6 +77,9 @@ impl Governor {
             targets,
             deeds: Vec::new(),
             counted: Counted::default(),
+            journal,
+            ledger: Ledger::default(),
+            pods: BTreeMap::new(),
         };
         governor.refresh(cgroups)?;
         if !governor.actual.is_empty() {
@@ -111,6 +127,7 @@ impl Governor {
     ) -> bool {
         let mut plan = plan::plan(policies, cgroups, pods.unwrap_or(&Placed::default()));
         plan::hold(&mut plan, &self.actual, policies, cgroups, pods);
+        self.name_pods(pods);
         self.tell(plan.notes, cause);
         let existing = plan.desired.iter().filter(|(_, want)| want.apply_to_existing);
         self.existing = existing.map(|(id, _)| *id).collect();
@@ -229,7 +246,7 @@ impl Governor {
         for note in notes.difference(&self.notes) {
             match note {
                 Note::Annotation { pod, annotation, reason, .. } => {
-                    warn!(pod, annotation, reason, "an annotation is not followed");
+                    self.journal.push(telling::annotation(pod, annotation, reason));
                 }
                 Note::Tie(tie) if self.told_ties.insert(tie.clone()) => warn!(
                     governs = %tie.winner, not = %tie.loser,
@@ -256,7 +273,7 @@ impl Governor {
     }
 
     fn act(&mut self, id: u64, action: Action, cause: Cause, refused_before: &Refusals) {
-        self.look_before(id, &action);
+        self.count_before(id, &action);
         let cgroup = Cgroup { root: &self.root, path: action.path(), id };
         let done = match &action {
             Action::Attach(Desired { policy_name, policy, rules, .. }) => {
@@ -286,8 +303,10 @@ impl Governor {
         let why = cause.why(&action);
         match action {
             Action::Attach(want) => {
+                self.journal.push(telling::of(Kind::Attached, &want, why));
+                self.ledger.open(id, self.counters(id));
                 let Desired { path, pod, policy_name, policy, .. } = want;
-                info!(cgroup = path, pod, policy = policy_name, why, "attached");
+                self.pods.extend(pod.map(|pod| (id, pod)));
                 let actual = Actual {
                     path,
                     policy_name,
@@ -309,33 +328,34 @@ impl Governor {
                         "changed whose ancestors yield"
                     );
                 } else {
-                    info!(cgroup = want.path, policy = want.policy_name, why, "changed the policy");
+                    self.journal.push(telling::of(Kind::PolicyChanged, &want, why));
                 }
                 actual.policy = Some(want.policy);
                 actual.policy_name = want.policy_name;
             }
             Action::Replace(want) => {
-                info!(cgroup = want.path, why, "replaced the program");
+                self.journal.push(telling::of(Kind::ProgramReplaced, &want, why));
                 if let Some(actual) = self.actual.get_mut(&id) {
                     actual.current = true;
                 }
             }
             Action::Guard(want) => {
-                info!(cgroup = want.path, why, "guards what applications set later");
+                self.journal.push(telling::of(Kind::Guarded, &want, why));
                 if let Some(actual) = self.actual.get_mut(&id) {
                     actual.guard = Guard::Holds;
                 }
             }
             Action::Unguard(want) => {
-                info!(cgroup = want.path, why, "no longer guards what applications set later");
+                self.journal.push(telling::of(Kind::Unguarded, &want, why));
                 if let Some(actual) = self.actual.get_mut(&id) {
                     actual.guard = Guard::Absent;
                 }
             }
             Action::Detach(have) => {
-                info!(cgroup = have.path, policy = have.policy_name, why, "detached");
+                // While its last counters can be told whose they are.
+                self.count_one(id);
+                self.journal.push(self.about(Kind::Detached, id).because(why));
                 self.actual.remove(&id);
-                self.look_after(id, &have);
                 self.deeds.push(Deed::Detached(id, Box::new(have)));
             }
         }
@@ -348,22 +368,19 @@ impl Governor {
             return;
         }
         let Refusal { why, text: reason } = refusal;
-        let (path, reason) = match action {
-            Action::Guard(want) => (
-                &*want.path,
-                format!(
-                    "Enforce does not hold here: connections get its values, and what applications set later is not \
-                     guarded: {reason}"
-                ),
-            ),
-            _ => (action.path(), reason),
+        let kind = match action {
+            Action::Guard(_) => Kind::CannotGuard,
+            _ => Kind::CannotGovern,
+        };
+        let event = telling::refusal(kind, action, reason);
+        let path = action.path();
+        let reason = match kind {
+            Kind::CannotGuard => event.message(),
+            _ => event.reason.clone().unwrap_or_default(),
         };
         if before.get(&id).is_none_or(|(_, known)| *known != reason) {
             self.counted.refused(why);
-            match action {
-                Action::Guard(_) => error!(cgroup = path, "{reason}"),
-                _ => error!(cgroup = path, "cannot govern the cgroup: {reason}"),
-            }
+            self.journal.push(event);
         }
         self.refused.insert(id, (path.to_owned(), reason));
     }

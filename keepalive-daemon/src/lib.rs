@@ -25,6 +25,7 @@ pub mod cli;
 mod commands;
 pub mod cri;
 mod governor;
+mod journal;
 mod kernel;
 mod logging;
 mod metrics;

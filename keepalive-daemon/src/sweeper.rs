@@ -19,7 +19,7 @@ use std::{collections::BTreeSet, panic, path::Path, thread, time::Duration};
 use anyhow::Result;
 use keepalive_ebpf::{Outcome, Policy, Sweep};
 use tokio::sync::mpsc;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 pub(crate) use books::Deed;
 pub(crate) use manual::{Asker, Manual, kind};
@@ -34,6 +34,7 @@ use self::{
 };
 use crate::{
     governor::{Cause, Governor},
+    journal::{Counts, Event as Told, Journal, Kind},
     kernel::{self, Targets},
     report::open_connections::{LeftBehind, OpenConnections, Sweeping},
     workloads::Paths,
@@ -74,6 +75,7 @@ pub(crate) struct Sweeps {
     /// The reasons that somebody was told of.
     told_unreachable: BTreeSet<String>,
     sums: Sums,
+    journal: Journal,
 }
 
 /// What begins has better use for the processor than a sweep, as all that it connects from now on is governed anyway;
@@ -97,6 +99,7 @@ impl Sweeps {
         options: &Options,
         bpffs: &Path,
         targets: &Targets,
+        journal: Journal,
     ) -> Result<(Self, mpsc::UnboundedReceiver<Event>)> {
         let (events, receiver) = mpsc::unbounded_channel();
         let bpffs = bpffs.to_owned();
@@ -121,6 +124,7 @@ impl Sweeps {
             unreachable: Vec::new(),
             told_unreachable: BTreeSet::new(),
             sums: Sums::default(),
+            journal,
         };
         Ok((sweeps, receiver))
     }
@@ -168,7 +172,7 @@ impl Sweeps {
                         warn!(namespace, why, "cannot sweep the open connections of a network namespace");
                     }
                 }
-                tell(governor, id, &job, &tally, &pass);
+                self.tell(governor, id, &job, &tally, &pass);
                 if job.sweep != Sweep::Tell {
                     self.sums.add(&tally);
                 }
@@ -183,11 +187,33 @@ impl Sweeps {
             Event::Failed { ids, reason } => {
                 self.books.failed(&ids);
                 if self.trouble.as_ref() != Some(&reason) {
-                    warn!("cannot sweep open connections, only new ones are governed: {reason}");
+                    let reason = Some(reason.clone());
+                    self.journal.push(Told { reason, ..Told::new(Kind::CannotSweep) });
                 }
                 self.trouble = Some(reason);
             }
         }
+    }
+
+    /// Tells of a finished sweep; of one that changed nothing only to whoever listens closely.
+    fn tell(&self, governor: &Governor, id: u64, job: &Job, tally: &Tally, pass: &worker::Seen) {
+        let about = governor.about(Kind::Swept, id).because(job.why);
+        let (examined, namespaces, method) = (tally.examined(), pass.namespaces, name(pass.method));
+        if job.sweep == Sweep::Tell || tally.changed() == 0 {
+            let Told { cgroup, policy, why, .. } = about;
+            debug!(cgroup, policy, examined, namespaces, method, why, "looked at open connections");
+            return;
+        }
+        let counts = Counts {
+            armed: Some(tally.of(Outcome::Arm)),
+            tightened: Some(tally.of(Outcome::Tighten)),
+            overridden: Some(tally.of(Outcome::Override)),
+            refused: Some(tally.refused()),
+            examined: Some(examined),
+            ..Counts::default()
+        };
+        let (error, namespaces, method) = (tally.error(), Some(namespaces), Some(method.to_owned()));
+        self.journal.push(Told { counts, error, namespaces, method, ..about });
     }
 
     /// Has connections swept because somebody asked for it.
@@ -267,36 +293,6 @@ impl Sweeps {
 /// A policy as it is noted of what was swept for it: whether ancestors yield to it is nothing to open connections.
 pub(crate) const fn as_swept(policy: &Policy, id: u64) -> Policy {
     policy.claiming(false).of_cgroup(id)
-}
-
-/// Tells of a finished sweep; of one that changed nothing only to whoever listens closely.
-fn tell(governor: &Governor, id: u64, job: &Job, tally: &Tally, pass: &worker::Seen) {
-    let actual = governor.attached().get(&id);
-    let (cgroup, policy) =
-        actual.map(|actual| (actual.path.as_str(), actual.policy_name.as_str())).unwrap_or_default();
-    let [armed, tightened, overridden] =
-        [Outcome::Arm, Outcome::Tighten, Outcome::Override].map(|outcome| tally.of(outcome));
-    let (refused, examined, namespaces, method) =
-        (tally.refused(), tally.examined(), pass.namespaces, name(pass.method));
-    if job.sweep == Sweep::Tell || tally.changed() == 0 {
-        debug!(cgroup, policy, examined, namespaces, method, why = job.why, "looked at open connections");
-        return;
-    }
-    let error = tally.error();
-    info!(
-        cgroup,
-        policy,
-        armed,
-        tightened,
-        overridden,
-        refused,
-        error,
-        examined,
-        namespaces,
-        method,
-        why = job.why,
-        "swept open connections"
-    );
 }
 
 pub(crate) const fn name(method: kernel::Method) -> &'static str {

@@ -8,7 +8,7 @@ use nix::sys::resource::{Resource, getrlimit};
 
 use crate::{
     app::{self, Config},
-    cli::{BpffsArg, CgroupRootArg, MinIdleArg, SocketArg, SweepArgs},
+    cli::{BpffsArg, CgroupRootArg, GroupArg, MinIdleArg, SocketArg, SweepArgs},
     logging,
     metrics::MetricsArgs,
     workloads::CriSocket,
@@ -41,6 +41,8 @@ pub(crate) struct Options {
     #[command(flatten)]
     socket: SocketArg,
     #[command(flatten)]
+    group: GroupArg,
+    #[command(flatten)]
     metrics: MetricsArgs,
     #[command(flatten)]
     min_idle: MinIdleArg,
@@ -66,6 +68,7 @@ pub(crate) fn run(options: Options) -> Result<()> {
         cri_socket,
         socket,
         metrics,
+        group,
         min_idle,
         sweep,
         detach_on_exit,
@@ -79,6 +82,7 @@ pub(crate) fn run(options: Options) -> Result<()> {
         runtime: cri_socket,
         api_socket: socket.api_socket,
         metrics,
+        api_group: group.api_group,
         limits: min_idle.limits(),
         log_bpf,
         sweeping: sweep.options(),
@@ -91,10 +95,10 @@ pub(crate) fn run(options: Options) -> Result<()> {
     runtime.block_on(app::run(config))
 }
 
-/// Checks that the daemon may open as many files as it needs: two dozen, however many cgroups it governs, sixteen at
-/// most for metrics, and one for each client of the control socket.
+/// Checks that the daemon may open as many files as it needs: two dozen or three, however many cgroups it governs, and
+/// one for each client: of the control socket it serves 64 at once, of metrics 16.
 fn check_open_files() -> Result<()> {
-    const ENOUGH: u64 = 64;
+    const ENOUGH: u64 = 128;
 
     let (limit, _) = getrlimit(Resource::RLIMIT_NOFILE).context("cannot read RLIMIT_NOFILE")?;
     if limit < ENOUGH {

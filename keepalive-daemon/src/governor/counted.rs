@@ -1,18 +1,9 @@
-//! What the programs count, looked at before it is gone.
+//! What the programs counted, of cgroups that may be gone.
 
 use std::collections::BTreeSet;
 
-use keepalive_ebpf::Counters;
-use tracing::warn;
-
 use super::Governor;
-use crate::{
-    kernel::Why,
-    metrics::Totals,
-    policy::PolicySet,
-    reconcile::{Action, Actual},
-    workloads::Paths,
-};
+use crate::{kernel::Why, metrics::Totals, policy::PolicySet, reconcile::Action, workloads::Paths};
 
 /// What was counted, and how often a cgroup came to be refused.
 #[derive(Debug, Default)]
@@ -31,14 +22,6 @@ impl Counted {
 }
 
 impl Governor {
-    /// Looks at the counters of all that is attached.
-    pub(crate) fn look(&mut self) {
-        let ids: Vec<u64> = self.actual.keys().copied().collect();
-        for id in ids {
-            self.look_at(id);
-        }
-    }
-
     /// Lets go of what is known of cgroups and policies that are gone.
     pub(crate) fn forget_gone(&mut self, cgroups: &Paths, policies: &PolicySet) {
         let present: BTreeSet<u64> = cgroups.values().copied().collect();
@@ -72,50 +55,24 @@ impl Governor {
         }
     }
 
-    /// Looks at what an action is about to make another's, or to bring about.
-    pub(super) fn look_before(&mut self, id: u64, action: &Action) {
+    /// Counts what an action is about to make another policy's, and notes where what it brings about begins.
+    pub(super) fn count_before(&mut self, id: u64, action: &Action) {
         match action {
             // The storage of an earlier attachment outlives it, and counts on from what it had.
             Action::Attach(_) => self.begin(id),
             Action::Write(want)
                 if self.actual.get(&id).is_some_and(|have| have.policy_name != want.policy_name) =>
             {
-                self.look_at(id);
+                self.count_one(id);
             }
             _ => {}
         }
     }
 
-    /// Looks a last time: the storage outlives the program.
-    pub(super) fn look_after(&mut self, id: u64, had: &Actual) {
-        self.count(id, &had.policy_name);
-    }
-
     fn begin(&mut self, id: u64) {
         if !self.counted.totals.knows(id) {
-            let counted = self.read(id).unwrap_or_default();
+            let counted = self.counters(id);
             self.counted.totals.begin(id, counted);
         }
-    }
-
-    fn look_at(&mut self, id: u64) {
-        if let Some(actual) = self.actual.get(&id) {
-            let policy_name = actual.policy_name.clone();
-            self.count(id, &policy_name);
-        }
-    }
-
-    fn count(&mut self, id: u64, policy_name: &str) {
-        if let Some(counted) = self.read(id) {
-            self.counted.totals.count(id, policy_name, counted);
-        }
-    }
-
-    /// The counters of a cgroup; none if it is gone.
-    fn read(&self, id: u64) -> Option<Counters> {
-        self.kernel.counters(id).unwrap_or_else(|error| {
-            warn!("{error:#}");
-            None
-        })
     }
 }

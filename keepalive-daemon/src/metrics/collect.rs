@@ -1,4 +1,5 @@
-//! Makes the snapshot, on the daemon's loop: reads the counters of each attached cgroup, and copies what else there is.
+//! Makes the snapshot, on the daemon's loop. Nothing is asked of the kernel for it: the counters of every cgroup are read
+//! every few seconds as it is, a few at a time, and summed.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +26,7 @@ pub(crate) struct View<'a> {
     pub(crate) reloaded: bool,
     pub(crate) readiness: &'a Readiness,
     pub(crate) node: &'a Node,
-    pub(crate) governor: &'a mut Governor,
+    pub(crate) governor: &'a Governor,
     pub(crate) sweeps: &'a Sweeps,
     pub(crate) reconciles: &'a Reconciles,
     pub(crate) labels: &'a [Label],
@@ -34,7 +35,6 @@ pub(crate) struct View<'a> {
 impl View<'_> {
     pub(crate) fn snapshot(self) -> Snapshot {
         let Self { policies, reloaded, readiness, node, governor, sweeps, reconciles, labels } = self;
-        governor.look();
         let mut attached: BTreeMap<String, usize> = BTreeMap::new();
         for actual in governor.attached().values() {
             match attached.get_mut(&actual.policy_name) {

@@ -8,8 +8,8 @@
 //! that a policy lets go of is looked at once more, after its program is detached, and so is a pod's, whose end the
 //! runtime tells before the cgroup goes. Of one that is removed, the kernel keeps the counts for as long as it has
 //! sockets, and else for the grace period of RCU, some milliseconds, in which the daemon hears of the end. Where it is
-//! late, it has what was seen at the last scrape, or at the resync that is made each minute: a sum may then lack what
-//! the cgroup did in its last minute, and never has anything that did not happen.
+//! late, it has what it saw when it read them last, five seconds before at most: a sum may then lack what the cgroup did
+//! in its last seconds, and never has anything that did not happen.
 
 use std::collections::BTreeMap;
 

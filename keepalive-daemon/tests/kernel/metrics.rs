@@ -14,7 +14,9 @@ use xtask::lab::Process;
 
 use self::{
     gone::{
-        cgroups_that_go_stay_in_the_sums_of_their_policy, what_a_cgroup_did_at_its_very_end_is_never_invented,
+        cgroups_that_go_stay_in_the_sums_of_their_policy,
+        what_a_cgroup_did_at_its_very_end_is_never_invented,
+        what_was_counted_before_a_restart_is_not_counted_again,
     },
     health::{
         a_cgroup_that_refuses_is_counted_with_its_reason, a_port_that_is_taken_holds_nothing_up,
@@ -32,6 +34,7 @@ crate::tests!(
     health_and_readiness_say_what_is_missing,
     many_who_ask_hold_nothing_up,
     what_a_cgroup_did_at_its_very_end_is_never_invented,
+    what_was_counted_before_a_restart_is_not_counted_again,
 );
 
 /// Where the daemon of a test serves: in the host's own network namespace, so that no other has it.
@@ -88,8 +91,9 @@ impl Samples {
         *self.0.get(series).unwrap_or_else(|| panic!("no {series} in {:#?}", self.0))
     }
 
-    /// Armed connections of a policy.
+    /// Armed connections of a policy; none of one that nobody knows yet.
     fn armed(&self, policy: &str) -> f64 {
-        self.get(&format!("keepalive_connections_total{{policy=\"{policy}\",result=\"armed\"}}"))
+        let series = format!("keepalive_connections_total{{policy=\"{policy}\",result=\"armed\"}}");
+        self.0.get(&series).copied().unwrap_or_default()
     }
 }
