@@ -3,11 +3,13 @@
 mod apply;
 mod explain;
 mod rules;
+mod sockets;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     governor::Governor,
+    helped::Helped,
     plan::{Note, Plan, plan},
     policy::{PodFacts, PolicyId, PolicySet},
     report::{
@@ -21,6 +23,7 @@ use crate::{
 pub(crate) use apply::Selection;
 pub(crate) use explain::Subject;
 use rules::Rules;
+pub(crate) use sockets::SocketQuery;
 
 /// What the answers are made of.
 pub(crate) struct State<'a> {
@@ -30,6 +33,7 @@ pub(crate) struct State<'a> {
     pub(crate) pods: &'a Placed,
     pub(crate) governor: &'a Governor,
     pub(crate) sweeps: &'a Sweeps,
+    pub(crate) helped: &'a Helped,
 }
 
 impl State<'_> {
@@ -44,7 +48,9 @@ impl State<'_> {
             let in_force = cgroup.in_force.zip(actual.policy);
             let in_force = in_force.map(|(_, policy)| rules.in_force(&policy, &actual.policy_name, facts));
             let open_connections = self.sweeps.open_connections(self.governor, *id);
-            status::Cgroup { pod: facts.map(PodFacts::to_string), in_force, open_connections, ..cgroup }
+            let helped = self.helped.of(*id);
+            let pod = facts.map(PodFacts::to_string);
+            status::Cgroup { pod, in_force, open_connections, helped, ..cgroup }
         });
         let refused = self.governor.refused().values();
         let unreachable = pods.unreachable.iter().map(|it| PodTrouble {

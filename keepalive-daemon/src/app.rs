@@ -18,6 +18,7 @@ use crate::{
     answers::State,
     api::{Group, Question, server},
     governor::{Cause, Governor},
+    helped::{self, Helped},
     journal::{Event, Journal, Kind},
     kernel::{self, Held, Kernel, Targets},
     metrics::{self, MetricsArgs, Reconciles},
@@ -57,6 +58,8 @@ pub(crate) struct Config {
     pub(crate) log_bpf: bool,
     /// How connections are swept that are open already.
     pub(crate) sweeping: sweeper::Options,
+    /// How it is found out whether it helped.
+    pub(crate) helping: helped::Options,
     /// Whether to detach from all cgroups at the end rather than leave the policies in force.
     pub(crate) detach_on_exit: bool,
 }
@@ -77,6 +80,7 @@ pub(crate) async fn run(config: Config) -> Result<()> {
         limits,
         log_bpf,
         sweeping,
+        helping,
         detach_on_exit,
     } = config;
     let root = cgroup2_root(cgroup_root.as_deref())?;
@@ -92,6 +96,7 @@ pub(crate) async fn run(config: Config) -> Result<()> {
     let swept_cgroups = Targets::default();
     let governor = Governor::new(kernel, root, swept_cgroups.clone(), node.cgroups(), journal.clone())?;
     let (sweeps, mut swept) = Sweeps::start(&sweeping, &bpffs, &swept_cgroups, journal.clone())?;
+    let helped = Helped::start(helping, journal.clone())?;
     let mut daemon = Daemon {
         directory: policies,
         limits,
@@ -101,6 +106,7 @@ pub(crate) async fn run(config: Config) -> Result<()> {
         node,
         governor,
         sweeps,
+        helped,
         readiness: Readiness::new(),
         reconciles: Reconciles::default(),
         labels,
@@ -130,6 +136,7 @@ struct Daemon {
     node: Node,
     governor: Governor,
     sweeps: Sweeps,
+    helped: Helped,
     readiness: Readiness,
     reconciles: Reconciles,
     /// Of metrics of single cgroups.
@@ -232,6 +239,7 @@ impl Daemon {
         let rules = self.sweeps.rules_in_use();
         let in_force = self.governor.reconcile(policies, self.node.cgroups(), pods, rules, cause);
         self.sweeps.follow(&mut self.governor, self.node.cgroups(), cause);
+        self.helped.follow(&self.governor, self.node.cgroups(), pods);
         self.reconciles.observe(began.elapsed());
         if policies.selects_pods() && self.node.lacks_runtime() && !self.told_of_lack {
             self.told_of_lack = true;
@@ -269,8 +277,8 @@ impl Daemon {
         let policies = self.policies.as_ref().unwrap_or(&none);
         let unknown = Placed::default();
         let pods = self.node.pods().unwrap_or(&unknown);
-        let state =
-            State { policies, node: &self.node, pods, governor: &self.governor, sweeps: &self.sweeps };
+        let Self { node, governor, sweeps, helped, .. } = self;
+        let state = State { policies, node, pods, governor, sweeps, helped };
         match question {
             Question::Status(to) => {
                 let daemon = self.describe(state.policies(), state.runtime());
@@ -288,6 +296,9 @@ impl Daemon {
                     let _ = asker.reply.send(Err(reason));
                 }
             },
+            Question::Places(query, to) => {
+                let _ = to.send(state.places(&query));
+            }
             Question::Health(to) => {
                 let _ = to.send(self.health());
             }
@@ -326,6 +337,7 @@ impl Daemon {
             cgroup_root: self.node.root().display().to_string(),
             runtime,
             sweeping: self.sweeps.describe(),
+            helping: self.helped.describe(),
             policies: policies.0,
             policy_error: self.policy_error.clone(),
         }

@@ -5,16 +5,19 @@
 //! storage pointers, and the new program reads past them or from nowhere (a panic on 5.10.262 and 6.12.107).
 //! An upgrade attaches the second link beside the first and renames its pin over it.
 
+mod closing;
 mod guard;
 mod inspect;
 mod log;
 mod memory_limit;
 mod object;
 mod obstacles;
+mod offsets;
 mod pins;
 mod private;
 mod refusal;
 mod rules;
+pub(crate) mod sockets;
 mod storage;
 mod sweep;
 mod sys;
@@ -30,6 +33,7 @@ use anyhow::{Context as _, Result};
 use aya::programs::links::FdLink;
 use keepalive_ebpf::{Counters, DESTINATIONS_MAP, Policy, RuleSet};
 
+pub(crate) use closing::Closing;
 pub(crate) use inspect::{inspect, remove_all};
 pub(crate) use private::{Private, PrivateLink};
 pub(crate) use refusal::{AttachError, Refusal, Why};

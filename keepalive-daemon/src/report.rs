@@ -6,6 +6,7 @@ pub(crate) mod counters;
 pub(crate) mod events;
 pub(crate) mod explanation;
 pub(crate) mod health;
+pub(crate) mod helped;
 pub(crate) mod in_force;
 pub(crate) mod open_connections;
 pub(crate) mod policies;

@@ -25,6 +25,7 @@ pub(crate) use books::Deed;
 pub(crate) use manual::{Asker, Manual, kind};
 pub(crate) use queue::Job;
 pub(crate) use tally::Tally;
+pub(crate) use targets::members;
 pub(crate) use worker::Event;
 
 use self::{

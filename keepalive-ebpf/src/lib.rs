@@ -8,21 +8,25 @@
 #![cfg_attr(not(test), no_std)]
 
 mod counters;
+mod dead_peers;
 mod decide;
 mod destinations;
 mod hold;
 mod marks;
+mod observing;
 mod offsets;
 mod options;
 mod policy;
 mod sweeping;
 
 pub use counters::{COUNTER_NAMES, COUNTER_WORDS, Counters};
+pub use dead_peers::{DEAD_PEER_BYTES, DeadPeer, DeadPeers, Ending, Finding, UNCOUNTED};
 pub use decide::{Changes, Decision, Outcome, Socket, SocketOption, decide};
 pub use destinations::{MOST_INTERVALS, MOST_RULES, Remote, RuleSet};
 pub use hold::hold;
 pub use marks::{Claim, Moment};
-pub use offsets::Offsets;
+pub use observing::{OBSERVED_BYTES, Observed};
+pub use offsets::{ClosingOffsets, Offsets};
 pub use options::{CONGESTION_LENGTH, Options, is_left_to_application};
 pub use policy::{Direction, Mode, POLICY_WORDS, Policy, Timers};
 pub use sweeping::{SWEPT_BYTES, Sweep, Swept, TARGET_WORDS, Target, judge, judge_again, judge_anew};
@@ -50,6 +54,8 @@ pub const DESTINATIONS_MAP: &str = "DESTINATIONS";
 pub const GUARD_PROGRAM: &str = "guard";
 /// The iterator over open connections.
 pub const SWEEP_PROGRAM: &str = "sweep";
+/// The iterator that tells the options of connections, and does nothing to them.
+pub const SOCKETS_PROGRAM: &str = "sockets";
 /// `HASH`: the [`Target`] of each cgroup whose connections are to be swept, by the cgroup's id.
 pub const TARGETS_MAP: &str = "TARGETS";
 /// `ARRAY`: one value with a bit for each port that targets listen on in a network namespace.
@@ -58,3 +64,11 @@ pub const LISTENING_MAP: &str = "LISTENING";
 pub const WORK_MAP: &str = "WORK";
 /// The [`Offsets`], constants of the iterator's.
 pub const OFFSETS: &str = "OFFSETS";
+/// The tracing program that looks at connections as they end.
+pub const CLOSING_PROGRAM: &str = "closing";
+/// `HASH`: the [`DeadPeers`] of each cgroup in which one was found, by the cgroup's id.
+pub const DEAD_PEERS_MAP: &str = "DEAD_PEERS";
+/// `RINGBUF`: a [`DeadPeer`] for each.
+pub const DEAD_PEER_LOG_MAP: &str = "DEAD_PEER_LOG";
+/// The [`ClosingOffsets`], constants of that program's.
+pub const CLOSING_OFFSETS: &str = "CLOSING_OFFSETS";

@@ -1,12 +1,18 @@
 //! The eBPF object: entry points only. `lib.rs` says what it shares with the daemon.
-#![cfg_attr(target_arch = "bpf", no_std, no_main)]
+#![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch))]
 
 #[cfg(target_arch = "bpf")]
+mod closing;
+#[cfg(target_arch = "bpf")]
 mod established;
+#[cfg(target_arch = "bpf")]
+mod fields;
 #[cfg(target_arch = "bpf")]
 mod guard;
 #[cfg(target_arch = "bpf")]
 mod maps;
+#[cfg(target_arch = "bpf")]
+mod observe;
 #[cfg(target_arch = "bpf")]
 mod other_options;
 #[cfg(target_arch = "bpf")]
@@ -17,13 +23,15 @@ mod sweep;
 #[cfg(target_arch = "bpf")]
 mod programs {
     use aya_ebpf::{
-        macros::{cgroup_sockopt, sock_ops},
-        programs::{SockOpsContext, SockoptContext},
+        macros::{btf_tracepoint, cgroup_sockopt, sock_ops},
+        programs::{BtfTracePointContext, SockOpsContext, SockoptContext},
     };
 
     use crate::{
+        closing::on_state_change,
         established::{Quiet, Verbose, on_callback},
         guard::on_setsockopt,
+        observe::tell,
         sweep::{IterTcp, visit},
     };
 
@@ -57,6 +65,12 @@ mod programs {
         ALLOW
     }
 
+    /// Counts the connections that end because their peer was found dead.
+    #[btf_tracepoint(function = "inet_sock_set_state")]
+    pub(crate) fn closing(ctx: BtfTracePointContext) {
+        on_state_change(&ctx);
+    }
+
     /// Applies policies to the connections that are open already.
     ///
     /// # Safety
@@ -67,6 +81,18 @@ mod programs {
         // SAFETY: as promised.
         visit(unsafe { &*ctx });
         // 1 would ask the kernel to come by the same socket again.
+        0
+    }
+
+    /// Tells the options of all connections.
+    ///
+    /// # Safety
+    /// As for [`sweep`].
+    #[unsafe(link_section = "iter/tcp")]
+    #[unsafe(no_mangle)]
+    unsafe extern "C" fn sockets(ctx: *mut IterTcp) -> i32 {
+        // SAFETY: as promised.
+        tell(unsafe { &*ctx });
         0
     }
 }

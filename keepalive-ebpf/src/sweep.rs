@@ -7,8 +7,6 @@
     reason = "a port has sixteen bits, an errno and the length of a record fewer than thirty-two"
 )]
 
-mod fields;
-
 use core::{ffi::c_void, hint::black_box, ptr};
 
 use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_seq_write, bpf_skc_to_tcp_sock};
@@ -18,6 +16,7 @@ use keepalive_ebpf::{
 };
 
 use crate::{
+    fields,
     maps::{LISTENING, TARGETS, WORK, find},
     other_options::{self, Tally},
     socket::{Handle, guard, mark, name},
@@ -26,16 +25,16 @@ use crate::{
 /// `struct bpf_iter__tcp`
 #[repr(C)]
 pub(crate) struct IterTcp {
-    meta: *const IterMeta,
+    pub(crate) meta: *const IterMeta,
     /// A `sock_common`; null at the end.
-    socket: *mut c_void,
+    pub(crate) socket: *mut c_void,
     uid: u32,
 }
 
 /// The beginning of `struct bpf_iter_meta`.
 #[repr(C)]
-struct IterMeta {
-    seq_file: *mut c_void,
+pub(crate) struct IterMeta {
+    pub(crate) seq_file: *mut c_void,
 }
 
 const TCP_ESTABLISHED: u8 = 1;

@@ -5,6 +5,7 @@ mod description;
 mod events;
 mod explain;
 mod nothing;
+mod sockets;
 mod state;
 
 use std::sync::Arc;
@@ -41,6 +42,8 @@ pub(crate) const EXPLAIN: &str = "/v1/explain";
 pub(crate) const APPLY: &str = "/v1/apply";
 /// Where it has what happened; with an [`EventsQuery`].
 pub(crate) const EVENTS: &str = "/v1/events";
+/// Where it lists connections; with a [`SocketQuery`](crate::answers::SocketQuery).
+pub(crate) const SOCKETS: &str = "/v1/sockets";
 /// Where it has the description of all of these.
 const OPENAPI: &str = "/v1/openapi.json";
 
@@ -64,6 +67,7 @@ pub(super) fn router(questions: Questions, journal: Journal) -> Router {
         .merge(at_once)
         .routes(routes!(events::events))
         .merge(apply::router())
+        .merge(sockets::router())
         .with_state(questions)
         .split_for_parts();
     router

@@ -107,6 +107,7 @@ pub(crate) fn run(options: &Options) -> Result<Verdict> {
     ];
     checks.extend(capabilities::checks()?);
     checks.extend(trial::checks(&bpffs.bpffs));
+    checks.push(dead_peers());
     let well = checks.iter().all(|check| !matches!(check.state, State::Missing | State::Untried));
     let kernel = nix::sys::utsname::uname()?.release().to_string_lossy().into_owned();
     report::print(&Probe { kernel, checks }, output.output)?;
@@ -121,5 +122,16 @@ fn btf() -> Check {
     } else {
         let cure = "not needed to arm connections; a kernel built with CONFIG_DEBUG_INFO_BTF has it";
         Check::absent("kernel BTF", State::Degraded, purpose, cure)
+    }
+}
+
+fn dead_peers() -> Check {
+    let (name, purpose) = ("notice dead peers", "`status` counts them, Linux 5.9, CAP_PERFMON");
+    match kernel::Closing::load() {
+        Ok(_) => Check::present(name, purpose, ""),
+        Err(error) => {
+            let note = format!("nothing else depends on it; {error:#}");
+            Check::absent(name, State::Degraded, purpose, note)
+        }
     }
 }

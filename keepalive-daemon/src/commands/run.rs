@@ -9,6 +9,7 @@ use nix::sys::resource::{Resource, getrlimit};
 use crate::{
     app::{self, Config},
     cli::{BpffsArg, CgroupRootArg, GroupArg, MinIdleArg, SocketArg, SweepArgs},
+    helped::HelpArgs,
     logging,
     metrics::MetricsArgs,
     workloads::CriSocket,
@@ -48,6 +49,8 @@ pub(crate) struct Options {
     min_idle: MinIdleArg,
     #[command(flatten)]
     sweep: SweepArgs,
+    #[command(flatten)]
+    help: HelpArgs,
     /// Detach from all cgroups and remove all pins at the end, rather than leave the policies in force.
     #[arg(long, env = "KEEPALIVE_DETACH_ON_EXIT")]
     detach_on_exit: bool,
@@ -71,6 +74,7 @@ pub(crate) fn run(options: Options) -> Result<()> {
         group,
         min_idle,
         sweep,
+        help,
         detach_on_exit,
         log_bpf,
         ..
@@ -86,6 +90,7 @@ pub(crate) fn run(options: Options) -> Result<()> {
         limits: min_idle.limits(),
         log_bpf,
         sweeping: sweep.options(),
+        helping: help.options(),
         detach_on_exit,
     };
     check_open_files()?;

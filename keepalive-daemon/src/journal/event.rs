@@ -34,6 +34,9 @@ pub(crate) struct Event {
     /// The other end of the connection; absent if there are several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) remote: Option<String>,
+    /// For how long no data went over the connection that ended; of several the longest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) silent_seconds: Option<u64>,
     /// How connections were swept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) method: Option<String>,
@@ -86,6 +89,8 @@ pub(crate) enum Kind {
     Swept,
     /// They cannot be.
     CannotSweep,
+    /// A connection was closed because its peer was found dead.
+    DeadPeer,
     /// The policies were read.
     PoliciesRead,
     /// They cannot be used; the last good ones stay in force.
@@ -108,6 +113,7 @@ impl Event {
             annotation: None,
             option: None,
             remote: None,
+            silent_seconds: None,
             method: None,
             namespaces: None,
             counts: Counts::NONE,
@@ -158,6 +164,7 @@ impl Event {
                     annotation = self.annotation,
                     option = self.option,
                     remote = self.remote,
+                    silent_seconds = self.silent_seconds,
                     connections = self.counts.connections,
                     armed = self.counts.armed,
                     tightened = self.counts.tightened,
@@ -182,14 +189,16 @@ impl Event {
             Level::ERROR => line!(error),
             Level::WARN => line!(warn),
             Level::INFO => line!(info),
-            _ => line!(debug),
+            Level::DEBUG => line!(debug),
+            _ => line!(trace),
         }
     }
 
     /// Adds the like of this one. What they do not share is left out.
     pub(super) fn absorb(&mut self, other: Self) {
         self.counts += other.counts;
-        let Self { remote, error, method, namespaces, policies, .. } = other;
+        let Self { remote, silent_seconds, error, method, namespaces, policies, .. } = other;
+        self.silent_seconds = self.silent_seconds.max(silent_seconds);
         self.remote = self.remote.take().filter(|one| remote.as_ref() == Some(one));
         (self.error, self.method) = (error.or(self.error.take()), method);
         (self.namespaces, self.policies) = (namespaces, policies);
@@ -215,6 +224,7 @@ impl Kind {
             Self::Rewritten => "rewrote later calls of applications",
             Self::Swept => "swept open connections",
             Self::CannotSweep => "cannot sweep open connections, only new ones are governed",
+            Self::DeadPeer => "found a peer dead",
             Self::PoliciesRead => "read the policies",
             Self::PoliciesRefused => "cannot use the policies",
             Self::PodUnreachable => "no policy can reach the pod",
@@ -238,12 +248,14 @@ impl Kind {
             | Self::PoliciesRead => Level::INFO,
             // Changes of connections, summed up: applications do that all the time.
             Self::Applied | Self::Rewritten => Level::DEBUG,
+            // One a connection.
+            Self::DeadPeer => Level::TRACE,
         }
     }
 
     /// Whether it is about connections, of which there are many more than there are changes.
     pub(crate) const fn is_of_connections(self) -> bool {
-        matches!(self, Self::Applied | Self::OptionRefused | Self::Rewritten)
+        matches!(self, Self::Applied | Self::OptionRefused | Self::Rewritten | Self::DeadPeer)
     }
 
     /// Whether the reason makes the sentence. What pods may write stays apart, where it is escaped.

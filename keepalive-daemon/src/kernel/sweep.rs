@@ -1,10 +1,9 @@
 //! The sweep: what policies do to the connections that are open already.
 
-mod descriptors;
-mod diag;
+pub(super) mod descriptors;
+pub(super) mod diag;
 mod iterator;
-mod namespaces;
-mod offsets;
+pub(super) mod namespaces;
 mod targets;
 
 use std::{

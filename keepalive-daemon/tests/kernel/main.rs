@@ -12,6 +12,7 @@ mod events;
 mod exec;
 mod foreign;
 mod guard;
+mod helped;
 mod lifecycle;
 mod machine;
 mod metrics;
@@ -61,6 +62,7 @@ fn main() {
         exec::TESTS,
         foreign::TESTS,
         guard::TESTS,
+        helped::TESTS,
         lifecycle::TESTS,
         metrics::TESTS,
         modes::TESTS,
