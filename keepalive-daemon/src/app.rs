@@ -1,7 +1,10 @@
 //! The daemon: what starts in which order, the one loop that everything that happens goes through, and how it
 //! ends.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result};
 use tokio::{
@@ -18,6 +21,7 @@ use crate::{
     helped::{self, Helped},
     journal::{Event, Journal, Kind},
     kernel::{self, Held, Kernel, Targets},
+    metrics::{self, MetricsArgs, Reconciles},
     policy::{Limits, PolicySet, directory},
     policy_files::PolicyFiles,
     readiness::{Readiness, Task},
@@ -45,6 +49,7 @@ pub(crate) struct Config {
     pub(crate) runtime: CriSocket,
     /// The control socket.
     pub(crate) api_socket: PathBuf,
+    pub(crate) metrics: MetricsArgs,
     /// Whose members may open that, too.
     pub(crate) api_group: Option<Group>,
     /// Bounds on what policies may ask for.
@@ -70,6 +75,7 @@ pub(crate) async fn run(config: Config) -> Result<()> {
         bpffs,
         runtime,
         api_socket,
+        metrics: MetricsArgs { address, labels },
         api_group,
         limits,
         log_bpf,
@@ -85,6 +91,7 @@ pub(crate) async fn run(config: Config) -> Result<()> {
     let held = Held::take(&bpffs)?;
     let (_socket, mut questions) = server::serve(&api_socket, api_group, journal.clone())?;
     let kernel = Kernel::open(held, log_bpf)?;
+    let mut asked = metrics::serve(address)?;
     info!(cgroup_root = %root.display(), bpffs = %bpffs.display(), policies = %policies.display(), "started");
     let swept_cgroups = Targets::default();
     let governor = Governor::new(kernel, root, swept_cgroups.clone(), node.cgroups(), journal.clone())?;
@@ -101,10 +108,12 @@ pub(crate) async fn run(config: Config) -> Result<()> {
         sweeps,
         helped,
         readiness: Readiness::new(),
+        reconciles: Reconciles::default(),
+        labels,
         journal,
         told_of_lack: false,
     };
-    daemon.follow(&mut questions, &mut swept).await?;
+    daemon.follow(&mut questions, &mut asked, &mut swept).await?;
     if !detach_on_exit {
         info!("leaving the policies in force; `keepalive-daemon cleanup` ends them");
         return Ok(());
@@ -129,6 +138,9 @@ struct Daemon {
     sweeps: Sweeps,
     helped: Helped,
     readiness: Readiness,
+    reconciles: Reconciles,
+    /// Of metrics of single cgroups.
+    labels: Vec<metrics::Label>,
     /// What happened.
     journal: Journal,
     /// Whether somebody was told that policies for pods govern nothing.
@@ -140,6 +152,7 @@ impl Daemon {
     async fn follow(
         &mut self,
         questions: &mut mpsc::Receiver<Question>,
+        asked: &mut mpsc::Receiver<metrics::Question>,
         swept: &mut mpsc::UnboundedReceiver<sweeper::Event>,
     ) -> Result<()> {
         let mut terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
@@ -174,6 +187,7 @@ impl Daemon {
                     self.journal.settle();
                 }
                 Some(question) = questions.recv() => self.answer(question),
+                Some(question) = asked.recv() => self.tell(question),
                 Some(event) = swept.recv() => self.sweeps.happened(event, &mut self.governor),
                 _ = terminate.recv() => return Ok(()),
                 _ = interrupt.recv() => return Ok(()),
@@ -220,11 +234,13 @@ impl Daemon {
 
     fn reconcile(&mut self, cause: Cause) {
         let Some(policies) = &self.policies else { return };
+        let began = Instant::now();
         let pods = self.node.pods();
         let rules = self.sweeps.rules_in_use();
         let in_force = self.governor.reconcile(policies, self.node.cgroups(), pods, rules, cause);
         self.sweeps.follow(&mut self.governor, self.node.cgroups(), cause);
         self.helped.follow(&self.governor, self.node.cgroups(), pods);
+        self.reconciles.observe(began.elapsed());
         if policies.selects_pods() && self.node.lacks_runtime() && !self.told_of_lack {
             self.told_of_lack = true;
             warn!(
@@ -249,6 +265,9 @@ impl Daemon {
             Err(error) => error!("cannot read back what is attached: {error:#}"),
         }
         self.governor.warn_if_blind();
+        if let Some(policies) = &self.policies {
+            self.governor.forget_gone(self.node.cgroups(), policies);
+        }
         Ok(())
     }
 
@@ -282,6 +301,28 @@ impl Daemon {
             }
             Question::Health(to) => {
                 let _ = to.send(self.health());
+            }
+        }
+    }
+
+    /// Answers to those who watch.
+    fn tell(&self, question: metrics::Question) {
+        match question {
+            metrics::Question::Health(to) => {
+                let _ = to.send(self.health());
+            }
+            metrics::Question::Snapshot(to) => {
+                let view = metrics::View {
+                    policies: self.policies.as_ref(),
+                    reloaded: self.readiness.is_done(Task::ReadPolicies),
+                    readiness: &self.readiness,
+                    node: &self.node,
+                    governor: &self.governor,
+                    sweeps: &self.sweeps,
+                    reconciles: &self.reconciles,
+                    labels: &self.labels,
+                };
+                let _ = to.send(Box::new(view.snapshot()));
             }
         }
     }

@@ -2,6 +2,7 @@
 //! the books of what is attached and what was refused.
 
 mod cause;
+mod counted;
 mod telling;
 
 use std::{
@@ -15,10 +16,11 @@ use keepalive_ebpf::{Counters, Policy as InKernel};
 use tracing::{debug, info, warn};
 
 pub(crate) use cause::Cause;
+use counted::Counted;
 
 use crate::{
     journal::{Journal, Kind, Ledger},
-    kernel::{AttachError, Cgroup, Kernel, Stored, Targets},
+    kernel::{AttachError, Cgroup, Kernel, Refusal, Stored, Targets},
     plan::{self, Desired, Note, levels},
     policy::{PolicySet, Tie},
     reconcile::{self, Action, Actual, Guard},
@@ -46,6 +48,7 @@ pub(crate) struct Governor {
     targets: Targets,
     /// What was done since somebody asked.
     deeds: Vec<Deed>,
+    counted: Counted,
     /// Where all that is done is told.
     journal: Journal,
     ledger: Ledger,
@@ -73,6 +76,7 @@ impl Governor {
             existing: BTreeSet::new(),
             targets,
             deeds: Vec::new(),
+            counted: Counted::default(),
             journal,
             ledger: Ledger::default(),
             pods: BTreeMap::new(),
@@ -107,6 +111,7 @@ impl Governor {
             let actual = Actual { path, policy_name, policy, current, swept, guard };
             self.actual.insert(attachment.cgroup_id, actual);
         }
+        self.begin_with_attached();
         Ok(())
     }
 
@@ -253,10 +258,10 @@ impl Governor {
         self.notes = notes;
     }
 
-    /// Warns, once, if this kernel cannot tell a program what an application asked for: the modes that respect
+    /// Warns, once, if this kernel was seen not to tell a program what an application asked for: the modes that respect
     /// it then cannot.
     pub(crate) fn warn_if_blind(&mut self) {
-        let blind = |id: &u64| self.kernel.counters(*id).ok().flatten().is_some_and(|c| c.armed_blind > 0);
+        let blind = |id: &u64| self.counted.totals.of_cgroup(*id).armed_blind > 0;
         if !self.told_blind && self.actual.keys().any(blind) {
             self.told_blind = true;
             warn!(
@@ -268,8 +273,8 @@ impl Governor {
     }
 
     fn act(&mut self, id: u64, action: Action, cause: Cause, refused_before: &Refusals) {
+        self.count_before(id, &action);
         let cgroup = Cgroup { root: &self.root, path: action.path(), id };
-        let refused = |error| AttachError::Refused(format!("{error:#}"));
         let done = match &action {
             Action::Attach(Desired { policy_name, policy, rules, .. }) => {
                 self.kernel.attach(cgroup, policy_name, policy, rules.as_deref())
@@ -281,8 +286,8 @@ impl Governor {
                 self.kernel.replace(cgroup, policy, rules.as_deref())
             }
             Action::Guard(want) => self.kernel.guard(cgroup, &want.policy),
-            Action::Unguard(_) => self.kernel.unguard(id).map_err(refused),
-            Action::Detach(_) => self.kernel.detach(id).map_err(refused),
+            Action::Unguard(_) => self.kernel.unguard(id).map_err(AttachError::from),
+            Action::Detach(_) => self.kernel.detach(id).map_err(AttachError::from),
         };
         match done {
             Ok(()) => self.book(id, action, cause),
@@ -290,7 +295,7 @@ impl Governor {
                 // What is booked of it, and its pins, end with the event that tells of its end.
                 debug!(cgroup = action.path(), "gone before it could be governed");
             }
-            Err(AttachError::Refused(reason)) => self.refuse(id, &action, reason, refused_before),
+            Err(AttachError::Refused(refusal)) => self.refuse(id, &action, refusal, refused_before),
         }
     }
 
@@ -358,10 +363,11 @@ impl Governor {
 
     /// Books a refusal, and reports it if it was not reported before. Of several of one cgroup the first counts:
     /// what else is tried depends on it.
-    fn refuse(&mut self, id: u64, action: &Action, reason: String, before: &Refusals) {
+    fn refuse(&mut self, id: u64, action: &Action, refusal: Refusal, before: &Refusals) {
         if self.refused.contains_key(&id) {
             return;
         }
+        let Refusal { why, text: reason } = refusal;
         let kind = match action {
             Action::Guard(_) => Kind::CannotGuard,
             _ => Kind::CannotGovern,
@@ -373,6 +379,7 @@ impl Governor {
             _ => event.reason.clone().unwrap_or_default(),
         };
         if before.get(&id).is_none_or(|(_, known)| *known != reason) {
+            self.counted.refused(why);
             self.journal.push(event);
         }
         self.refused.insert(id, (path.to_owned(), reason));

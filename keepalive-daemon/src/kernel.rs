@@ -15,6 +15,7 @@ mod obstacles;
 mod offsets;
 mod pins;
 mod private;
+mod refusal;
 mod rules;
 pub(crate) mod sockets;
 mod storage;
@@ -30,12 +31,12 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use aya::programs::links::FdLink;
-use keepalive_ebpf::{Counters, Policy, RuleSet};
+use keepalive_ebpf::{Counters, DESTINATIONS_MAP, Policy, RuleSet};
 
 pub(crate) use closing::Closing;
 pub(crate) use inspect::{inspect, remove_all};
-pub(crate) use object::AttachError;
 pub(crate) use private::{Private, PrivateLink};
+pub(crate) use refusal::{AttachError, Refusal, Why};
 pub(crate) use storage::Stored;
 pub(crate) use sweep::{Method, Pass, Running, Sweeper, Targets, sweep_process};
 
@@ -172,7 +173,7 @@ impl Kernel {
                 .create(cgroup.path)
                 .and_then(|()| pins.set_policy(policy_name))
                 .and_then(|()| pin(link, &pins.link()));
-            pinned.map_err(|error| AttachError::Refused(format!("{error:#}")))
+            pinned.map_err(AttachError::from)
         });
         match pinned {
             Ok(()) => {
@@ -199,7 +200,7 @@ impl Kernel {
         let link = self.link(cgroup)?;
         // The storage may be a fresh one, if the map was removed by hand.
         self.write(cgroup.id, policy, rules)?;
-        put_in_place(link, &pins).map_err(|error| AttachError::Refused(format!("{error:#}")))
+        put_in_place(link, &pins).map_err(AttachError::from)
     }
 
     /// Puts another policy in force in an attached cgroup.
@@ -212,7 +213,7 @@ impl Kernel {
     ) -> Result<(), AttachError> {
         let pins = self.attached(cgroup)?;
         self.write(cgroup.id, policy, rules)?;
-        pins.set_policy(policy_name).map_err(|error| AttachError::Refused(format!("{error:#}")))
+        pins.set_policy(policy_name).map_err(AttachError::from)
     }
 
     /// Removes the rules for destinations that no policy uses. A program may be reading those that went out of use a
@@ -241,6 +242,11 @@ impl Kernel {
         self.object.storage.counters(cgroup_id)
     }
 
+    /// The maps that can fill up: name, entries, and the most entries that they can have.
+    pub(crate) fn maps(&self) -> Vec<(&'static str, usize, usize)> {
+        vec![(DESTINATIONS_MAP, self.object.rules.len(), self.object.rules.capacity())]
+    }
+
     /// Removes what versions with another layout of the maps left attached, but for the cgroups to `keep`, by their
     /// id, path and the name of their policy; called with everything else in force in this one, so that no
     /// connection falls between. Returns the layouts of which nothing is left.
@@ -261,10 +267,10 @@ impl Kernel {
         let directory = open_cgroup(cgroup)?;
         match obstacles::find(&directory, Hook::SockOps) {
             Ok(None) => self.object.attach(&directory),
-            Ok(Some(obstacle)) => Err(AttachError::Refused(obstacle.to_string())),
+            Ok(Some(obstacle)) => Err(obstacle.into()),
             // A cgroup removed meanwhile answers ENODEV or ENOENT to the question.
             Err(_) if matches!(open_cgroup(cgroup), Err(AttachError::Gone)) => Err(AttachError::Gone),
-            Err(error) => Err(AttachError::Refused(format!("{error:#}"))),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -275,13 +281,12 @@ impl Kernel {
     /// Writes a policy, after the rules that it refers to.
     fn write(&mut self, cgroup_id: u64, policy: &Policy, rules: Option<&RuleSet>) -> Result<(), AttachError> {
         if let Some(rules) = rules {
-            let inserted = self.object.rules.insert(policy.destinations(), rules);
-            inserted.map_err(|error| AttachError::Refused(format!("{error:#}")))?;
+            self.object.rules.insert(policy.destinations(), rules)?;
         }
         match self.object.storage.set_policy(cgroup_id, policy) {
             Ok(true) => Ok(()),
             Ok(false) => Err(AttachError::Gone),
-            Err(error) => Err(AttachError::Refused(format!("{error:#}"))),
+            Err(error) => Err(error.into()),
         }
     }
 }
@@ -294,7 +299,7 @@ pub(crate) fn check_bpffs(bpffs: &Path) -> Result<()> {
 fn open_cgroup(cgroup: Cgroup<'_>) -> Result<File, AttachError> {
     let directory = File::open(cgroup.root.join(cgroup.path)).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => AttachError::Gone,
-        _ => AttachError::Refused(format!("cannot open the cgroup: {error}")),
+        _ => anyhow::Error::new(error).context("cannot open the cgroup").into(),
     })?;
     // One of the same name may have been made after the other was seen.
     match directory.metadata() {

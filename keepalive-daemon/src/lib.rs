@@ -30,6 +30,7 @@ mod helped;
 mod journal;
 mod kernel;
 mod logging;
+mod metrics;
 mod observer;
 mod plan;
 pub mod policy;

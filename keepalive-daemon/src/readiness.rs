@@ -16,6 +16,17 @@ pub(crate) enum Task {
 }
 
 impl Task {
+    const ALL: [Self; 3] = [Self::ReadPolicies, Self::LearnPods, Self::GovernCgroups];
+
+    /// For programs.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::ReadPolicies => "read_policies",
+            Self::LearnPods => "learn_pods",
+            Self::GovernCgroups => "govern_cgroups",
+        }
+    }
+
     const fn describe(self) -> &'static str {
         match self {
             Self::ReadPolicies => "read the policies",
@@ -33,7 +44,7 @@ pub(crate) struct Readiness {
 
 impl Readiness {
     pub(crate) fn new() -> Self {
-        Self { unfinished: BTreeSet::from([Task::ReadPolicies, Task::LearnPods, Task::GovernCgroups]) }
+        Self { unfinished: BTreeSet::from(Task::ALL) }
     }
 
     pub(crate) fn is_ready(&self) -> bool {
@@ -43,6 +54,11 @@ impl Readiness {
     /// What is not done, as a person would say it.
     pub(crate) fn unfinished(&self) -> Vec<&'static str> {
         self.unfinished.iter().map(|task| task.describe()).collect()
+    }
+
+    /// All tasks by name, and whether each is done.
+    pub(crate) fn tasks(&self) -> impl Iterator<Item = (&'static str, bool)> {
+        Task::ALL.iter().map(|task| (task.name(), self.is_done(*task)))
     }
 
     /// A task that was done is to be done again.

@@ -9,6 +9,7 @@ mod left;
 mod manual;
 mod pace;
 mod queue;
+mod sums;
 mod tally;
 mod targets;
 mod worker;
@@ -29,6 +30,7 @@ pub(crate) use worker::Event;
 
 use self::{
     books::{Books, Order, View},
+    sums::Sums,
     worker::{Request, Worker},
 };
 use crate::{
@@ -73,6 +75,7 @@ pub(crate) struct Sweeps {
     unreachable: Vec<(String, String)>,
     /// The reasons that somebody was told of.
     told_unreachable: BTreeSet<String>,
+    sums: Sums,
     journal: Journal,
 }
 
@@ -121,6 +124,7 @@ impl Sweeps {
             trouble: None,
             unreachable: Vec::new(),
             told_unreachable: BTreeSet::new(),
+            sums: Sums::default(),
             journal,
         };
         Ok((sweeps, receiver))
@@ -170,6 +174,9 @@ impl Sweeps {
                     }
                 }
                 self.tell(governor, id, &job, &tally, &pass);
+                if job.sweep != Sweep::Tell {
+                    self.sums.add(&tally);
+                }
                 let pending = pass.pending;
                 self.unreachable = pass.unreachable;
                 let in_force = governor.attached().get(&id).and_then(|actual| actual.policy);
@@ -263,6 +270,16 @@ impl Sweeps {
     /// The cgroups that are no longer governed and whose connections keep what they were given.
     pub(crate) fn left(&self) -> Vec<LeftBehind> {
         self.books.left()
+    }
+
+    /// What came of the connections that sweeps looked at, those asked for by hand apart.
+    pub(crate) fn existing(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.sums.by_result()
+    }
+
+    /// Whether open connections are to be changed at all.
+    pub(crate) const fn is_on(&self) -> bool {
+        self.worker.is_some()
     }
 
     /// What is known of the sweeper itself.

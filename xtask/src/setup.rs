@@ -16,11 +16,13 @@ mod machine;
 mod packages;
 mod pins;
 mod pods;
+mod prometheus;
 mod toolchain;
 
 pub use machine::Machine;
 use pins::Pins;
 pub use pods::PodTools;
+pub use prometheus::Prometheus;
 use toolchain::Compiler;
 
 /// Installs what is missing to build and to test: the eBPF compiler and linker, what tests call, and what builds
@@ -40,6 +42,7 @@ pub fn run(Options {}: Options) -> Result<()> {
         ("eBPF compiler and linker", ebpf_toolchain as fn() -> Result<()>),
         ("tools for tests and the demo", test_tools),
         ("what tests of pods run", || pod_tools().map(drop)),
+        ("what tests of metrics run", || prometheus().map(drop)),
         ("what tests hostile requests", || fuzzer().map(drop)),
         ("what builds the image", || image_builder().map(drop)),
         ("tools for lint", lint_tools),
@@ -124,6 +127,15 @@ pub fn fuzzer() -> Result<PathBuf> {
 /// If it is missing and cannot be fetched.
 pub fn kubectl() -> Result<PathBuf> {
     pods::find_kubectl(&Pins::read()?)
+}
+
+/// Makes sure that there is a Prometheus, and tells where; like [`pod_tools`]. Silent if there is nothing to do.
+///
+/// # Errors
+///
+/// If it is missing and cannot be fetched.
+pub fn prometheus() -> Result<Prometheus> {
+    prometheus::find(&Pins::read()?)
 }
 
 /// Makes sure that there is what runs a machine with the kernel of a line, such as `6.1`, and tells where. The kernel is

@@ -75,11 +75,12 @@ fn unit_tests(filter: Option<&str>) -> Result<Group> {
     run_group("unit tests", &mut command)
 }
 
-/// The tests of what `deploy` has for Kubernetes, which render it with kubectl.
+/// The tests of what `deploy` has for Kubernetes, which render it with kubectl, and for Prometheus.
 fn manifest_tests(filter: Option<&str>) -> Result<Group> {
     let mut command = workspace::cargo();
     command.args(["test", "--locked", "--package", "keepalive-daemon", "--test", "manifests", "--"]);
     command.arg("--ignored").args(filter).env("KEEPALIVE_KUBECTL", setup::kubectl()?);
+    command.env("KEEPALIVE_PROMTOOL", setup::prometheus()?.promtool);
     run_group("manifest tests", &mut command)
 }
 
@@ -119,6 +120,9 @@ pub(crate) fn kernel_command(filter: Option<&str>) -> Result<Command> {
     let has = |module: &str| names.lines().any(|name| name.starts_with(module));
     if has("kernel::pods::") || filter.is_some_and(|filter| filter.starts_with(IN_MACHINE)) {
         command.env("KEEPALIVE_POD_TOOLS", serde_json::to_string(&setup::pod_tools()?)?);
+    }
+    if has("kernel::metrics::") {
+        command.env("KEEPALIVE_PROMETHEUS", serde_json::to_string(&setup::prometheus()?)?);
     }
     if has("kernel::api::fuzz::") {
         command.env("KEEPALIVE_FUZZER", setup::fuzzer()?);

@@ -11,6 +11,7 @@ use crate::{
     cli::{BpffsArg, CgroupRootArg, GroupArg, MinIdleArg, SocketArg, SweepArgs},
     helped::HelpArgs,
     logging,
+    metrics::MetricsArgs,
     workloads::CriSocket,
 };
 
@@ -43,6 +44,8 @@ pub(crate) struct Options {
     #[command(flatten)]
     group: GroupArg,
     #[command(flatten)]
+    metrics: MetricsArgs,
+    #[command(flatten)]
     min_idle: MinIdleArg,
     #[command(flatten)]
     sweep: SweepArgs,
@@ -67,6 +70,7 @@ pub(crate) fn run(options: Options) -> Result<()> {
         bpffs,
         cri_socket,
         socket,
+        metrics,
         group,
         min_idle,
         sweep,
@@ -81,6 +85,7 @@ pub(crate) fn run(options: Options) -> Result<()> {
         bpffs: bpffs.bpffs,
         runtime: cri_socket,
         api_socket: socket.api_socket,
+        metrics,
         api_group: group.api_group,
         limits: min_idle.limits(),
         log_bpf,
@@ -96,7 +101,7 @@ pub(crate) fn run(options: Options) -> Result<()> {
 }
 
 /// Checks that the daemon may open as many files as it needs: two dozen or three, however many cgroups it governs, and
-/// one for each client of the control socket, of which it serves 64 at once.
+/// one for each client: of the control socket it serves 64 at once, of metrics 16.
 fn check_open_files() -> Result<()> {
     const ENOUGH: u64 = 128;
 

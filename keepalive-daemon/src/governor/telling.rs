@@ -80,11 +80,12 @@ impl Governor {
         Ledger::pause(self.actual.len())
     }
 
-    /// Tells what became of connections of a cgroup since that was told last. The counters of one that the kernel has
+    /// Tells what became of connections of a cgroup since that was told last, and adds it up. The counters of one that the kernel has
     /// removed are gone, and with them what it counted in its last seconds.
     pub(super) fn count_one(&mut self, id: u64) {
         let Some(actual) = self.actual.get(&id) else { return };
         let Ok(Some(counters)) = self.kernel.counters(id) else { return };
+        self.counted.totals.count(id, &actual.policy_name, counters);
         let pod = self.pods.get(&id).map(String::as_str);
         let whose = Whose { id, cgroup: &shown(&actual.path), pod, policy: &actual.policy_name };
         for event in self.ledger.news(whose, counters) {

@@ -12,9 +12,10 @@ use keepalive_ebpf::{GUARD_PROGRAM, Policy};
 
 use super::{
     Attachment, Cgroup, Kernel,
-    object::{AttachError, put_program, refusal, rejected, same_program},
+    object::{put_program, refusal, rejected, same_program},
     obstacles, open_cgroup,
     pins::{CgroupPins, Pins},
+    refusal::AttachError,
     sys::{self, Hook},
 };
 
@@ -31,14 +32,13 @@ impl Kernel {
     /// stays in force for what is established.
     pub(crate) fn guard(&mut self, cgroup: Cgroup<'_>, policy: &Policy) -> Result<(), AttachError> {
         let pins = self.attached(cgroup)?;
-        let refused = |error: anyhow::Error| AttachError::Refused(format!("{error:#}"));
-        let guard = self.object.guard(&self.pins).map_err(refused)?;
+        let guard = self.object.guard(&self.pins)?;
         match guard.attach(cgroup, &pins) {
             // A cgroup removed meanwhile has many answers.
             Err(_) if matches!(open_cgroup(cgroup), Err(AttachError::Gone)) => return Err(AttachError::Gone),
             attached => attached?,
         }
-        match self.object.storage.set_guard(cgroup.id, policy).map_err(refused)? {
+        match self.object.storage.set_guard(cgroup.id, policy)? {
             true => Ok(()),
             false => Err(AttachError::Gone),
         }
@@ -107,15 +107,15 @@ impl Guard {
             let ended = old.as_ref().map_or(Ok(()), |old| sys::detach_link(old.as_fd()));
             ended.context("cannot detach the link of an earlier run")
         };
-        put().map_err(|error: anyhow::Error| AttachError::Refused(format!("{error:#}")))
+        put().map_err(|error: anyhow::Error| error.into())
     }
 
     fn link(&self, cgroup: &File) -> Result<OwnedFd, AttachError> {
         match obstacles::find(cgroup, Hook::Setsockopt) {
             Ok(None) => sys::create_link(self.program.as_fd(), cgroup.as_fd(), Hook::Setsockopt)
                 .map_err(|error| refusal(&error, "BPF_LINK_CREATE", Hook::Setsockopt)),
-            Ok(Some(obstacle)) => Err(AttachError::Refused(obstacle.to_string())),
-            Err(error) => Err(AttachError::Refused(format!("{error:#}"))),
+            Ok(Some(obstacle)) => Err(obstacle.into()),
+            Err(error) => Err(error.into()),
         }
     }
 }

@@ -21,6 +21,7 @@ use keepalive_ebpf::{
 use super::{
     guard::Guard,
     pins::{Pins, remove_file},
+    refusal::{AttachError, Why},
     rules::Rules,
     storage::{self, Storage},
     sys::{self, Hook},
@@ -50,17 +51,6 @@ pub(crate) struct Object {
     pub(crate) rules: Rules,
     /// Set if the program writes log lines.
     pub(crate) logger: Option<aya_log::EbpfLogger<&'static dyn log::Log>>,
-}
-
-/// Why the program could not be attached to a cgroup.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum AttachError {
-    /// The cgroup vanished meanwhile.
-    #[error("the cgroup is gone")]
-    Gone,
-    /// The kernel said no.
-    #[error("{0}")]
-    Refused(String),
 }
 
 impl Object {
@@ -171,15 +161,15 @@ impl Object {
     pub(crate) fn attach(&mut self, cgroup: &File) -> Result<FdLink, AttachError> {
         // A link always shares the cgroup with others (`BPF_F_ALLOW_MULTI`); passing that flag to
         // BPF_LINK_CREATE is EINVAL on every kernel, and `Single` is how aya spells no flags.
-        let program = self.program().map_err(|error| AttachError::Refused(format!("{error:#}")))?;
+        let program = self.program()?;
         let link = program
             .attach(cgroup, CgroupAttachMode::Single)
             .and_then(|id| program.take_link(id))
             .map_err(|error| match &error {
                 ProgramError::SyscallError(call) => refusal(&call.io_error, call.call, Hook::SockOps),
-                error => AttachError::Refused(error.to_string()),
+                error => AttachError::new(Why::Other, error.to_string()),
             })?;
-        FdLink::try_from(link).map_err(|error| AttachError::Refused(error.to_string()))
+        FdLink::try_from(link).map_err(|error| AttachError::new(Why::Other, error.to_string()))
     }
 }
 
@@ -202,13 +192,16 @@ pub(super) fn rejected(error: &ProgramError) -> anyhow::Error {
 pub(super) fn refusal(error: &io::Error, call: &str, hook: Hook) -> AttachError {
     match error.raw_os_error() {
         Some(libc::ENOENT | libc::ENODEV) => AttachError::Gone,
-        Some(libc::E2BIG) => {
-            AttachError::Refused(format!("the cgroup has 64 {hook} programs already, the kernel's limit"))
-        }
-        Some(libc::ENOMEM) => AttachError::Refused(
-            "the kernel has no memory for its storage (before 5.11: raise RLIMIT_MEMLOCK)".to_owned(),
+        Some(libc::E2BIG) => AttachError::new(
+            Why::TooManyPrograms,
+            format!("the cgroup has 64 {hook} programs already, the kernel's limit"),
         ),
-        _ => AttachError::Refused(format!("{call}: {error}")),
+        Some(libc::ENOMEM) => AttachError::new(
+            Why::OutOfMemory,
+            "the kernel has no memory for its storage (before 5.11: raise RLIMIT_MEMLOCK)",
+        ),
+        Some(libc::EPERM | libc::EACCES) => AttachError::new(Why::NotPermitted, format!("{call}: {error}")),
+        _ => AttachError::new(Why::Other, format!("{call}: {error}")),
     }
 }
 

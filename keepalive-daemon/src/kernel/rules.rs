@@ -13,7 +13,12 @@ use keepalive_ebpf::RuleSet;
 const BPF_NOEXIST: u64 = 1;
 
 /// The map that holds them.
-pub(crate) struct Rules(HashMap<MapData, u64, Value>);
+pub(crate) struct Rules {
+    map: HashMap<MapData, u64, Value>,
+    /// How many there are: nobody else writes to it.
+    entries: usize,
+    capacity: usize,
+}
 
 /// A set as the map holds it.
 #[derive(Clone, Copy)]
@@ -25,12 +30,28 @@ unsafe impl Pod for Value {}
 
 impl Rules {
     pub(crate) fn new(map: MapData) -> Result<Self> {
-        Ok(Self(Map::from_map_data(map)?.try_into()?))
+        let capacity = map.info().context("cannot describe the map of rules")?.max_entries() as usize;
+        let map: HashMap<_, _, _> = Map::from_map_data(map)?.try_into()?;
+        let entries = map.keys().count();
+        Ok(Self { map, entries, capacity })
+    }
+
+    /// How many sets there are.
+    pub(crate) const fn len(&self) -> usize {
+        self.entries
+    }
+
+    /// The most sets that there can be.
+    pub(crate) const fn capacity(&self) -> usize {
+        self.capacity
     }
 
     /// Puts in a set, unless it is there: what has its id is the same.
     pub(crate) fn insert(&mut self, id: u64, rules: &RuleSet) -> Result<()> {
-        let Err(error) = self.0.insert(id, Value(*rules), BPF_NOEXIST) else { return Ok(()) };
+        let Err(error) = self.map.insert(id, Value(*rules), BPF_NOEXIST) else {
+            self.entries += 1;
+            return Ok(());
+        };
         match errno(&error) {
             Some(libc::EEXIST) => Ok(()),
             Some(libc::E2BIG) => bail!(
@@ -43,10 +64,11 @@ impl Rules {
 
     /// Removes all but those in use.
     pub(crate) fn retain(&mut self, in_use: &BTreeSet<u64>) -> Result<()> {
-        let ids: Vec<u64> = self.0.keys().collect::<Result<_, _>>().context("cannot list the rules")?;
+        let ids: Vec<u64> = self.map.keys().collect::<Result<_, _>>().context("cannot list the rules")?;
         for id in ids.iter().filter(|id| !in_use.contains(id)) {
-            self.0.remove(id).context("cannot remove rules that are out of use")?;
+            self.map.remove(id).context("cannot remove rules that are out of use")?;
         }
+        self.entries = ids.iter().filter(|id| in_use.contains(id)).count();
         Ok(())
     }
 }

@@ -15,6 +15,7 @@ mod guard;
 mod helped;
 mod lifecycle;
 mod machine;
+mod metrics;
 mod modes;
 mod nesting;
 mod options;
@@ -64,6 +65,7 @@ fn main() {
         guard::TESTS,
         helped::TESTS,
         lifecycle::TESTS,
+        metrics::TESTS,
         modes::TESTS,
         nesting::TESTS,
         options::TESTS,

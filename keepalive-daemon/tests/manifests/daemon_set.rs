@@ -3,9 +3,12 @@
 mod privileges;
 mod volumes;
 
-use k8s_openapi::api::core::v1::Probe;
+use std::collections::BTreeMap;
 
-use crate::{command_line::Call, objects::Objects, render::base_with};
+use k8s_openapi::{api::core::v1::Probe, apimachinery::pkg::util::intstr::IntOrString};
+use serde_json::json;
+
+use crate::{objects::Objects, render::base_with};
 
 #[test]
 #[ignore = "needs kubectl: cargo xtask test runs it"]
@@ -76,23 +79,55 @@ fn the_pods_are_critical_wherever_they_are_and_the_quota_admits_them() {
 
 #[test]
 #[ignore = "needs kubectl: cargo xtask test runs it"]
-fn probes_call_verbs_of_the_program_and_only_readiness_asks_for_the_work() {
+fn probes_ask_the_port_of_the_metrics_and_only_readiness_asks_for_the_work() {
     for (name, objects) in Objects::of_all() {
         let container = objects.container();
-        let alive =
-            [&container.startup_probe, &container.liveness_probe].map(|probe| asks_for_work(probe.as_ref()));
-        let ready = asks_for_work(container.readiness_probe.as_ref());
+        let alive = [&container.startup_probe, &container.liveness_probe].map(|probe| path(probe.as_ref()));
+        let ready = path(container.readiness_probe.as_ref());
+        let port = &container.ports.as_ref().unwrap()[0];
 
-        assert_eq!(alive, [false, false], "{name}: no restart cures a mistake in a policy");
-        assert!(ready, "{name}");
+        assert_eq!(alive, ["/healthz"; 2], "{name}: no restart cures a mistake in a policy");
+        assert_eq!(ready, "/readyz", "{name}");
+        assert_eq!(port.name.as_deref(), Some("metrics"), "{name}");
+        assert_eq!(objects.call().value("metrics"), Some(format!(":{}", port.container_port)), "{name}");
     }
 }
 
-/// Whether the probe asks if the daemon does its job, rather than if it lives.
-fn asks_for_work(probe: Option<&Probe>) -> bool {
-    let command = probe.unwrap().exec.as_ref().unwrap().command.as_ref().unwrap();
-    assert_eq!((&*command[0], &*command[1]), ("keepalive-daemon", "health"));
-    Call::parse(&command[1..], &[]).value("ready").as_deref() == Some("true")
+/// The path that a probe asks the port of the metrics for.
+fn path(probe: Option<&Probe>) -> &str {
+    let get = probe.unwrap().http_get.as_ref().unwrap();
+    assert_eq!(get.port, IntOrString::String("metrics".to_owned()));
+    get.path.as_deref().unwrap()
+}
+
+#[test]
+#[ignore = "needs kubectl: cargo xtask test runs it"]
+fn a_prometheus_finds_the_daemon_by_annotations_or_by_the_pod_monitor_and_not_by_both() {
+    for (name, objects) in Objects::of_all() {
+        let annotations = annotations(&objects);
+        let port = objects.container().ports.as_ref().unwrap()[0].container_port.to_string();
+
+        assert_eq!(annotations.get("prometheus.io/scrape").map(String::as_str), Some("true"), "{name}");
+        assert_eq!(annotations.get("prometheus.io/port"), Some(&port), "{name}");
+    }
+    let mut documents = base_with(&["monitoring"]);
+    let at = documents.iter().position(|document| document["kind"] == "PodMonitor").unwrap();
+    let monitor = documents.remove(at);
+    let objects = Objects::from(&documents[..]);
+
+    assert!(annotations(&objects).keys().all(|key| !key.starts_with("prometheus.io/")));
+    let labels = objects.daemon_set.spec.as_ref().unwrap().template.metadata.as_ref().unwrap();
+    let selected = monitor["spec"]["selector"]["matchLabels"].as_object().unwrap();
+    let labels = labels.labels.as_ref().unwrap();
+    assert!(selected.iter().all(|(key, value)| labels.get(key).map(String::as_str) == value.as_str()));
+    let endpoint = &monitor["spec"]["podMetricsEndpoints"][0];
+    assert_eq!((&endpoint["port"], &endpoint["path"]), (&json!("metrics"), &json!("/metrics")));
+    assert_eq!(monitor["metadata"]["namespace"], json!(objects.namespace.metadata.name));
+}
+
+fn annotations(objects: &Objects) -> BTreeMap<String, String> {
+    let template = &objects.daemon_set.spec.as_ref().unwrap().template;
+    template.metadata.as_ref().unwrap().annotations.clone().unwrap_or_default()
 }
 
 #[test]

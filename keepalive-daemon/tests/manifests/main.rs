@@ -1,12 +1,13 @@
 //! What is in `deploy/`, compared with what the program needs: its arguments and variables, paths, capabilities and
 //! policies.
 //!
-//! The tests that render manifests need kubectl. `cargo xtask test` installs it and runs them; a plain `cargo test`
-//! leaves them out, and says so.
+//! The tests that render manifests need kubectl, and those of alerts promtool. `cargo xtask test` fetches them and runs
+//! these tests; a plain `cargo test` leaves them out, and says so.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot be set up, or fails, panics")]
 
 mod command_line;
 mod daemon_set;
+mod monitoring;
 mod objects;
 mod policies;
 mod readme;

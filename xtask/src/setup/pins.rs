@@ -30,6 +30,8 @@ pub(crate) struct Pins {
     pub(crate) test_tools: BTreeMap<String, String>,
     /// What builds an image where nothing is there that can.
     pub(crate) image_builder: String,
+    /// What scrapes the daemon in a test, and checks its rules and metrics.
+    pub(crate) prometheus: Package,
     /// Where packages come from that are unpacked.
     pub(crate) debian: Debian,
     /// What the tests of pods run.

@@ -1,10 +1,15 @@
 //! The image, as a container of the same runtime, with no more than the manifests give it.
 
+use std::net::SocketAddr;
+
 use super::{
     UNTOUCHED, armed, first, of_cluster, of_namespace,
     support::{DaemonSetPod, Node, PodSpec, import_daemon},
 };
-use crate::{peer::Options, support::eventually};
+use crate::{
+    peer::Options,
+    support::{eventually, get},
+};
 
 crate::tests![
     the_image_governs_pods_with_the_rights_of_the_enforcing_overlay,
@@ -32,10 +37,10 @@ fn governs_pods(overlay: &str, line: &str, early: [Options; 2]) {
     assert_eq!(before.first_connection(), UNTOUCHED);
     let pod = node.run_pod(daemon_set.spec());
     let daemon = node.start_container(&pod, daemon_set.config(&pod.spec, &node, &image));
-    let readiness = daemon_set.readiness();
-    let readiness: Vec<&str> = readiness.iter().map(String::as_str).collect();
+    let (port, path) = daemon_set.readiness();
+    let address = SocketAddr::new(node.cri.address(&pod.sandbox), port);
     eventually("the readiness probe succeeds", || {
-        (node.cri.exec(&daemon, &readiness).exit_code == 0).then_some(())
+        get(node.containerd.netns(), address, &path).is_ok_and(|(code, _)| code == 200).then_some(())
     });
 
     let found = [

@@ -76,6 +76,8 @@ impl Host {
                 command.arg("--policies").arg(self.policies()).args(["--min-idle", "1s"]);
                 command.arg("--cgroup-root").arg(self.root.path()).arg("--api-socket").arg(self.socket());
                 command.env("KEEPALIVE_CRI_SOCKET", "none").env("KEEPALIVE_SWEEP_DELAY", "0s");
+                // All daemons of the tests would have the same port.
+                command.env("KEEPALIVE_METRICS", "none");
             }
             "status" => {
                 command.arg("--api-socket").arg(self.socket());

@@ -30,7 +30,7 @@ pub(crate) struct Containerd {
     cgroups: (Driver, String),
     // In the order in which they are removed; none where they are systemd's.
     _cgroup: Option<(Cgroup, Cgroup1)>,
-    _netns: Netns,
+    netns: Netns,
     directory: TempDir,
 }
 
@@ -72,7 +72,7 @@ impl Containerd {
         // containerd looks for its shim there.
         command.env("PATH", format!("{}:{}", programs.display(), std::env::var("PATH").unwrap()));
         let init = Process::spawn(&format!("containerd {line}"), command).unwrap();
-        Self { line: line.to_owned(), tools, init, cgroups, _cgroup: cgroup, _netns: netns, directory }
+        Self { line: line.to_owned(), tools, init, cgroups, _cgroup: cgroup, netns, directory }
     }
 
     /// Gives it the images [`image::PAUSE`], without which it starts no pod, and [`image::USERLAND`].
@@ -101,6 +101,11 @@ impl Containerd {
     pub(crate) fn userland_mounts() -> Vec<PathBuf> {
         let program = std::env::current_exe().unwrap();
         vec![PathBuf::from("/usr"), program.parent().unwrap().to_owned()]
+    }
+
+    /// The network namespace that its pods are reached from, as those of a node are by its kubelet.
+    pub(crate) const fn netns(&self) -> &Netns {
+        &self.netns
     }
 
     /// The programs that it was made of.

@@ -1,11 +1,11 @@
 //! The kubelet's side of the CRI: makes pods, runs commands in them, removes them.
 
-use std::{path::Path, time::Duration};
+use std::{net::IpAddr, path::Path, time::Duration};
 
 use keepalive_daemon::cri::{
     ContainerConfig, CreateContainerRequest, ExecSyncRequest, ExecSyncResponse, PodSandboxConfig,
-    RemovePodSandboxRequest, RunPodSandboxRequest, StartContainerRequest, StopPodSandboxRequest,
-    runtime_service_client::RuntimeServiceClient,
+    PodSandboxStatusRequest, RemovePodSandboxRequest, RunPodSandboxRequest, StartContainerRequest,
+    StopPodSandboxRequest, runtime_service_client::RuntimeServiceClient,
 };
 use tokio::runtime::Runtime;
 use tonic::transport::{Channel, Endpoint};
@@ -55,6 +55,14 @@ impl Cri {
         let request = StartContainerRequest { container_id: container_id.clone() };
         self.executor.block_on(client.start_container(request)).unwrap();
         container_id
+    }
+
+    /// The address of a sandbox in the network of pods.
+    pub(crate) fn address(&self, sandbox: &str) -> IpAddr {
+        let mut client = self.client.clone();
+        let request = PodSandboxStatusRequest { pod_sandbox_id: sandbox.to_owned(), verbose: false };
+        let answer = self.executor.block_on(client.pod_sandbox_status(request)).unwrap().into_inner();
+        answer.status.unwrap().network.unwrap().ip.parse().unwrap()
     }
 
     /// Runs a command in a container to its end.

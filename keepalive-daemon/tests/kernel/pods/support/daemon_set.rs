@@ -9,7 +9,7 @@ use std::{
 
 use k8s_openapi::api::{
     apps::v1::DaemonSet,
-    core::v1::{Container, ExecAction, Volume, VolumeMount},
+    core::v1::{Container, HTTPGetAction, Volume, VolumeMount},
 };
 use keepalive_daemon::cri::{
     Capability, ContainerConfig, ContainerMetadata, ImageSpec, Int64Value, KeyValue, LinuxContainerConfig,
@@ -42,11 +42,12 @@ impl DaemonSetPod {
         Self { container: pod.containers.remove(0), volumes: pod.volumes.unwrap(), host_pid }
     }
 
-    /// The command of a probe.
-    pub(crate) fn readiness(&self) -> Vec<String> {
+    /// What the readiness probe asks for: the port and the path.
+    pub(crate) fn readiness(&self) -> (u16, String) {
         let probe = self.container.readiness_probe.clone().unwrap();
-        let ExecAction { command } = probe.exec.unwrap();
-        command.unwrap()
+        let HTTPGetAction { path, .. } = probe.http_get.unwrap();
+        let port = self.container.ports.as_ref().unwrap()[0].container_port;
+        (port.try_into().unwrap(), path.unwrap())
     }
 
     /// Its pod.

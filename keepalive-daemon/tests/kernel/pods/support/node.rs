@@ -69,7 +69,7 @@ impl Node {
         command.args(["run", "--min-idle", "1s", "--policies"]).arg(self.host.policies());
         command.arg("--bpffs").arg(self.host.bpffs.path()).arg("--api-socket").arg(self.host.socket());
         command.arg("--cgroup-root").arg(cgroup2_root().unwrap());
-        command.arg("--cri-socket").arg(cri_socket).env_remove("RUST_LOG");
+        command.arg("--cri-socket").arg(cri_socket).env_remove("RUST_LOG").env("KEEPALIVE_METRICS", "none");
         command
     }
 
