@@ -9,3 +9,4 @@ pub(crate) mod policy;
 pub(crate) mod probe;
 pub(crate) mod run;
 pub(crate) mod status;
+pub(crate) mod top;

@@ -19,7 +19,7 @@ use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 use serde::Serialize;
 
-pub(crate) use table::Table;
+pub(crate) use table::{Table, printable};
 
 /// How a listing is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -48,7 +48,7 @@ pub(crate) fn print<T: Serialize + ForPeople>(listing: &T, output: Output) -> Re
 
 /// Lines for a terminal: whoever names a pod or a cgroup must not be able to write to it.
 fn printable_lines(text: &str) -> String {
-    text.split('\n').map(table::printable).collect::<Vec<_>>().join("\n")
+    text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
 }
 
 /// Prints a line, or several. A reader that has gone away (`status | head`) wanted no more.
