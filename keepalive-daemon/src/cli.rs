@@ -43,6 +43,7 @@ enum Command {
     Policy(commands::policy::Verb),
     Health(commands::health::Options),
     Probe(commands::probe::Options),
+    Bugtool(commands::bugtool::Options),
     Cleanup(commands::cleanup::Options),
 }
 
@@ -176,6 +177,7 @@ impl Cli {
             Command::Policy(verb) => failure::report(commands::policy::run(verb)),
             Command::Health(options) => failure::report(commands::health::run(&options)),
             Command::Probe(options) => failure::report(commands::probe::run(&options)),
+            Command::Bugtool(options) => failure::report(commands::bugtool::run(&options)),
             Command::Cleanup(options) => failure::report(commands::cleanup::run(&options)),
         }
     }

@@ -24,6 +24,7 @@ mod story;
 mod support;
 mod surroundings;
 mod sweep;
+mod top;
 mod tree;
 mod upgrade;
 mod verbs;
@@ -67,6 +68,7 @@ fn main() {
         story::TESTS,
         surroundings::TESTS,
         sweep::TESTS,
+        top::TESTS,
         tree::TESTS,
         &machine::tests(),
         upgrade::TESTS,

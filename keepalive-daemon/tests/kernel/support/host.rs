@@ -72,8 +72,11 @@ impl Host {
                 command.arg("--cgroup-root").arg(self.root.path()).arg("--api-socket").arg(self.socket());
                 command.env("KEEPALIVE_CRI_SOCKET", "none").env("KEEPALIVE_SWEEP_DELAY", "0s");
             }
-            "status" => {
+            "status" | "top" => {
                 command.arg("--api-socket").arg(self.socket());
+            }
+            "bugtool" => {
+                command.arg("--api-socket").arg(self.socket()).arg("--cgroup-root").arg(self.root.path());
             }
             "cleanup" => {
                 command.arg("--cgroup-root").arg(self.root.path());
