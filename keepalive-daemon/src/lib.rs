@@ -27,6 +27,7 @@ pub mod cri;
 mod governor;
 mod kernel;
 mod logging;
+mod observer;
 mod plan;
 pub mod policy;
 mod policy_files;

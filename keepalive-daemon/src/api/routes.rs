@@ -2,6 +2,7 @@
 
 mod apply;
 mod explain;
+mod sockets;
 mod state;
 
 use axum::{
@@ -28,6 +29,8 @@ pub(crate) const HEALTH: &str = "/v1/health";
 pub(crate) const EXPLAIN: &str = "/v1/explain";
 /// Where it sweeps open connections; a POST with a [`Selection`](crate::answers::Selection).
 pub(crate) const APPLY: &str = "/v1/apply";
+/// Where it lists connections; with a [`SocketQuery`](crate::answers::SocketQuery).
+pub(crate) const SOCKETS: &str = "/v1/sockets";
 /// Where it has the description of all of these.
 const OPENAPI: &str = "/v1/openapi.json";
 
@@ -47,6 +50,7 @@ pub(super) fn router(questions: Questions) -> Router {
         .routes(routes!(state::health))
         .routes(routes!(explain::explain))
         .merge(apply::router())
+        .merge(sockets::router())
         .with_state(questions)
         .split_for_parts();
     router.route(OPENAPI, get(async || Json(description)))
