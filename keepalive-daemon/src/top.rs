@@ -12,16 +12,18 @@ mod sockets;
 
 use std::time::Instant;
 
-use crate::report::{sockets::SocketRow, status::Status};
+use crate::report::{
+    sockets::{SocketRow, SocketSummary},
+    status::Status,
+};
 use cgroups::Counted;
 use header::Header;
 use listing::Listing;
 
 pub(crate) use draw::draw;
 
-/// The most connections that are kept of a cgroup: more than anybody scrolls through, and little to sort. Those beyond
-/// are counted.
-pub(crate) const MOST_CONNECTIONS: usize = 10_000;
+/// The most connections that are asked for of a cgroup: more than anybody scrolls through, and little to sort.
+pub(crate) const MOST_CONNECTIONS: u64 = 10_000;
 
 /// What the view is of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,8 +53,7 @@ pub(crate) enum News {
 #[derive(Default)]
 pub(crate) struct Connections {
     pub(crate) rows: Vec<SocketRow>,
-    /// How many there are beyond these.
-    pub(crate) more: usize,
+    pub(crate) summary: SocketSummary,
 }
 
 /// What is on the screen.
@@ -148,11 +149,11 @@ impl Top {
 impl Inside {
     fn show(&mut self, found: Result<Connections, String>) {
         match found {
-            Ok(Connections { rows, more }) => {
+            Ok(Connections { rows, summary }) => {
                 self.listing.replace(rows.iter().map(sockets::line).collect());
-                self.note = (more > 0).then(|| {
-                    format!("the first {}; {more} more are counted, not shown", rows.len())
-                });
+                let first = summary.left_off.then(|| format!("only the first {}", rows.len()));
+                let notes = first.into_iter().chain(summary.unreachable).chain(summary.missing);
+                self.note = Some(notes.collect::<Vec<_>>().join("; "));
             }
             // What was known is worth more than nothing.
             Err(trouble) => self.note = Some(trouble),

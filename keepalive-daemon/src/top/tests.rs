@@ -209,9 +209,11 @@ fn going_into_a_cgroup_shows_its_connections() {
     assert!(seen.screen().contains("connections of a.slice"), "{}", seen.screen());
 
     let rows = vec![connection(61, "10.0.0.9:5432", "policy"), connection(700, "[2001:db8::1]:443", "off")];
+    let unreachable = vec!["/proc/7/ns/net: not permitted".to_owned()];
+    let summary = SocketSummary { left_off: true, unreachable, ..SocketSummary::default() };
     let other = Scope { pod: None, cgroup: "b.slice".to_owned() };
     seen.news(News::Connections(other, Ok(Connections::default())));
-    seen.news(News::Connections(scope.clone(), Ok(Connections { rows, more: 5 })));
+    seen.news(News::Connections(scope.clone(), Ok(Connections { rows, summary })));
 
     let screen = seen.screen();
     let at = |text: &str| screen.find(text).unwrap_or_else(|| panic!("no {text:?} in\n{screen}"));
@@ -219,7 +221,7 @@ fn going_into_a_cgroup_shows_its_connections() {
     for text in ["11m40s", "1m01s", "nginx (12)", "60s/15s/4", "keepalive 42s, 1 unanswered", "as the policy says"] {
         at(text);
     }
-    assert!(screen.contains("the first 2; 5 more are counted, not shown"), "{screen}");
+    assert!(screen.contains("only the first 2; /proc/7/ns/net: not permitted"), "{screen}");
     seen.news(News::Connections(scope, Err("the daemon broke off".to_owned())));
     let screen = seen.screen();
     assert!(screen.contains("broke off") && screen.contains("10.0.0.9"), "what is known stays:\n{screen}");

@@ -5,6 +5,7 @@
 //! `getsockopt`, timers by sock_diag (`ss`), links and programs by `bpftool`, probes by a capture.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot be set up, or fails, panics")]
 
+mod bugtool;
 mod destinations;
 mod enforce;
 mod exec;
@@ -52,6 +53,7 @@ fn main() {
     // SAFETY: no handler is installed, and no other thread runs yet.
     unsafe { signal(Signal::SIGINT, SigHandler::SigDfl) }.unwrap();
     let trials = [
+        bugtool::TESTS,
         destinations::TESTS,
         enforce::TESTS,
         exec::TESTS,

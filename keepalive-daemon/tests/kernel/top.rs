@@ -32,6 +32,16 @@ fn row(screen: &str, name: &str) -> Option<Vec<String>> {
     Some(row.split_whitespace().map(str::to_owned).collect())
 }
 
+/// The ends of the connections through a port that `ss` shows with keep-alive's timer.
+fn ss(host: &Host, port: u16) -> Vec<[String; 2]> {
+    let mut command = host.netns.command("ss");
+    command.args(["-Htno", "state", "established"]).arg(format!("( sport = {port} or dport = {port} )"));
+    let shown = String::from_utf8(command.output().unwrap().stdout).unwrap();
+    let armed = shown.lines().filter(|line| line.contains("timer:(keepalive"));
+    let ends = armed.map(|line| line.split_whitespace().skip(2).take(2).map(str::to_owned).collect::<Vec<_>>());
+    ends.map(|ends| ends.try_into().unwrap()).collect()
+}
+
 fn the_view_shows_what_the_kernel_has_and_goes_into_it() {
     let host = host();
     let (app, _idle) = (host.cgroup("app"), host.cgroup("app-idle"));
@@ -53,6 +63,16 @@ fn the_view_shows_what_the_kernel_has_and_goes_into_it() {
     terminal.press("1");
     terminal.press("\u{1b}[B");
     terminal.await_text(&["cgroup      app-idle"]);
+    terminal.press("\u{1b}[A\r");
+    let screen = terminal.await_text(&["connections of app", "61s/13s/5", "keepalive "]);
+    let ends = ss(&host, address.port());
+    assert_eq!(ends.len(), 2, "{ends:?}");
+    for [local, remote] in &ends {
+        let shows = |line: &str| line.contains(local) && line.contains(remote) && line.contains("61s/13s/5");
+        assert!(screen.lines().any(shows), "{local} to {remote}:\n{screen}");
+    }
+    terminal.press("\u{1b}");
+    terminal.await_text(&["Enter connections"]);
     terminal.press("/idle\r");
     let filtered = terminal.await_text(&["1 of 2 with \"idle\""]);
     assert!(row(&filtered, "app").is_none(), "{filtered}");

@@ -7,11 +7,15 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use super::{Happening, Voice};
 use crate::{
+    answers::SocketQuery,
+    api::{self, client},
     commands::status,
+    policy::CgroupGlob,
+    report::sockets::SocketLine,
     top::{Connections, MOST_CONNECTIONS, News, Question, Scope},
 };
 
@@ -29,10 +33,14 @@ impl Asker {
         let mut next = None;
         loop {
             let status = status::ask(&self.socket, &self.bpffs).map_err(|error| format!("{error:#}"));
+            // Who does not answer in time to one question would hold up the other for ever.
+            let is_answered = status.is_ok();
             if !voice.say(Happening::News(News::Status(status))) {
                 return;
             }
-            if let Question::Connections(scope) = &question {
+            if let Question::Connections(scope) = &question
+                && is_answered
+            {
                 let found = self.connections(scope, || {
                     next = questions.try_iter().last();
                     next.is_some()
@@ -51,9 +59,21 @@ impl Asker {
         }
     }
 
-    /// The connections of a cgroup, as long as nobody wants to know something else.
+    /// The connections of a cgroup and of those below it, as long as nobody wants to know something else.
     fn connections(&self, scope: &Scope, mut is_enough: impl FnMut() -> bool) -> Result<Connections> {
-        let _ = (scope, is_enough());
-        Ok(Connections { rows: Vec::new(), more: MOST_CONNECTIONS })
+        let cgroup = Some(CgroupGlob::literal(&scope.cgroup));
+        let query = SocketQuery { cgroup, limit: Some(MOST_CONNECTIONS), ..SocketQuery::default() };
+        let path = format!("{}?{}", api::SOCKETS, serde_urlencoded::to_string(&query)?);
+        let mut rows = Vec::new();
+        let mut summary = None;
+        client::stream(&self.socket, &path, |line| {
+            match line {
+                SocketLine::Connection(row) => rows.push(*row),
+                SocketLine::Summary { summary: told } => summary = Some(told),
+            }
+            if is_enough() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        let summary = summary.context("the daemon broke off the list of connections")?;
+        Ok(Connections { rows, summary })
     }
 }

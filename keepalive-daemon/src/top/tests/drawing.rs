@@ -20,7 +20,7 @@ fn a_terminal_of_any_size_is_drawn_on() {
         seen.press(KeyCode::Enter);
         let Question::Connections(scope) = seen.top.question() else { panic!("{width}x{height}") };
         let rows = vec![connection(1, "10.0.0.9:5432", "policy")];
-        seen.news(News::Connections(scope, Ok(Connections { rows, more: 0 })));
+        seen.news(News::Connections(scope, Ok(Connections { rows, summary: SocketSummary::default() })));
         seen.type_in("/x");
         seen.screen();
     }

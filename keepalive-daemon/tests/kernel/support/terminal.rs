@@ -1,17 +1,21 @@
 //! A terminal for a program that draws on one: a pseudoterminal, and in memory what would be seen.
 
 use std::{
-    fs::File,
+    fs::{File, OpenOptions},
     io::{Read as _, Write as _},
     num::NonZeroU16,
-    os::fd::{AsFd as _, OwnedFd},
+    os::{
+        fd::{AsFd as _, AsRawFd as _, OwnedFd},
+        unix::fs::OpenOptionsExt as _,
+    },
     process::{Child, Command, ExitStatus},
     time::{Duration, Instant},
 };
 
 use nix::{
+    fcntl::OFlag,
     poll::{PollFd, PollFlags, PollTimeout, poll},
-    pty::{Winsize, openpty},
+    pty::{Winsize, grantpt, posix_openpt, ptsname_r, unlockpt},
     sys::{
         signal::{Signal, kill},
         termios::{Termios, tcgetattr},
@@ -31,7 +35,7 @@ pub(crate) struct Terminal {
     /// Where whoever sits at it types and looks; `None` once it is closed.
     near: Option<File>,
     /// Kept open, so that its settings can be read when the program is gone.
-    far: OwnedFd,
+    far: File,
     settings: Termios,
     seen: vt100::Parser,
 }
@@ -39,9 +43,8 @@ pub(crate) struct Terminal {
 impl Terminal {
     /// Starts a program with a terminal of so many columns and rows as the one that controls it.
     pub(crate) fn start(command: &Command, columns: u16, rows: u16) -> Self {
-        let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-        let pair = openpty(&size, None).unwrap();
-        let settings = tcgetattr(&pair.slave).unwrap();
+        let (near, far) = open(columns, rows);
+        let settings = tcgetattr(&far).unwrap();
         let mut on_terminal = Command::new("setsid");
         on_terminal.arg("--ctty").arg(command.get_program()).args(command.get_args());
         for (name, value) in command.get_envs() {
@@ -51,11 +54,11 @@ impl Terminal {
             };
         }
         on_terminal.env("TERM", "xterm-256color").env_remove("NO_COLOR");
-        let end = || pair.slave.try_clone().unwrap();
+        let end = || far.try_clone().unwrap();
         let child = on_terminal.stdin(end()).stdout(end()).stderr(end()).spawn().unwrap();
         let [rows, columns] = [rows, columns].map(|it| NonZeroU16::new(it).unwrap());
         let seen = vt100::Parser::new(rows, columns, 0);
-        Self { child, near: Some(File::from(pair.master)), far: pair.slave, settings, seen }
+        Self { child, near: Some(near), far, settings, seen }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -145,4 +148,19 @@ impl Drop for Terminal {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Both ends of a new terminal. No program that another test starts at this moment gets hold of them: an end that stays
+/// open somewhere is a window that cannot be closed.
+fn open(columns: u16, rows: u16) -> (File, File) {
+    let near = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC).unwrap();
+    grantpt(&near).unwrap();
+    unlockpt(&near).unwrap();
+    let name = ptsname_r(&near).unwrap();
+    let far = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NOCTTY).open(name).unwrap();
+    let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: the call reads a size that lives in this frame.
+    let result = unsafe { libc::ioctl(near.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) };
+    assert_eq!(result, 0);
+    (File::from(OwnedFd::from(near)), far)
 }
