@@ -29,6 +29,7 @@ mod top;
 mod tree;
 mod upgrade;
 mod verbs;
+mod walk;
 
 use std::path::Path;
 
@@ -75,6 +76,7 @@ fn main() {
         &machine::tests(),
         upgrade::TESTS,
         verbs::TESTS,
+        walk::TESTS,
     ]
     .concat();
     let trials = trials.iter().map(|(name, test)| {
