@@ -65,6 +65,8 @@ fn every_verb_explains_itself() {
         (&["run"], &["--policies", "/etc/keepalive/policies.d", "KEEPALIVE_POLICIES", "--detach-on-exit"]),
         (&["exec"], &["--idle", "KEEPIDLE", "KEEPINTVL", "KEEPCNT", "LD_PRELOAD", "COMMAND"]),
         (&["status"], &["--api-socket", "--bpffs", "--output", "json", "Exits with 1"]),
+        (&["top"], &["--interval", "--api-socket", "Press `?`", "`status` prints the same"]),
+        (&["bugtool"], &["--output", "--with-addresses", "manifest.json", "no payload"]),
         (&["apply"], &["--existing", "--dry-run", "--namespace", "--cgroup", "--policy", "applyToExisting"]),
         (&["policy"], &["validate"]),
         (&["policy", "validate"], &["FILE", "--min-idle", "--kernel", "neither root nor a kernel"]),
@@ -95,6 +97,7 @@ fn a_wrong_command_line_is_named_and_ends_with_2() {
         (&["run", "--sweep-method", "magic"], "auto, iterator, descriptors, none"),
         (&["run", "--sweep-rate", "-1"], "'-1'"),
         (&["run", "--sweep-delay", "2h"], "longer than 1h"),
+        (&["top", "--interval", "1ms"], "not within 100ms and 1h"),
         (&["apply", "--dry-run"], "--existing"),
         (&["exec", "--"], "<COMMAND>"),
         (&["exec", "--idle", "soon", "--", "true"], "'soon' for '--idle"),
@@ -112,6 +115,15 @@ fn a_wrong_command_line_is_named_and_ends_with_2() {
         assert!(stderr(&output).contains(says), "{arguments:?}: {}", stderr(&output));
         assert_eq!(stdout(&output), "", "{arguments:?}");
     }
+}
+
+#[test]
+fn without_a_terminal_the_live_view_names_what_to_call_instead() {
+    let output = run(&["top"]);
+
+    let said = stderr(&output);
+    assert_eq!((output.status.code(), stdout(&output)), (Some(1), String::new()), "{said}");
+    assert!(said.contains("`status`") && said.contains("sockets --watch"), "{said}");
 }
 
 #[test]
