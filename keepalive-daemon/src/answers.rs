@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     governor::Governor,
+    helped::Helped,
     plan::{Note, Plan, plan},
     policy::{PodFacts, PolicyId, PolicySet},
     report::{
@@ -32,6 +33,7 @@ pub(crate) struct State<'a> {
     pub(crate) pods: &'a Placed,
     pub(crate) governor: &'a Governor,
     pub(crate) sweeps: &'a Sweeps,
+    pub(crate) helped: &'a Helped,
 }
 
 impl State<'_> {
@@ -46,7 +48,9 @@ impl State<'_> {
             let in_force = cgroup.in_force.zip(actual.policy);
             let in_force = in_force.map(|(_, policy)| rules.in_force(&policy, &actual.policy_name, facts));
             let open_connections = self.sweeps.open_connections(self.governor, *id);
-            status::Cgroup { pod: facts.map(PodFacts::to_string), in_force, open_connections, ..cgroup }
+            let helped = self.helped.of(*id);
+            let pod = facts.map(PodFacts::to_string);
+            status::Cgroup { pod, in_force, open_connections, helped, ..cgroup }
         });
         let refused = self.governor.refused().values();
         let unreachable = pods.unreachable.iter().map(|it| PodTrouble {

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::mpsc,
-    time::{MissedTickBehavior, interval_at},
+    time::{MissedTickBehavior, interval_at, sleep},
 };
 use tracing::{error, info, warn};
 
@@ -15,6 +15,8 @@ use crate::{
     answers::State,
     api::{Question, server},
     governor::{Cause, Governor},
+    helped::{self, Helped},
+    journal::{Event, Journal, Kind},
     kernel::{self, Held, Kernel, Targets},
     policy::{Limits, PolicySet, directory},
     policy_files::PolicyFiles,
@@ -49,6 +51,8 @@ pub(crate) struct Config {
     pub(crate) log_bpf: bool,
     /// How connections are swept that are open already.
     pub(crate) sweeping: sweeper::Options,
+    /// How it is found out whether it helped.
+    pub(crate) helping: helped::Options,
     /// Whether to detach from all cgroups at the end rather than leave the policies in force.
     pub(crate) detach_on_exit: bool,
 }
@@ -67,19 +71,22 @@ pub(crate) async fn run(config: Config) -> Result<()> {
         limits,
         log_bpf,
         sweeping,
+        helping,
         detach_on_exit,
     } = config;
     let root = cgroup2_root(cgroup_root.as_deref())?;
     // What leaves no trace comes first.
     let files = PolicyFiles::open(&policies)?;
-    let node = Node::open(&root, runtime)?;
+    let journal = Journal::default();
+    let node = Node::open(&root, runtime, journal.clone())?;
     let held = Held::take(&bpffs)?;
     let (_socket, mut questions) = server::serve(&api_socket)?;
     let kernel = Kernel::open(held, log_bpf)?;
     info!(cgroup_root = %root.display(), bpffs = %bpffs.display(), policies = %policies.display(), "started");
     let swept_cgroups = Targets::default();
-    let governor = Governor::new(kernel, root, swept_cgroups.clone(), node.cgroups())?;
-    let (sweeps, mut swept) = Sweeps::start(&sweeping, &bpffs, &swept_cgroups)?;
+    let governor = Governor::new(kernel, root, swept_cgroups.clone(), node.cgroups(), journal.clone())?;
+    let (sweeps, mut swept) = Sweeps::start(&sweeping, &bpffs, &swept_cgroups, journal.clone())?;
+    let helped = Helped::start(helping, journal.clone())?;
     let mut daemon = Daemon {
         directory: policies,
         limits,
@@ -89,7 +96,9 @@ pub(crate) async fn run(config: Config) -> Result<()> {
         node,
         governor,
         sweeps,
+        helped,
         readiness: Readiness::new(),
+        journal,
         told_of_lack: false,
     };
     daemon.follow(&mut questions, &mut swept).await?;
@@ -115,7 +124,10 @@ struct Daemon {
     node: Node,
     governor: Governor,
     sweeps: Sweeps,
+    helped: Helped,
     readiness: Readiness,
+    /// What happened.
+    journal: Journal,
     /// Whether somebody was told that policies for pods govern nothing.
     told_of_lack: bool,
 }
@@ -135,6 +147,8 @@ impl Daemon {
         self.reload();
         self.reconcile(Cause::Start);
         tell_systemd();
+        let count = sleep(Duration::ZERO);
+        tokio::pin!(count);
         loop {
             tokio::select! {
                 changed = self.node.changed() => self.reconcile(match changed? {
@@ -152,6 +166,10 @@ impl Daemon {
                     self.resync()?;
                 }
                 _ = resync.tick() => self.resync()?,
+                () = &mut count => {
+                    count.as_mut().reset(tokio::time::Instant::now() + self.governor.count());
+                    self.journal.settle();
+                }
                 Some(question) = questions.recv() => self.answer(question),
                 Some(event) = swept.recv() => self.sweeps.happened(event, &mut self.governor),
                 _ = terminate.recv() => return Ok(()),
@@ -165,7 +183,11 @@ impl Daemon {
         let limits = Limits { kernel: this_kernel::options(), ..self.limits.clone() };
         match directory::load(&self.directory, &limits) {
             Ok(policies) => {
-                info!(policies = policies.len(), directory = %self.directory.display(), "read the policies");
+                self.journal.push(Event {
+                    policies: Some(policies.len()),
+                    directory: Some(self.directory.display().to_string()),
+                    ..Event::new(Kind::PoliciesRead)
+                });
                 for unmatched in policies.unmatched(self.node.cgroups().keys().map(String::as_str)) {
                     warn!(
                         policy = %unmatched.policy, glob = unmatched.glob, at = %unmatched.source,
@@ -182,9 +204,11 @@ impl Daemon {
                 self.readiness.done(Task::ReadPolicies);
             }
             Err(error) => {
-                let kept =
-                    if self.policies.is_some() { "the last good ones stay" } else { "what is pinned stays" };
-                error!("cannot use the policies, {kept} in force:\n{error}");
+                self.journal.push(Event {
+                    policies: self.policies.as_ref().map(PolicySet::len),
+                    reason: Some(error.to_string()),
+                    ..Event::new(Kind::PoliciesRefused)
+                });
                 self.policy_error = Some(error.to_string());
                 self.readiness.reopen(Task::ReadPolicies);
             }
@@ -197,6 +221,7 @@ impl Daemon {
         let rules = self.sweeps.rules_in_use();
         let in_force = self.governor.reconcile(policies, self.node.cgroups(), pods, rules, cause);
         self.sweeps.follow(&mut self.governor, self.node.cgroups(), cause);
+        self.helped.follow(&self.governor, self.node.cgroups(), pods);
         if policies.selects_pods() && self.node.lacks_runtime() && !self.told_of_lack {
             self.told_of_lack = true;
             warn!(
@@ -230,8 +255,8 @@ impl Daemon {
         let policies = self.policies.as_ref().unwrap_or(&none);
         let unknown = Placed::default();
         let pods = self.node.pods().unwrap_or(&unknown);
-        let state =
-            State { policies, node: &self.node, pods, governor: &self.governor, sweeps: &self.sweeps };
+        let Self { node, governor, sweeps, helped, .. } = self;
+        let state = State { policies, node, pods, governor, sweeps, helped };
         match question {
             Question::Status(to) => {
                 let daemon = self.describe(state.policies(), state.runtime());
@@ -268,6 +293,7 @@ impl Daemon {
             cgroup_root: self.node.root().display().to_string(),
             runtime,
             sweeping: self.sweeps.describe(),
+            helping: self.helped.describe(),
             policies: policies.0,
             policy_error: self.policy_error.clone(),
         }

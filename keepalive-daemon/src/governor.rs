@@ -2,6 +2,7 @@
 //! the books of what is attached and what was refused.
 
 mod cause;
+mod telling;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,11 +12,12 @@ use std::{
 
 use anyhow::Result;
 use keepalive_ebpf::{Counters, Policy as InKernel};
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info, warn};
 
 pub(crate) use cause::Cause;
 
 use crate::{
+    journal::{Journal, Kind, Ledger},
     kernel::{AttachError, Cgroup, Kernel, Stored, Targets},
     plan::{self, Desired, Note, levels},
     policy::{PolicySet, Tie},
@@ -44,11 +46,22 @@ pub(crate) struct Governor {
     targets: Targets,
     /// What was done since somebody asked.
     deeds: Vec<Deed>,
+    /// Where all that is done is told.
+    journal: Journal,
+    ledger: Ledger,
+    /// What the pods of attached cgroups are called, by the cgroup's id.
+    pods: BTreeMap<u64, String>,
 }
 
 impl Governor {
     /// Opens the books with what an earlier run left attached.
-    pub(crate) fn new(kernel: Kernel, root: PathBuf, targets: Targets, cgroups: &Paths) -> Result<Self> {
+    pub(crate) fn new(
+        kernel: Kernel,
+        root: PathBuf,
+        targets: Targets,
+        cgroups: &Paths,
+        journal: Journal,
+    ) -> Result<Self> {
         let mut governor = Self {
             kernel,
             root,
@@ -60,6 +73,9 @@ impl Governor {
             existing: BTreeSet::new(),
             targets,
             deeds: Vec::new(),
+            journal,
+            ledger: Ledger::default(),
+            pods: BTreeMap::new(),
         };
         governor.refresh(cgroups)?;
         if !governor.actual.is_empty() {
@@ -106,6 +122,7 @@ impl Governor {
     ) -> bool {
         let mut plan = plan::plan(policies, cgroups, pods.unwrap_or(&Placed::default()));
         plan::hold(&mut plan, &self.actual, policies, cgroups, pods);
+        self.name_pods(pods);
         self.tell(plan.notes, cause);
         let existing = plan.desired.iter().filter(|(_, want)| want.apply_to_existing);
         self.existing = existing.map(|(id, _)| *id).collect();
@@ -224,7 +241,7 @@ impl Governor {
         for note in notes.difference(&self.notes) {
             match note {
                 Note::Annotation { pod, annotation, reason, .. } => {
-                    warn!(pod, annotation, reason, "an annotation is not followed");
+                    self.journal.push(telling::annotation(pod, annotation, reason));
                 }
                 Note::Tie(tie) if self.told_ties.insert(tie.clone()) => warn!(
                     governs = %tie.winner, not = %tie.loser,
@@ -281,8 +298,10 @@ impl Governor {
         let why = cause.why(&action);
         match action {
             Action::Attach(want) => {
+                self.journal.push(telling::of(Kind::Attached, &want, why));
+                self.ledger.open(id, self.counters(id));
                 let Desired { path, pod, policy_name, policy, .. } = want;
-                info!(cgroup = path, pod, policy = policy_name, why, "attached");
+                self.pods.extend(pod.map(|pod| (id, pod)));
                 let actual = Actual {
                     path,
                     policy_name,
@@ -304,31 +323,33 @@ impl Governor {
                         "changed whose ancestors yield"
                     );
                 } else {
-                    info!(cgroup = want.path, policy = want.policy_name, why, "changed the policy");
+                    self.journal.push(telling::of(Kind::PolicyChanged, &want, why));
                 }
                 actual.policy = Some(want.policy);
                 actual.policy_name = want.policy_name;
             }
             Action::Replace(want) => {
-                info!(cgroup = want.path, why, "replaced the program");
+                self.journal.push(telling::of(Kind::ProgramReplaced, &want, why));
                 if let Some(actual) = self.actual.get_mut(&id) {
                     actual.current = true;
                 }
             }
             Action::Guard(want) => {
-                info!(cgroup = want.path, why, "guards what applications set later");
+                self.journal.push(telling::of(Kind::Guarded, &want, why));
                 if let Some(actual) = self.actual.get_mut(&id) {
                     actual.guard = Guard::Holds;
                 }
             }
             Action::Unguard(want) => {
-                info!(cgroup = want.path, why, "no longer guards what applications set later");
+                self.journal.push(telling::of(Kind::Unguarded, &want, why));
                 if let Some(actual) = self.actual.get_mut(&id) {
                     actual.guard = Guard::Absent;
                 }
             }
             Action::Detach(have) => {
-                info!(cgroup = have.path, policy = have.policy_name, why, "detached");
+                // While its last counters can be told whose they are.
+                self.count_one(id);
+                self.journal.push(self.about(Kind::Detached, id).because(why));
                 self.actual.remove(&id);
                 self.deeds.push(Deed::Detached(id, Box::new(have)));
             }
@@ -341,21 +362,18 @@ impl Governor {
         if self.refused.contains_key(&id) {
             return;
         }
-        let (path, reason) = match action {
-            Action::Guard(want) => (
-                &*want.path,
-                format!(
-                    "Enforce does not hold here: connections get its values, and what applications set later is not \
-                     guarded: {reason}"
-                ),
-            ),
-            _ => (action.path(), reason),
+        let kind = match action {
+            Action::Guard(_) => Kind::CannotGuard,
+            _ => Kind::CannotGovern,
+        };
+        let event = telling::refusal(kind, action, reason);
+        let path = action.path();
+        let reason = match kind {
+            Kind::CannotGuard => event.message(),
+            _ => event.reason.clone().unwrap_or_default(),
         };
         if before.get(&id).is_none_or(|(_, known)| *known != reason) {
-            match action {
-                Action::Guard(_) => error!(cgroup = path, "{reason}"),
-                _ => error!(cgroup = path, "cannot govern the cgroup: {reason}"),
-            }
+            self.journal.push(event);
         }
         self.refused.insert(id, (path.to_owned(), reason));
     }

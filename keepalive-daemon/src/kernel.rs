@@ -5,12 +5,14 @@
 //! storage pointers, and the new program reads past them or from nowhere (a panic on 5.10.262 and 6.12.107).
 //! An upgrade attaches the second link beside the first and renames its pin over it.
 
+mod closing;
 mod guard;
 mod inspect;
 mod log;
 mod memory_limit;
 mod object;
 mod obstacles;
+mod offsets;
 mod pins;
 mod private;
 mod rules;
@@ -30,6 +32,7 @@ use anyhow::{Context as _, Result};
 use aya::programs::links::FdLink;
 use keepalive_ebpf::{Counters, Policy, RuleSet};
 
+pub(crate) use closing::Closing;
 pub(crate) use inspect::{inspect, remove_all};
 pub(crate) use object::AttachError;
 pub(crate) use private::{Private, PrivateLink};

@@ -25,6 +25,8 @@ pub mod cli;
 mod commands;
 pub mod cri;
 mod governor;
+mod helped;
+mod journal;
 mod kernel;
 mod logging;
 mod observer;

@@ -5,6 +5,7 @@ pub(crate) mod applied;
 pub(crate) mod counters;
 pub(crate) mod explanation;
 pub(crate) mod health;
+pub(crate) mod helped;
 pub(crate) mod in_force;
 pub(crate) mod open_connections;
 pub(crate) mod policies;

@@ -18,12 +18,13 @@ use std::{collections::BTreeSet, panic, path::Path, thread, time::Duration};
 use anyhow::Result;
 use keepalive_ebpf::{Outcome, Policy, Sweep};
 use tokio::sync::mpsc;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 pub(crate) use books::Deed;
 pub(crate) use manual::{Asker, Manual, kind};
 pub(crate) use queue::Job;
 pub(crate) use tally::Tally;
+pub(crate) use targets::members;
 pub(crate) use worker::Event;
 
 use self::{
@@ -32,6 +33,7 @@ use self::{
 };
 use crate::{
     governor::{Cause, Governor},
+    journal::{Counts, Event as Told, Journal, Kind},
     kernel::{self, Targets},
     report::open_connections::{LeftBehind, OpenConnections, Sweeping},
     workloads::Paths,
@@ -71,6 +73,7 @@ pub(crate) struct Sweeps {
     unreachable: Vec<(String, String)>,
     /// The reasons that somebody was told of.
     told_unreachable: BTreeSet<String>,
+    journal: Journal,
 }
 
 /// What begins has better use for the processor than a sweep, as all that it connects from now on is governed anyway;
@@ -94,6 +97,7 @@ impl Sweeps {
         options: &Options,
         bpffs: &Path,
         targets: &Targets,
+        journal: Journal,
     ) -> Result<(Self, mpsc::UnboundedReceiver<Event>)> {
         let (events, receiver) = mpsc::unbounded_channel();
         let bpffs = bpffs.to_owned();
@@ -117,6 +121,7 @@ impl Sweeps {
             trouble: None,
             unreachable: Vec::new(),
             told_unreachable: BTreeSet::new(),
+            journal,
         };
         Ok((sweeps, receiver))
     }
@@ -164,7 +169,7 @@ impl Sweeps {
                         warn!(namespace, why, "cannot sweep the open connections of a network namespace");
                     }
                 }
-                tell(governor, id, &job, &tally, &pass);
+                self.tell(governor, id, &job, &tally, &pass);
                 let pending = pass.pending;
                 self.unreachable = pass.unreachable;
                 let in_force = governor.attached().get(&id).and_then(|actual| actual.policy);
@@ -176,11 +181,33 @@ impl Sweeps {
             Event::Failed { ids, reason } => {
                 self.books.failed(&ids);
                 if self.trouble.as_ref() != Some(&reason) {
-                    warn!("cannot sweep open connections, only new ones are governed: {reason}");
+                    let reason = Some(reason.clone());
+                    self.journal.push(Told { reason, ..Told::new(Kind::CannotSweep) });
                 }
                 self.trouble = Some(reason);
             }
         }
+    }
+
+    /// Tells of a finished sweep; of one that changed nothing only to whoever listens closely.
+    fn tell(&self, governor: &Governor, id: u64, job: &Job, tally: &Tally, pass: &worker::Seen) {
+        let about = governor.about(Kind::Swept, id).because(job.why);
+        let (examined, namespaces, method) = (tally.examined(), pass.namespaces, name(pass.method));
+        if job.sweep == Sweep::Tell || tally.changed() == 0 {
+            let Told { cgroup, policy, why, .. } = about;
+            debug!(cgroup, policy, examined, namespaces, method, why, "looked at open connections");
+            return;
+        }
+        let counts = Counts {
+            armed: Some(tally.of(Outcome::Arm)),
+            tightened: Some(tally.of(Outcome::Tighten)),
+            overridden: Some(tally.of(Outcome::Override)),
+            refused: Some(tally.refused()),
+            examined: Some(examined),
+            ..Counts::default()
+        };
+        let (error, namespaces, method) = (tally.error(), Some(namespaces), Some(method.to_owned()));
+        self.journal.push(Told { counts, error, namespaces, method, ..about });
     }
 
     /// Has connections swept because somebody asked for it.
@@ -250,36 +277,6 @@ impl Sweeps {
 /// A policy as it is noted of what was swept for it: whether ancestors yield to it is nothing to open connections.
 pub(crate) const fn as_swept(policy: &Policy, id: u64) -> Policy {
     policy.claiming(false).of_cgroup(id)
-}
-
-/// Tells of a finished sweep; of one that changed nothing only to whoever listens closely.
-fn tell(governor: &Governor, id: u64, job: &Job, tally: &Tally, pass: &worker::Seen) {
-    let actual = governor.attached().get(&id);
-    let (cgroup, policy) =
-        actual.map(|actual| (actual.path.as_str(), actual.policy_name.as_str())).unwrap_or_default();
-    let [armed, tightened, overridden] =
-        [Outcome::Arm, Outcome::Tighten, Outcome::Override].map(|outcome| tally.of(outcome));
-    let (refused, examined, namespaces, method) =
-        (tally.refused(), tally.examined(), pass.namespaces, name(pass.method));
-    if job.sweep == Sweep::Tell || tally.changed() == 0 {
-        debug!(cgroup, policy, examined, namespaces, method, why = job.why, "looked at open connections");
-        return;
-    }
-    let error = tally.error();
-    info!(
-        cgroup,
-        policy,
-        armed,
-        tightened,
-        overridden,
-        refused,
-        error,
-        examined,
-        namespaces,
-        method,
-        why = job.why,
-        "swept open connections"
-    );
 }
 
 pub(crate) const fn name(method: kernel::Method) -> &'static str {

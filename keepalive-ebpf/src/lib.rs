@@ -8,6 +8,7 @@
 #![cfg_attr(not(test), no_std)]
 
 mod counters;
+mod dead_peers;
 mod decide;
 mod destinations;
 mod hold;
@@ -19,12 +20,13 @@ mod policy;
 mod sweeping;
 
 pub use counters::{COUNTER_NAMES, COUNTER_WORDS, Counters};
+pub use dead_peers::{DEAD_PEER_BYTES, DeadPeer, DeadPeers, Ending, Finding, UNCOUNTED};
 pub use decide::{Changes, Decision, Outcome, Socket, SocketOption, decide};
 pub use destinations::{MOST_INTERVALS, MOST_RULES, Remote, RuleSet};
 pub use hold::hold;
 pub use marks::{Claim, Moment};
 pub use observing::{OBSERVED_BYTES, Observed};
-pub use offsets::Offsets;
+pub use offsets::{ClosingOffsets, Offsets};
 pub use options::{CONGESTION_LENGTH, Options, is_left_to_application};
 pub use policy::{Direction, Mode, POLICY_WORDS, Policy, Timers};
 pub use sweeping::{SWEPT_BYTES, Sweep, Swept, TARGET_WORDS, Target, judge, judge_again, judge_anew};
@@ -62,3 +64,11 @@ pub const LISTENING_MAP: &str = "LISTENING";
 pub const WORK_MAP: &str = "WORK";
 /// The [`Offsets`], constants of the iterator's.
 pub const OFFSETS: &str = "OFFSETS";
+/// The tracing program that looks at connections as they end.
+pub const CLOSING_PROGRAM: &str = "closing";
+/// `HASH`: the [`DeadPeers`] of each cgroup in which one was found, by the cgroup's id.
+pub const DEAD_PEERS_MAP: &str = "DEAD_PEERS";
+/// `RINGBUF`: a [`DeadPeer`] for each.
+pub const DEAD_PEER_LOG_MAP: &str = "DEAD_PEER_LOG";
+/// The [`ClosingOffsets`], constants of that program's.
+pub const CLOSING_OFFSETS: &str = "CLOSING_OFFSETS";

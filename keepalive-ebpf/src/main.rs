@@ -1,8 +1,12 @@
 //! The eBPF object: entry points only. `lib.rs` says what it shares with the daemon.
-#![cfg_attr(target_arch = "bpf", no_std, no_main)]
+#![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch))]
 
 #[cfg(target_arch = "bpf")]
+mod closing;
+#[cfg(target_arch = "bpf")]
 mod established;
+#[cfg(target_arch = "bpf")]
+mod fields;
 #[cfg(target_arch = "bpf")]
 mod guard;
 #[cfg(target_arch = "bpf")]
@@ -19,11 +23,12 @@ mod sweep;
 #[cfg(target_arch = "bpf")]
 mod programs {
     use aya_ebpf::{
-        macros::{cgroup_sockopt, sock_ops},
-        programs::{SockOpsContext, SockoptContext},
+        macros::{btf_tracepoint, cgroup_sockopt, sock_ops},
+        programs::{BtfTracePointContext, SockOpsContext, SockoptContext},
     };
 
     use crate::{
+        closing::on_state_change,
         established::{Quiet, Verbose, on_callback},
         guard::on_setsockopt,
         observe::tell,
@@ -58,6 +63,12 @@ mod programs {
     pub(crate) fn guard(ctx: SockoptContext) -> i32 {
         on_setsockopt(&ctx);
         ALLOW
+    }
+
+    /// Counts the connections that end because their peer was found dead.
+    #[btf_tracepoint(function = "inet_sock_set_state")]
+    pub(crate) fn closing(ctx: BtfTracePointContext) {
+        on_state_change(&ctx);
     }
 
     /// Applies policies to the connections that are open already.

@@ -1,4 +1,4 @@
-//! Every map of the object. All but the last two are owned by what they describe (a cgroup, a socket) and cost nothing
+//! Every map of the object. All but the last four are owned by what they describe (a cgroup, a socket) and cost nothing
 //! for what is not governed:
 //!
 //! | map | bytes each | for |
@@ -10,6 +10,8 @@
 //! | `TARGETS` | 232 | cgroup, while its open connections are swept |
 //! | `LISTENING` | 8,192 | sweeper |
 //! | `WORK` | 152 | sweeper |
+//! | `DEAD_PEERS` | 425,984 in all | machine |
+//! | `DEAD_PEER_LOG` | 262,144 in all | machine |
 #![expect(
     deprecated,
     reason = "CGRP_STORAGE, which replaces it, needs Linux 6.2 and a look-up; this one works from 5.9 to 7.2 \
@@ -17,10 +19,10 @@
 )]
 
 use aya_ebpf::{
-    btf_maps::{Array, CgroupStorage, HashMap, PerCpuCgroupStorage, SkStorage},
+    btf_maps::{Array, CgroupStorage, HashMap, PerCpuCgroupStorage, RingBuf, SkStorage},
     macros::btf_map,
 };
-use keepalive_ebpf::{Claim, Counters, Policy, Remote, RuleSet, Target, Timers};
+use keepalive_ebpf::{Claim, Counters, DeadPeer, DeadPeers, Policy, Remote, RuleSet, Target, Timers};
 
 use crate::sweep::Work;
 
@@ -59,6 +61,19 @@ pub(crate) static LISTENING: Array<[u64; 1024], 1> = Array::new();
 /// The connection that the sweep is at.
 #[btf_map]
 pub(crate) static WORK: Array<Work, 1> = Array::new();
+
+/// The most cgroups that peers are counted for between two looks of the daemon: those in which one was found dead.
+/// The daemon takes out what it need not know.
+const MOST_MOURNERS: usize = 4096;
+
+/// How many peers were found dead, by the id of their connection's cgroup. Made at once, as what traces may not ask for
+/// memory on every kernel.
+#[btf_map]
+pub(crate) static DEAD_PEERS: HashMap<u64, DeadPeers, MOST_MOURNERS> = HashMap::new();
+
+/// One record a peer that was found dead, until the daemon has read it.
+#[btf_map]
+pub(crate) static DEAD_PEER_LOG: RingBuf<DeadPeer, { 256 << 10 }> = RingBuf::new();
 
 /// `BPF_F_NO_PREALLOC`.
 const NO_PREALLOC: usize = 1;

@@ -7,8 +7,6 @@
     reason = "a port has sixteen bits, an errno and the length of a record fewer than thirty-two"
 )]
 
-mod fields;
-
 use core::{ffi::c_void, hint::black_box, ptr};
 
 use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_seq_write, bpf_skc_to_tcp_sock};
@@ -18,6 +16,7 @@ use keepalive_ebpf::{
 };
 
 use crate::{
+    fields,
     maps::{LISTENING, TARGETS, WORK, find},
     other_options::{self, Tally},
     socket::{Handle, guard, mark, name},

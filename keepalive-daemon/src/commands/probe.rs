@@ -116,6 +116,7 @@ pub(super) fn examine(bpffs: &Path, cgroup_root: Option<&Path>) -> Result<Probe>
     ];
     checks.extend(capabilities::checks()?);
     checks.extend(trial::checks(bpffs));
+    checks.push(dead_peers());
     let kernel = nix::sys::utsname::uname()?.release().to_string_lossy().into_owned();
     Ok(Probe { kernel, checks })
 }
@@ -128,5 +129,16 @@ fn btf() -> Check {
     } else {
         let cure = "not needed to arm connections; a kernel built with CONFIG_DEBUG_INFO_BTF has it";
         Check::absent("kernel BTF", State::Degraded, purpose, cure)
+    }
+}
+
+fn dead_peers() -> Check {
+    let (name, purpose) = ("notice dead peers", "`status` counts them, Linux 5.9, CAP_PERFMON");
+    match kernel::Closing::load() {
+        Ok(_) => Check::present(name, purpose, ""),
+        Err(error) => {
+            let note = format!("nothing else depends on it; {error:#}");
+            Check::absent(name, State::Degraded, purpose, note)
+        }
     }
 }

@@ -9,6 +9,7 @@ use nix::sys::resource::{Resource, getrlimit};
 use crate::{
     app::{self, Config},
     cli::{BpffsArg, CgroupRootArg, MinIdleArg, SocketArg, SweepArgs},
+    helped::HelpArgs,
     logging,
     workloads::CriSocket,
 };
@@ -43,6 +44,8 @@ pub(crate) struct Options {
     min_idle: MinIdleArg,
     #[command(flatten)]
     sweep: SweepArgs,
+    #[command(flatten)]
+    help: HelpArgs,
     /// Detach from all cgroups and remove all pins at the end, rather than leave the policies in force.
     #[arg(long, env = "KEEPALIVE_DETACH_ON_EXIT")]
     detach_on_exit: bool,
@@ -64,6 +67,7 @@ pub(crate) fn run(options: Options) -> Result<()> {
         socket,
         min_idle,
         sweep,
+        help,
         detach_on_exit,
         log_bpf,
         ..
@@ -77,6 +81,7 @@ pub(crate) fn run(options: Options) -> Result<()> {
         limits: min_idle.limits(),
         log_bpf,
         sweeping: sweep.options(),
+        helping: help.options(),
         detach_on_exit,
     };
     check_open_files()?;

@@ -14,8 +14,8 @@ use aya::{
     programs::{CgroupAttachMode, ProgramError, SockOps, links::FdLink},
 };
 use keepalive_ebpf::{
-    CLAIMS_MAP, COUNTERS_MAP, DESTINATIONS_MAP, LISTENING_MAP, POLICY_MAP, PROGRAM, PROGRAM_WITH_LOG,
-    TARGETS_MAP, WORK_MAP,
+    CLAIMS_MAP, COUNTERS_MAP, DEAD_PEER_LOG_MAP, DEAD_PEERS_MAP, DESTINATIONS_MAP, LISTENING_MAP, POLICY_MAP,
+    PROGRAM, PROGRAM_WITH_LOG, TARGETS_MAP, WORK_MAP,
 };
 
 use super::{
@@ -32,7 +32,9 @@ pub(super) const LOG_MAP: &str = "AYA_LOGS";
 /// What outlasts the daemon; both programs use all of them.
 const PINNED_MAPS: [&str; 4] = [POLICY_MAP, COUNTERS_MAP, CLAIMS_MAP, DESTINATIONS_MAP];
 /// What the sweep alone uses, which loads the object for itself.
-const SWEEP_MAPS: [&str; 3] = [TARGETS_MAP, LISTENING_MAP, WORK_MAP];
+pub(super) const SWEEP_MAPS: [&str; 3] = [TARGETS_MAP, LISTENING_MAP, WORK_MAP];
+/// What the program alone uses that looks at connections as they end; it is loaded for itself, too.
+pub(super) const CLOSING_MAPS: [&str; 2] = [DEAD_PEERS_MAP, DEAD_PEER_LOG_MAP];
 
 /// A loaded program with its maps.
 pub(crate) struct Object {
@@ -118,25 +120,22 @@ impl Object {
             loader.map_pin_path(name, path.as_path());
         }
         if !log {
-            // Made with the object all the same; as small as a ring buffer can be until it is dropped below.
-            loader.map_max_entries(LOG_MAP, page_size()?);
+            shrink(&mut loader, &[LOG_MAP])?;
         }
-        for name in SWEEP_MAPS {
-            loader.map_max_entries(name, 1);
-        }
+        shrink(&mut loader, &SWEEP_MAPS)?;
+        shrink(&mut loader, &CLOSING_MAPS)?;
         let mut ebpf = loader.load(OBJECT).context(
             "cannot create the eBPF maps (it needs CAP_BPF); `keepalive-daemon probe` shows what this kernel \
              and these privileges lack",
         )?;
-        for name in SWEEP_MAPS {
-            drop(ebpf.take_map(name));
-        }
+        drop_maps(&mut ebpf, &SWEEP_MAPS);
+        drop_maps(&mut ebpf, &CLOSING_MAPS);
         let name = if log { PROGRAM_WITH_LOG } else { PROGRAM };
         let logger = if log {
             Some(aya_log::EbpfLogger::init(&mut ebpf).context("cannot read the program's log")?)
         } else {
-            // The quiet program does not refer to the ring buffer: with this, the kernel frees it.
-            drop(ebpf.take_map(LOG_MAP));
+            // The quiet program does not refer to the ring buffer.
+            drop_maps(&mut ebpf, &[LOG_MAP]);
             None
         };
         let program: &mut SockOps = program_mut(&mut ebpf, name)?;
@@ -246,7 +245,24 @@ fn program_mut<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut SockOps> {
     Ok(program.try_into()?)
 }
 
-pub(super) fn page_size() -> Result<u32> {
+/// Has maps made as small as they can be, until [`drop_maps`]: those that no program uses which is to be loaded are made
+/// with the object all the same.
+pub(super) fn shrink<'a>(loader: &mut EbpfLoader<'a>, names: &[&'a str]) -> Result<()> {
+    for name in names {
+        let is_ring = [LOG_MAP, DEAD_PEER_LOG_MAP].contains(name);
+        loader.map_max_entries(name, if is_ring { page_size()? } else { 1 });
+    }
+    Ok(())
+}
+
+/// Drops maps that no program uses: with this, the kernel frees them.
+pub(super) fn drop_maps(ebpf: &mut Ebpf, names: &[&str]) {
+    for name in names {
+        drop(ebpf.take_map(name));
+    }
+}
+
+fn page_size() -> Result<u32> {
     let size = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)?.unwrap_or(4096);
     Ok(u32::try_from(size)?)
 }

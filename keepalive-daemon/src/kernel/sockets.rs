@@ -12,7 +12,7 @@ use anyhow::Result;
 
 pub(crate) use observer::{Observation, Observer};
 
-pub(crate) use super::sweep::diag::{Listed, Timer, TimerKind, Times};
+pub(crate) use super::sweep::diag::{Listed, TCP_CLOSE_WAIT, TCP_ESTABLISHED, Timer, TimerKind, Times};
 use super::sweep::{
     diag::{Diag, Question, StateFlags},
     namespaces::{self, Namespace},

@@ -4,7 +4,6 @@ pub(super) mod descriptors;
 pub(super) mod diag;
 mod iterator;
 pub(super) mod namespaces;
-mod offsets;
 mod targets;
 
 use std::{

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use super::{
     ForPeople, Table,
     counters::CounterReport,
+    helped::{Help, Watch},
     in_force::InForce,
     open_connections::{LeftBehind, OpenConnections, Sweeping},
     policies::PolicySummary,
@@ -49,6 +50,9 @@ pub(crate) struct Daemon {
     pub(crate) runtime: Option<Runtime>,
     /// How open connections are swept.
     pub(crate) sweeping: Sweeping,
+    /// How it is found out whether it helped.
+    #[serde(default)]
+    pub(crate) helping: Watch,
     pub(crate) policies: Vec<PolicySummary>,
     /// Why the policies as they lie in the directory are not the ones in force.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -93,6 +97,9 @@ pub(crate) struct Cgroup {
     /// What becomes of the connections that were open before the policy; absent if it sets nothing, or nobody knows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) open_connections: Option<OpenConnections>,
+    /// What it was good for; absent if nobody watches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) helped: Option<Help>,
 }
 
 /// A cgroup that could not be attached to.
@@ -138,6 +145,7 @@ impl Cgroup {
             in_force: policy.filter(|policy| *policy != Policy::NOTHING).map(|p| InForce::new(&p)),
             counters: CounterReport::new(&counters),
             open_connections: None,
+            helped: None,
         }
     }
 }
@@ -198,6 +206,7 @@ impl ForPeople for Daemon {
             let _ = writeln!(text, "{}", runtime.for_people());
         }
         text.push_str(&self.sweeping.for_people());
+        text.push_str(&self.helping.for_people());
         for policy in &self.policies {
             let _ = writeln!(text, "{}", policy.for_people());
         }
@@ -243,9 +252,10 @@ fn cgroup_table(cgroups: &[Cgroup]) -> Table {
         "LEFT ALONE",
         "REFUSED",
         "OPEN",
+        "HELPED",
     ]);
     for cgroup in cgroups {
-        let Cgroup { path, id: _, pod, policy, in_force, counters, open_connections } = cgroup;
+        let Cgroup { path, id: _, pod, policy, in_force, counters, open_connections, helped } = cgroup;
         let [mode, direction, values] = in_force.as_ref().map_or_else(
             || ["nothing", "-", "-"].map(str::to_owned),
             |in_force| [in_force.mode.clone(), in_force.direction.clone(), in_force.values()],
@@ -262,6 +272,7 @@ fn cgroup_table(cgroups: &[Cgroup]) -> Table {
             counters.left_alone(),
             counters.refused(),
             open_connections.as_ref().map_or_else(|| "-".to_owned(), OpenConnections::text),
+            helped.as_ref().map_or_else(|| "-".to_owned(), Help::text),
         ]);
     }
     table

@@ -9,7 +9,7 @@ use crate::{
 
 /// The cgroups whose connections each governed cgroup is to answer for, by its id: its own, and those of all below it
 /// of which it is the deepest governed one. The cgroup of an `exec` is left to that.
-pub(super) fn members(cgroups: &Paths, is_governed: impl Fn(u64) -> bool) -> BTreeMap<u64, BTreeSet<u64>> {
+pub(crate) fn members(cgroups: &Paths, is_governed: impl Fn(u64) -> bool) -> BTreeMap<u64, BTreeSet<u64>> {
     let mut members: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
     for (path, id) in cgroups.iter().filter(|(path, _)| !is_transient(path)) {
         let mut above = levels(path).filter_map(|level| cgroups.get(level).copied());

@@ -2,10 +2,9 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-use anyhow::Result;
-use tracing::warn;
-
 use super::{CgroupTree, CriSocket, Paths, Placed, Runtime, RuntimeState, Unreachable, is_like_pod, place};
+use crate::journal::{Event, Journal, Kind};
+use anyhow::Result;
 
 /// What changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +24,7 @@ pub(crate) struct Node {
     /// Absent until the runtime told of its pods once.
     pods: Option<Placed>,
     out_of_reach: OutOfReach,
+    journal: Journal,
 }
 
 impl Node {
@@ -33,11 +33,12 @@ impl Node {
     ///
     /// # Errors
     /// If the tree cannot be read.
-    pub(crate) fn open(root: &Path, socket: CriSocket) -> Result<Self> {
+    pub(crate) fn open(root: &Path, socket: CriSocket, journal: Journal) -> Result<Self> {
         let tree = CgroupTree::open(root)?;
         let runtime = Runtime::follow(socket.clone());
         let known = runtime.state();
-        let mut node = Self { tree, runtime, socket, known, pods: None, out_of_reach: OutOfReach::default() };
+        let (pods, out_of_reach) = (None, OutOfReach::default());
+        let mut node = Self { tree, runtime, socket, known, pods, out_of_reach, journal };
         node.place();
         Ok(node)
     }
@@ -111,7 +112,8 @@ impl Node {
     fn warn_of_unreachable(&mut self, at_scan: bool) {
         let Some(pods) = &self.pods else { return };
         for it in self.out_of_reach.news(&pods.unreachable, at_scan) {
-            warn!(pod = it.pod.facts.to_string(), reason = it.reason, "no policy can reach the pod");
+            let (pod, reason) = (Some(it.pod.facts.to_string()), Some(it.reason.clone()));
+            self.journal.push(Event { pod, reason, ..Event::new(Kind::PodUnreachable) });
         }
     }
 }
@@ -179,8 +181,8 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let missing = CriSocket::At(root.path().join("missing.sock"));
 
-        let [without, not_told] =
-            [CriSocket::Off, missing].map(|socket| Node::open(root.path(), socket).unwrap());
+        let [without, not_told] = [CriSocket::Off, missing]
+            .map(|socket| Node::open(root.path(), socket, Journal::default()).unwrap());
 
         assert_eq!((without.pods(), not_told.pods()), (Some(&Placed::default()), None));
     }

@@ -11,6 +11,7 @@ mod enforce;
 mod exec;
 mod foreign;
 mod guard;
+mod helped;
 mod lifecycle;
 mod machine;
 mod modes;
@@ -60,6 +61,7 @@ fn main() {
         exec::TESTS,
         foreign::TESTS,
         guard::TESTS,
+        helped::TESTS,
         lifecycle::TESTS,
         modes::TESTS,
         nesting::TESTS,

@@ -47,7 +47,7 @@ fn judge(effective: u64) -> Vec<Check> {
             "CAP_PERFMON",
             PERFMON,
             State::Degraded,
-            "connections open before their policy, since Linux 6.1; `run --log-bpf`; a name for the program in bpftool",
+            "connections open before their policy, since Linux 6.1; `run --log-bpf`; a name for the program in bpftool; dead peers",
             "nothing, unless one of them is wanted",
         ),
         check(

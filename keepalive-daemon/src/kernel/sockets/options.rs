@@ -10,9 +10,9 @@ use aya::{
     Ebpf, EbpfLoader,
     programs::{Iter, iter::IterLink},
 };
-use keepalive_ebpf::{OBSERVED_BYTES, Observed, SOCKETS_PROGRAM, Socket as _, SocketOption, TARGETS_MAP};
+use keepalive_ebpf::{OBSERVED_BYTES, Observed, SOCKETS_PROGRAM, Socket as _, SocketOption};
 
-use crate::kernel::object::{LOG_MAP, OBJECT, page_size, rejected};
+use crate::kernel::object::{CLOSING_MAPS, LOG_MAP, OBJECT, SWEEP_MAPS, rejected, shrink};
 
 /// How many records are read at a time: the kernel has room for as many (eight pages).
 const BATCH: usize = 1024;
@@ -26,11 +26,11 @@ impl Program {
     /// # Errors
     /// If the kernel or the privileges do not suffice.
     pub(super) fn load() -> Result<Self> {
-        let mut ebpf = EbpfLoader::new()
-            .map_max_entries(LOG_MAP, page_size()?)
-            .map_max_entries(TARGETS_MAP, 1)
-            .load(OBJECT)
-            .context("cannot create the eBPF maps (it needs CAP_BPF)")?;
+        let mut loader = EbpfLoader::new();
+        shrink(&mut loader, &[LOG_MAP])?;
+        shrink(&mut loader, &SWEEP_MAPS)?;
+        shrink(&mut loader, &CLOSING_MAPS)?;
+        let mut ebpf = loader.load(OBJECT).context("cannot create the eBPF maps (it needs CAP_BPF)")?;
         // All maps are of other programs.
         let names: Vec<String> = ebpf.maps().map(|(name, _)| name.to_owned()).collect();
         for name in names {

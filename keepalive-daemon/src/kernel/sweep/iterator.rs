@@ -20,13 +20,13 @@ use keepalive_ebpf::{
 
 use super::{
     super::{
-        object::{LOG_MAP, OBJECT, page_size, rejected},
+        object::{CLOSING_MAPS, LOG_MAP, OBJECT, drop_maps, rejected, shrink},
+        offsets,
         pins::{Pins, exists},
         storage,
     },
     BATCH, Pass,
     namespaces::{self, Namespace},
-    offsets,
     targets::Targets,
 };
 
@@ -66,15 +66,15 @@ impl SocketIterator {
         for (name, path) in &shared {
             loader.map_pin_path(name, path);
         }
+        shrink(&mut loader, &[LOG_MAP])?;
+        shrink(&mut loader, &CLOSING_MAPS)?;
         let mut ebpf = loader
             .override_global(OFFSETS, &offsets[..], true)
-            .map_max_entries(LOG_MAP, page_size()?)
             .load(OBJECT)
             .context("cannot create the eBPF maps (it needs CAP_BPF)")?;
         // What the other programs use.
-        for name in [POLICY_MAP, COUNTERS_MAP, LOG_MAP] {
-            drop(ebpf.take_map(name));
-        }
+        drop_maps(&mut ebpf, &[POLICY_MAP, COUNTERS_MAP, LOG_MAP]);
+        drop_maps(&mut ebpf, &CLOSING_MAPS);
         let types = aya::Btf::from_sys_fs().context("cannot read the kernel's types")?;
         program(&mut ebpf)?.load("tcp", &types).map_err(|error| rejected(&error)).with_context(|| {
             format!(

@@ -53,7 +53,8 @@ impl<'a> Btf<'a> {
         Ok(Self { strings: section(length + strings, strings_length)?, types })
     }
 
-    /// The offset of a field in a structure, in bytes. Fields of anonymous members are the structure's own.
+    /// The offset of a field in a structure, in bytes. Fields of anonymous members are the structure's own; those of
+    /// members with a name are named after them and a point.
     ///
     /// # Errors
     /// If there is no such structure, or no such field in it, or it is a bit field.
@@ -63,9 +64,15 @@ impl<'a> Btf<'a> {
             .iter()
             .find(|of| of.kind == STRUCT && self.is_named(of.name, structure))
             .ok_or_else(|| anyhow!("this kernel has no `struct {structure}`"))?;
-        let bits = self
-            .find(of, field)?
-            .ok_or_else(|| anyhow!("this kernel's `struct {structure}` has no field {field}"))?;
+        let mut bits = 0;
+        let mut of = Some(of);
+        for name in field.split('.') {
+            let found = of.map(|of| self.find(of, name)).transpose()?.flatten();
+            let (further, id) =
+                found.ok_or_else(|| anyhow!("this kernel's `struct {structure}` has no field {field}"))?;
+            bits += further;
+            of = self.compound(id);
+        }
         ensure!(
             bits.is_multiple_of(8),
             "the field {field} of this kernel's `struct {structure}` is a bit field"
@@ -73,26 +80,30 @@ impl<'a> Btf<'a> {
         Ok(u64::from(bits / 8))
     }
 
-    /// The offset of a field in bits.
-    fn find(&self, of: &Type<'_>, field: &str) -> Result<Option<u32>> {
+    /// The offset of a field in bits, and the id of its type.
+    fn find(&self, of: &Type<'_>, field: &str) -> Result<Option<(u32, u32)>> {
         let (members, _) = of.rest.as_chunks::<MEMBER>();
         for member in members {
             let [name, id, place] = [0, 1, 2].map(|at| word(member, at).unwrap_or(0));
             // The upper byte is then the size of a bit field.
             let bits = if of.has_bit_fields { place & 0xff_ffff } else { place };
             if self.is_named(name, field) {
-                return Ok(Some(bits));
+                return Ok(Some((bits, id)));
             }
-            let inner = usize::try_from(id).ok().and_then(|id| self.types.get(id));
-            let inner = inner.filter(|inner| matches!(inner.kind, STRUCT | UNION));
             if self.is_named(name, "")
-                && let Some(inner) = inner
-                && let Some(further) = self.find(inner, field)?
+                && let Some(inner) = self.compound(id)
+                && let Some((further, id)) = self.find(inner, field)?
             {
-                return Ok(Some(bits + further));
+                return Ok(Some((bits + further, id)));
             }
         }
         Ok(None)
+    }
+
+    /// A structure or union by its id.
+    fn compound(&self, id: u32) -> Option<&Type<'a>> {
+        let of = usize::try_from(id).ok().and_then(|id| self.types.get(id));
+        of.filter(|of| matches!(of.kind, STRUCT | UNION))
     }
 
     fn is_named(&self, name: u32, expected: &str) -> bool {

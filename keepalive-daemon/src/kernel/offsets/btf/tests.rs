@@ -74,7 +74,9 @@ fn offset(structure: &str, field: &str) -> Result<u64, String> {
 
 #[test]
 fn fields_are_found_also_in_anonymous_members() {
-    for (field, expected) in [("first", 0), ("whole", 8), ("high", 8), ("low", 12), ("inner", 16)] {
+    for (field, expected) in
+        [("first", 0), ("whole", 8), ("high", 8), ("low", 12), ("inner", 16), ("inner.low", 20)]
+    {
         assert_eq!(offset("outer", field), Ok(expected), "{field}");
     }
     assert_eq!(offset("bits", "plain"), Ok(4));
@@ -84,6 +86,10 @@ fn fields_are_found_also_in_anonymous_members() {
 fn what_is_missing_is_named() {
     assert_eq!(offset("inner", "x"), Err("this kernel has no `struct inner`".to_owned()));
     assert_eq!(offset("outer", "fir"), Err("this kernel's `struct outer` has no field fir".to_owned()));
+    for field in ["inner.x", "first.x", "inner."] {
+        let error = format!("this kernel's `struct outer` has no field {field}");
+        assert_eq!(offset("outer", field), Err(error));
+    }
     assert_eq!(
         offset("bits", "flag"),
         Err("the field flag of this kernel's `struct bits` is a bit field".to_owned())

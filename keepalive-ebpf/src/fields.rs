@@ -27,7 +27,7 @@ static OFFSETS: Offsets = Offsets {
 /// # Safety
 /// `socket` is a socket that the verifier knows as one, whole or not.
 #[inline(always)]
-pub(super) unsafe fn state(socket: *const c_void) -> u8 {
+pub(crate) unsafe fn state(socket: *const c_void) -> u8 {
     // SAFETY: the offset is that of the kernel's field, which the verifier checks; so for all that follow.
     unsafe { read(socket, &raw const OFFSETS.state) }
 }
@@ -37,7 +37,7 @@ pub(super) unsafe fn state(socket: *const c_void) -> u8 {
 /// # Safety
 /// As for [`state`].
 #[inline(always)]
-pub(super) unsafe fn local_port(socket: *const c_void) -> u16 {
+pub(crate) unsafe fn local_port(socket: *const c_void) -> u16 {
     // SAFETY: see `state`.
     unsafe { read(socket, &raw const OFFSETS.local_port) }
 }
@@ -47,7 +47,7 @@ pub(super) unsafe fn local_port(socket: *const c_void) -> u16 {
 /// # Safety
 /// As for [`state`].
 #[inline(always)]
-pub(super) unsafe fn remote_port(socket: *const c_void) -> u16 {
+pub(crate) unsafe fn remote_port(socket: *const c_void) -> u16 {
     // SAFETY: see `state`.
     u16::from_be(unsafe { read(socket, &raw const OFFSETS.remote_port) })
 }
@@ -57,7 +57,7 @@ pub(super) unsafe fn remote_port(socket: *const c_void) -> u16 {
 /// # Safety
 /// `socket` is a whole one.
 #[inline(always)]
-pub(super) unsafe fn cgroup_id(socket: *const c_void) -> u64 {
+pub(crate) unsafe fn cgroup_id(socket: *const c_void) -> u64 {
     // SAFETY: see `state`; the kernel reads zero where there is nothing.
     let cgroup: *const c_void = unsafe { read(socket, &raw const OFFSETS.cgroup) };
     // SAFETY: as above.
@@ -71,7 +71,7 @@ pub(super) unsafe fn cgroup_id(socket: *const c_void) -> u64 {
 /// # Safety
 /// As for [`state`].
 #[inline(always)]
-pub(super) unsafe fn addresses(socket: *const c_void) -> [[u8; 16]; 2] {
+pub(crate) unsafe fn addresses(socket: *const c_void) -> [[u8; 16]; 2] {
     // SAFETY: see `state`.
     let family: u16 = unsafe { read(socket, &raw const OFFSETS.family) };
     let fields = if family == AF_INET {
@@ -96,7 +96,7 @@ pub(super) unsafe fn addresses(socket: *const c_void) -> [[u8; 16]; 2] {
 /// `base` has a field of type `T` there.
 #[expect(clippy::cast_possible_truncation, reason = "offsets in structures are small")]
 #[inline(always)]
-unsafe fn read<T: Copy>(base: *const c_void, offset: *const u64) -> T {
+pub(crate) unsafe fn read<T: Copy>(base: *const c_void, offset: *const u64) -> T {
     // SAFETY: one of this object's. Volatile, because the compiler would take the zeros for what they are.
     let offset = unsafe { offset.read_volatile() };
     // SAFETY: as promised.
