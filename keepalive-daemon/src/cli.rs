@@ -38,6 +38,7 @@ enum Command {
     Exec(commands::exec::Options),
     Status(commands::status::Options),
     Top(commands::top::Options),
+    Sockets(commands::sockets::Options),
     Apply(commands::apply::Options),
     #[command(subcommand)]
     Policy(commands::policy::Verb),
@@ -173,6 +174,7 @@ impl Cli {
             Command::Exec(options) => commands::exec::run(options),
             Command::Status(options) => failure::report(commands::status::run(&options)),
             Command::Top(options) => failure::report(commands::top::run(&options)),
+            Command::Sockets(options) => failure::report(commands::sockets::run(options)),
             Command::Apply(options) => failure::report(commands::apply::run(options)),
             Command::Policy(verb) => failure::report(commands::policy::run(verb)),
             Command::Health(options) => failure::report(commands::health::run(&options)),

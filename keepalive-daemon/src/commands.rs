@@ -9,5 +9,6 @@ pub(crate) mod health;
 pub(crate) mod policy;
 pub(crate) mod probe;
 pub(crate) mod run;
+pub(crate) mod sockets;
 pub(crate) mod status;
 pub(crate) mod top;

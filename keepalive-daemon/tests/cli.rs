@@ -68,6 +68,10 @@ fn every_verb_explains_itself() {
         (&["top"], &["--interval", "--api-socket", "Press `?`", "`status` prints the same"]),
         (&["bugtool"], &["--output", "--with-addresses", "manifest.json", "no payload"]),
         (&["apply"], &["--existing", "--dry-run", "--namespace", "--cgroup", "--policy", "applyToExisting"]),
+        (
+            &["sockets"],
+            &["--namespace", "--pod", "--cgroup", "--policy", "--unarmed", "--all", "--watch", "--output"],
+        ),
         (&["policy"], &["validate"]),
         (&["policy", "validate"], &["FILE", "--min-idle", "--kernel", "neither root nor a kernel"]),
         (&["probe"], &["--bpffs", "--cgroup-root", "Exits with 1"]),
@@ -99,6 +103,7 @@ fn a_wrong_command_line_is_named_and_ends_with_2() {
         (&["run", "--sweep-delay", "2h"], "longer than 1h"),
         (&["top", "--interval", "1ms"], "not within 100ms and 1h"),
         (&["apply", "--dry-run"], "--existing"),
+        (&["sockets", "--watch", "0"], "1..=3600"),
         (&["exec", "--"], "<COMMAND>"),
         (&["exec", "--idle", "soon", "--", "true"], "'soon' for '--idle"),
         (&["exec", "--probes", "many", "--", "true"], "'many' for '--probes"),
