@@ -3,6 +3,7 @@
 pub(crate) mod apply;
 pub(crate) mod bugtool;
 pub(crate) mod cleanup;
+pub(crate) mod events;
 pub(crate) mod exec;
 pub(crate) mod failure;
 pub(crate) mod health;

@@ -3,6 +3,7 @@
 
 pub(crate) mod applied;
 pub(crate) mod counters;
+pub(crate) mod events;
 pub(crate) mod explanation;
 pub(crate) mod health;
 pub(crate) mod helped;
@@ -52,6 +53,18 @@ fn text<T: Serialize + ForPeople>(listing: &T, output: Output) -> Result<String>
         Output::Json => serde_json::to_string_pretty(listing)?,
         Output::Yaml => serde_saphyr::to_string(listing).context("cannot write YAML")?.trim_end().to_owned(),
     })
+}
+
+/// Prints one of the items of a listing that does not end: a line, a line of JSON, or a YAML document.
+pub(crate) fn print_item<T: Serialize + ForPeople>(item: &T, output: Output) -> Result<()> {
+    match output {
+        Output::Table => print_text(&printable_lines(&item.for_people())),
+        Output::Json => print_text(&serde_json::to_string(item)?),
+        Output::Yaml => {
+            let document = serde_saphyr::to_string(item).context("cannot write YAML")?;
+            print_text(&format!("---\n{}", document.trim_end()))
+        }
+    }
 }
 
 /// Lines for a terminal: whoever names a pod or a cgroup must not be able to write to it.

@@ -11,6 +11,7 @@ mod connections;
 mod daemon;
 mod host;
 mod manifest;
+mod metrics;
 mod program;
 
 use std::{
@@ -44,6 +45,9 @@ pub(crate) struct Options {
     /// Also list the connections one by one, with the addresses of both ends.
     #[arg(long)]
     with_addresses: bool,
+    /// Where the daemon serves metrics, as it was told itself.
+    #[arg(long, value_name = "ADDRESS|none", env = "KEEPALIVE_METRICS", default_value = "127.0.0.1:9798")]
+    metrics: String,
     #[command(flatten)]
     socket: SocketArg,
     #[command(flatten)]
@@ -55,6 +59,8 @@ pub(crate) struct Options {
 /// Where everything comes from.
 struct Source {
     socket: PathBuf,
+    metrics: String,
+    with_addresses: bool,
     bpffs: PathBuf,
     cgroup_root: Option<PathBuf>,
 }
@@ -70,14 +76,16 @@ struct Part {
 /// All but the manifest, in their order.
 fn parts(with_addresses: bool) -> Vec<Part> {
     let connections = if with_addresses { connections::PARTS } else { &connections::PARTS[..1] };
-    [host::PARTS, daemon::PARTS, connections, bpftool::PARTS].concat()
+    [host::PARTS, daemon::PARTS, connections, metrics::PARTS, bpftool::PARTS].concat()
 }
 
 /// Collects, packs, and prints where it is.
 pub(crate) fn run(options: &Options) -> Result<Verdict> {
-    let Options { output, with_addresses, socket, bpffs, cgroup_root } = options;
+    let Options { output, with_addresses, metrics, socket, bpffs, cgroup_root } = options;
     let source = Source {
         socket: socket.api_socket.clone(),
+        metrics: metrics.clone(),
+        with_addresses: *with_addresses,
         bpffs: bpffs.bpffs.clone(),
         cgroup_root: cgroup_root.cgroup_root.clone(),
     };
@@ -120,6 +128,15 @@ fn shown(path: &Path) -> String {
 fn tell(what: &str) {
     // Without anybody there is nobody to tell.
     let _ = writeln!(io::stderr(), "bugtool: {what}");
+}
+
+fn ndjson<T: Serialize>(values: &[T]) -> Result<Vec<u8>> {
+    let mut lines = Vec::new();
+    for value in values {
+        serde_json::to_writer(&mut lines, value).context("cannot write JSON")?;
+        lines.push(b'\n');
+    }
+    Ok(lines)
 }
 
 fn json(value: &impl Serialize) -> Result<Vec<u8>> {

@@ -41,7 +41,10 @@ pub(crate) fn run(options: &Options) -> Result<Verdict> {
 
 /// The status as the daemon tells it, or as the pins do if none answers.
 pub(super) fn ask(socket: &Path, bpffs: &Path) -> Result<status::Status> {
-    client::get(socket, api::STATUS)?.map_or_else(|| pinned(bpffs), Ok)
+    match client::get(socket, api::STATUS)? {
+        Some(status) => Ok(status),
+        None => Ok(status::Status { nobody: api::nobody(socket), ..pinned(bpffs)? }),
+    }
 }
 
 fn pinned(bpffs: &Path) -> Result<status::Status> {
@@ -65,5 +68,6 @@ fn pinned(bpffs: &Path) -> Result<status::Status> {
         unreachable: Vec::new(),
         annotations: Vec::new(),
         no_longer_governed: Vec::new(),
+        nobody: String::new(),
     })
 }

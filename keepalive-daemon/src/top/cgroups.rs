@@ -15,13 +15,14 @@ use crate::report::{
 pub(super) const COLUMNS: &[Column] = &[
     column("POD, OR CGROUP", 0, false, "what is governed"),
     column("POLICY", 4, false, "the policy that governs it"),
-    column("MODE", 7, false, "what the policy may do"),
+    column("MODE", 8, false, "what the policy may do"),
     column("CONNECTIONS", 1, true, "ends of connections established since it is governed"),
-    column("NEW/S", 5, true, "of these, a second, since the last picture"),
+    column("NEW/S", 6, true, "of these, a second, since the last picture"),
     column("ARMED", 2, true, "for how many of them the application had not asked for keep-alive, and has it now"),
-    column("TIGHTENED", 6, true, "of how many others values were lowered or replaced"),
+    column("TIGHTENED", 7, true, "of how many others values were lowered or replaced"),
     column("REFUSED", 3, true, "options that the kernel refused"),
-    column("OPEN", 8, true, "how many were changed that were open before, or why none was"),
+    column("DEAD PEERS", 5, true, "connections that were closed because their other end was found dead"),
+    column("OPEN", 9, true, "how many were changed that were open before, or why none was"),
 ];
 
 /// The connections: what is busy comes first.
@@ -71,13 +72,14 @@ pub(super) fn lines(status: &Status, before: Option<&Counted>, counted: &Counted
 }
 
 fn governed(cgroup: &Cgroup, rate: Option<f64>) -> Line {
-    let Cgroup { path, id, pod, policy, in_force, counters, open_connections } = cgroup;
+    let Cgroup { path, id, pod, policy, in_force, counters, open_connections, helped } = cgroup;
     let (mode, values) = in_force.as_ref().map_or_else(
         || ("nothing".to_owned(), "nothing in force".to_owned()),
         |it| (it.mode.clone(), format!("{} {} {}", it.mode, it.direction, it.values())),
     );
     let refusals = counters.refusals();
     let open = open_connections.as_ref();
+    let dead = helped.as_ref().and_then(|helped| helped.dead_peers);
     let details = [
         Some(format!("cgroup      {path} (id {id})")),
         Some(format!("policy      {policy}: {values}")),
@@ -90,6 +92,9 @@ fn governed(cgroup: &Cgroup, rate: Option<f64>) -> Line {
         Some(format!("left alone  {}", counters.left_alone())),
         (refusals > 0).then(|| format!("refused     {}", counters.refused())),
         open.map(|open| format!("open before {}", open.text())),
+        helped.as_ref().map(|helped| {
+            format!("helped      {}; longest silence {} s", helped.text(), helped.longest_silence_seconds)
+        }),
     ];
     Line {
         id: format!("{id} {path}"),
@@ -102,6 +107,7 @@ fn governed(cgroup: &Cgroup, rate: Option<f64>) -> Line {
             share(counters.armed(), counters.established()),
             Cell::count(counters.get("tightened") + counters.get("overridden")),
             Cell::count(refusals),
+            dead.map_or(Cell::Unknown, |dead| Cell::count(dead.total())),
             open.map_or(Cell::Unknown, changed),
         ],
         details: details.into_iter().flatten().collect(),

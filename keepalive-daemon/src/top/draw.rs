@@ -127,6 +127,6 @@ fn foot(top: &mut Top) -> Paragraph<'static> {
         text.push_str(&format!(" with \"{filter}\""));
     }
     let go = if is_inside { "Esc back" } else { "Enter connections" };
-    text.push_str(&format!("   ? help   / filter   1-9 sort   {go}   Space pause   q end"));
+    text.push_str(&format!("   ? help   / filter   0-9 sort   {go}   Space pause   q end"));
     Paragraph::new(Text::styled(text, FAINT))
 }

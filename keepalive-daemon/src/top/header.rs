@@ -26,7 +26,7 @@ impl Header {
         let rate = before.map_or_else(String::new, |before| format!(" ({:.1}/s)", counted.whole_rate(before)));
         let governed = plural(status.cgroups.len(), "cgroup");
         *self = Self {
-            who: printable(&who(status.daemon.as_ref())),
+            who: printable(&who(status)),
             totals: format!("{governed}, {established} connections{rate}, {armed} armed"),
             troubles: troubles(status),
             lost: None,
@@ -57,9 +57,9 @@ impl Header {
     }
 }
 
-fn who(daemon: Option<&Daemon>) -> String {
-    let Some(Daemon { version, pid, ready, .. }) = daemon else {
-        return "no daemon answers; what is pinned is in force".to_owned();
+fn who(status: &Status) -> String {
+    let Some(Daemon { version, pid, ready, .. }) = &status.daemon else {
+        return format!("{}; what is pinned is in force", status.nobody);
     };
     let state = if *ready { "ready" } else { "not ready" };
     format!("daemon {version} (pid {pid}): {state}")
@@ -73,10 +73,12 @@ fn troubles(status: &Status) -> Vec<String> {
     let runtime = runtime.map(|trouble| format!("container runtime: {trouble}"));
     let sweeping = daemon.sweeping.trouble.as_ref();
     let sweeping = sweeping.map(|trouble| format!("open connections cannot be swept: {trouble}"));
+    let helping = daemon.helping.trouble.as_ref();
+    let helping = helping.map(|trouble| format!("dead peers cannot be counted: {trouble}"));
     let annotations = status.annotations.iter().map(|it| {
         let annotation = it.annotation.as_deref().unwrap_or_default();
         format!("not followed: pod {}: {annotation}: {}", it.pod, it.reason)
     });
-    let all = [unfinished, policies, runtime, sweeping].into_iter().flatten().chain(annotations);
+    let all = [unfinished, policies, runtime, sweeping, helping].into_iter().flatten().chain(annotations);
     all.map(|trouble| printable(&trouble)).collect()
 }

@@ -9,7 +9,7 @@ pub(super) const KEYS: &[(&str, &str)] = &[
     ("Up Down PgUp PgDn Home End", "walk through the list; also k j g G"),
     ("Enter", "the connections of the selected cgroup"),
     ("Esc", "back; and out of a filter"),
-    ("1 \u{2026} 9", "sort by that column; again: the other way round"),
+    ("1 \u{2026} 9 0", "sort by that column; again: the other way round"),
     ("< >", "sort by the column to the left, to the right"),
     ("r", "sort the other way round"),
     ("/", "show only what has a text in it; Enter keeps the filter, Esc drops it"),
@@ -49,6 +49,8 @@ impl Top {
             KeyCode::Char('r') => self.listing().reverse(),
             KeyCode::Char('<') => self.listing().sort_beside(-1),
             KeyCode::Char('>') => self.listing().sort_beside(1),
+            // The tenth is that of 0, as it is on the keyboard.
+            KeyCode::Char('0') => self.listing().sort_by(9),
             KeyCode::Char(digit @ '1'..='9') => {
                 let column = digit.to_digit(10).map_or(0, |digit| digit as usize - 1);
                 self.listing().sort_by(column);

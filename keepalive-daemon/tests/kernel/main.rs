@@ -5,9 +5,11 @@
 //! `getsockopt`, timers by sock_diag (`ss`), links and programs by `bpftool`, probes by a capture.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot be set up, or fails, panics")]
 
+mod api;
 mod bugtool;
 mod destinations;
 mod enforce;
+mod events;
 mod exec;
 mod foreign;
 mod guard;
@@ -56,9 +58,11 @@ fn main() {
     // SAFETY: no handler is installed, and no other thread runs yet.
     unsafe { signal(Signal::SIGINT, SigHandler::SigDfl) }.unwrap();
     let trials = [
+        &api::ALL.concat(),
         bugtool::TESTS,
         destinations::TESTS,
         enforce::TESTS,
+        events::TESTS,
         exec::TESTS,
         foreign::TESTS,
         guard::TESTS,

@@ -86,7 +86,7 @@ fn signals_leave_the_terminal_as_it_was() {
     let host = host();
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
         let mut terminal = top(&host);
-        terminal.await_text(&["no daemon answers"]);
+        terminal.await_text(&["no daemon answers on"]);
         assert!(!terminal.is_restored(), "it draws on the whole screen");
 
         terminal.signal(signal);
@@ -95,7 +95,7 @@ fn signals_leave_the_terminal_as_it_was() {
         assert!(terminal.is_restored(), "{signal}: {}", terminal.text());
     }
     let mut terminal = top(&host);
-    terminal.await_text(&["no daemon answers"]);
+    terminal.await_text(&["no daemon answers on"]);
     terminal.press("\u{3}");
     assert_eq!(terminal.await_end().code(), Some(0), "Ctrl-C is a key");
     assert!(terminal.is_restored());
@@ -104,7 +104,7 @@ fn signals_leave_the_terminal_as_it_was() {
 fn a_window_that_is_closed_ends_it() {
     let host = host();
     let mut terminal = top(&host);
-    terminal.await_text(&["no daemon answers"]);
+    terminal.await_text(&["no daemon answers on"]);
 
     terminal.hang_up();
 
@@ -123,7 +123,7 @@ fn a_restart_of_the_daemon_is_lived_through() {
 
     daemon.signal(Signal::SIGKILL).unwrap();
     daemon.wait().unwrap();
-    let meanwhile = terminal.await_text(&["no daemon answers; what is pinned is in force"]);
+    let meanwhile = terminal.await_text(&["no daemon answers on", "what is pinned is in force"]);
     assert_eq!(row(&meanwhile, "app").unwrap()[3], "2", "{meanwhile}");
     peer.pair();
     terminal.await_text(&["4 connections"]);

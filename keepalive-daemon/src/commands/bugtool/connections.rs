@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::ControlFlow};
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 
-use super::{Part, Source, json};
+use super::{Part, Source, json, ndjson};
 use crate::{
     answers::SocketQuery,
     api::{self, client},
@@ -25,7 +25,7 @@ pub(super) const PARTS: &[Part] = &[
     },
 ];
 
-/// The most that are told one by one: some 60 MB before they are packed.
+/// The most that are told one by one: some 60 MB.
 const MOST_CONNECTIONS: u64 = 100_000;
 
 /// What connections are counted by.
@@ -72,7 +72,6 @@ fn counts(source: &Source) -> Result<Vec<u8>> {
     let mut counts: BTreeMap<Sort, u64> = BTreeMap::new();
     let summary = each(source, None, |row| {
         *counts.entry(row.into()).or_default() += 1;
-        Ok(())
     })?;
     let counts = counts.into_iter().map(|(sort, connections)| Count { sort, connections });
     json(&Counts { counts: counts.collect(), summary })
@@ -80,33 +79,22 @@ fn counts(source: &Source) -> Result<Vec<u8>> {
 
 fn one_by_one(source: &Source) -> Result<Vec<u8>> {
     let mut lines = Vec::new();
-    let summary = each(source, Some(MOST_CONNECTIONS), |row| line(&mut lines, &row))?;
-    line(&mut lines, &SocketLine::Summary { summary })?;
-    Ok(lines)
-}
-
-fn line(lines: &mut Vec<u8>, value: &impl Serialize) -> Result<()> {
-    serde_json::to_writer(&mut *lines, value).context("cannot write JSON")?;
-    lines.push(b'\n');
-    Ok(())
+    let summary = each(source, Some(MOST_CONNECTIONS), |row| lines.push(SocketLine::Connection(Box::new(row))))?;
+    lines.push(SocketLine::Summary { summary });
+    ndjson(&lines)
 }
 
 /// Tells of each connection of the node.
-fn each(
-    source: &Source,
-    limit: Option<u64>,
-    mut told: impl FnMut(SocketRow) -> Result<()>,
-) -> Result<SocketSummary> {
+fn each(source: &Source, limit: Option<u64>, mut told: impl FnMut(SocketRow)) -> Result<SocketSummary> {
     let query = SocketQuery { all: true, limit, ..SocketQuery::default() };
     let path = format!("{}?{}", api::SOCKETS, serde_urlencoded::to_string(&query)?);
-    let (mut summary, mut failure) = (None, None);
+    let mut summary = None;
     client::stream(&source.socket, &path, |line| {
         match line {
-            SocketLine::Connection(row) => failure = told(*row).err(),
+            SocketLine::Connection(row) => told(*row),
             SocketLine::Summary { summary: whole } => summary = Some(whole),
         }
-        if failure.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        ControlFlow::Continue(())
     })?;
-    failure.map_or(Ok(()), Err)?;
     summary.context("the daemon broke off the list of connections")
 }

@@ -8,7 +8,7 @@ use crate::top::listing::Column;
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, columns: &[Column]) {
     let keys = KEYS.iter().map(|(keys, does)| Text::raw(format!("{keys:<27}  {does}")));
     let columns = columns.iter().enumerate().map(|(at, Column { title, about, .. })| {
-        Text::raw(format!("{}  {title:<24}  {about}", at + 1))
+        Text::raw(format!("{}  {title:<24}  {about}", (at + 1) % 10))
     });
     let mut lines = vec![Text::styled("KEYS", HEAD)];
     lines.extend(keys);

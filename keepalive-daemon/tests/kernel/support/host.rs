@@ -82,6 +82,7 @@ impl Host {
             }
             "bugtool" => {
                 command.arg("--api-socket").arg(self.socket()).arg("--cgroup-root").arg(self.root.path());
+                command.args(["--metrics", "none"]);
             }
             "cleanup" => {
                 command.arg("--cgroup-root").arg(self.root.path());
