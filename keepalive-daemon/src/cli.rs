@@ -38,13 +38,15 @@ enum Command {
     Run(commands::run::Options),
     Exec(commands::exec::Options),
     Status(commands::status::Options),
-    Events(commands::events::Options),
     Sockets(commands::sockets::Options),
+    Top(commands::top::Options),
+    Events(commands::events::Options),
     Apply(commands::apply::Options),
     #[command(subcommand)]
     Policy(commands::policy::Verb),
     Health(commands::health::Options),
     Probe(commands::probe::Options),
+    Bugtool(commands::bugtool::Options),
     Cleanup(commands::cleanup::Options),
 }
 
@@ -182,12 +184,14 @@ impl Cli {
             }
             Command::Exec(options) => commands::exec::run(options),
             Command::Status(options) => failure::report(commands::status::run(&options)),
-            Command::Events(options) => failure::report(commands::events::run(&options)),
             Command::Sockets(options) => failure::report(commands::sockets::run(options)),
+            Command::Top(options) => failure::report(commands::top::run(&options)),
+            Command::Events(options) => failure::report(commands::events::run(&options)),
             Command::Apply(options) => failure::report(commands::apply::run(options)),
             Command::Policy(verb) => failure::report(commands::policy::run(verb)),
             Command::Health(options) => failure::report(commands::health::run(&options)),
             Command::Probe(options) => failure::report(commands::probe::run(&options)),
+            Command::Bugtool(options) => failure::report(commands::bugtool::run(&options)),
             Command::Cleanup(options) => failure::report(commands::cleanup::run(&options)),
         }
     }

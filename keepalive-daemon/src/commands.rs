@@ -1,6 +1,7 @@
 //! One module a verb, each with its `Options` and a `run`.
 
 pub(crate) mod apply;
+pub(crate) mod bugtool;
 pub(crate) mod cleanup;
 pub(crate) mod events;
 pub(crate) mod exec;
@@ -11,3 +12,4 @@ pub(crate) mod probe;
 pub(crate) mod run;
 pub(crate) mod sockets;
 pub(crate) mod status;
+pub(crate) mod top;

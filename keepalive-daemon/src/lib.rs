@@ -40,4 +40,5 @@ mod reconcile;
 mod report;
 mod sweeper;
 mod this_kernel;
+mod top;
 mod workloads;

@@ -23,7 +23,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 pub(crate) use live::redraw;
-pub(crate) use table::Table;
+pub(crate) use table::{Table, printable};
 
 /// How a listing is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -69,7 +69,7 @@ pub(crate) fn print_item<T: Serialize + ForPeople>(item: &T, output: Output) -> 
 
 /// Lines for a terminal: whoever names a pod or a cgroup must not be able to write to it.
 fn printable_lines(text: &str) -> String {
-    text.split('\n').map(table::printable).collect::<Vec<_>>().join("\n")
+    text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
 }
 
 /// Prints a line, or several. A reader that has gone away (`status | head`) wanted no more.

@@ -67,6 +67,8 @@ fn every_verb_explains_itself() {
         (&["status"], &["--api-socket", "--bpffs", "--output", "json", "Exits with 1"]),
         (&["events"], &["--follow", "--since", "--api-socket", "summed up"]),
         (&["run"], &["--api-group", "KEEPALIVE_API_GROUP"]),
+        (&["top"], &["--interval", "--api-socket", "Press `?`", "`status` prints the same"]),
+        (&["bugtool"], &["--output", "--with-addresses", "manifest.json", "no payload"]),
         (&["apply"], &["--existing", "--dry-run", "--namespace", "--cgroup", "--policy", "applyToExisting"]),
         (
             &["sockets"],
@@ -101,6 +103,7 @@ fn a_wrong_command_line_is_named_and_ends_with_2() {
         (&["run", "--sweep-method", "magic"], "auto, iterator, descriptors, none"),
         (&["run", "--sweep-rate", "-1"], "'-1'"),
         (&["run", "--sweep-delay", "2h"], "longer than 1h"),
+        (&["top", "--interval", "1ms"], "not within 100ms and 1h"),
         (&["apply", "--dry-run"], "--existing"),
         (&["run", "--api-group", "no such group"], "there is no group no such group"),
         (&["events", "--since", "-1"], "'-1'"),
@@ -121,6 +124,15 @@ fn a_wrong_command_line_is_named_and_ends_with_2() {
         assert!(stderr(&output).contains(says), "{arguments:?}: {}", stderr(&output));
         assert_eq!(stdout(&output), "", "{arguments:?}");
     }
+}
+
+#[test]
+fn without_a_terminal_the_live_view_names_what_to_call_instead() {
+    let output = run(&["top"]);
+
+    let said = stderr(&output);
+    assert_eq!((output.status.code(), stdout(&output)), (Some(1), String::new()), "{said}");
+    assert!(said.contains("`status`") && said.contains("sockets --watch"), "{said}");
 }
 
 #[test]

@@ -72,8 +72,9 @@ impl Check {
     }
 }
 
+/// What was found.
 #[derive(Debug, Serialize)]
-struct Probe {
+pub(super) struct Probe {
     kernel: String,
     checks: Vec<Check>,
 }
@@ -92,26 +93,32 @@ impl ForPeople for Probe {
 /// Tries everything and prints what was found.
 pub(crate) fn run(options: &Options) -> Result<Verdict> {
     let Options { bpffs, cgroup_root, output } = options;
+    let probe = examine(&bpffs.bpffs, cgroup_root.cgroup_root.as_deref())?;
+    let well = probe.checks.iter().all(|check| !matches!(check.state, State::Missing | State::Untried));
+    report::print(&probe, output.output)?;
+    Ok(if well { Verdict::Good } else { Verdict::Bad })
+}
+
+/// Tries everything.
+pub(super) fn examine(bpffs: &Path, cgroup_root: Option<&Path>) -> Result<Probe> {
     let mut checks = vec![
         Check::required(
             "cgroup2",
             "eBPF programs attach to its cgroups",
-            cgroup2_root(cgroup_root.cgroup_root.as_deref()).map(|root| root.display().to_string()),
+            cgroup2_root(cgroup_root).map(|root| root.display().to_string()),
         ),
         Check::required(
             "bpffs",
             "`run`, which pins what it attaches; `exec` needs none",
-            kernel::check_bpffs(&bpffs.bpffs).map(|()| bpffs.bpffs.display().to_string()),
+            kernel::check_bpffs(bpffs).map(|()| bpffs.display().to_string()),
         ),
         btf(),
     ];
     checks.extend(capabilities::checks()?);
-    checks.extend(trial::checks(&bpffs.bpffs));
+    checks.extend(trial::checks(bpffs));
     checks.push(dead_peers());
-    let well = checks.iter().all(|check| !matches!(check.state, State::Missing | State::Untried));
     let kernel = nix::sys::utsname::uname()?.release().to_string_lossy().into_owned();
-    report::print(&Probe { kernel, checks }, output.output)?;
-    Ok(if well { Verdict::Good } else { Verdict::Bad })
+    Ok(Probe { kernel, checks })
 }
 
 fn btf() -> Check {

@@ -1,5 +1,7 @@
 //! `status`: what is attached and what came of it.
 
+use std::path::Path;
+
 use anyhow::Result;
 use clap::Args;
 
@@ -30,18 +32,22 @@ pub(crate) struct Options {
 /// Prints the status.
 pub(crate) fn run(options: &Options) -> Result<Verdict> {
     let Options { socket, bpffs, output } = options;
-    let status = match client::get::<status::Status>(&socket.api_socket, api::STATUS)? {
-        Some(status) => status,
-        None => status::Status { nobody: api::nobody(&socket.api_socket), ..pinned(&bpffs.bpffs)? },
-    };
-    let status = status.sorted();
+    let status = ask(&socket.api_socket, &bpffs.bpffs)?.sorted();
     report::print(&status, output.output)?;
     let daemon_is_well = |daemon: &status::Daemon| daemon.ready && !daemon.misses_pods();
     let well = status.refused.is_empty() && status.daemon.as_ref().is_none_or(daemon_is_well);
     Ok(if well { Verdict::Good } else { Verdict::Bad })
 }
 
-fn pinned(bpffs: &std::path::Path) -> Result<status::Status> {
+/// The status as the daemon tells it, or as the pins do if none answers.
+pub(super) fn ask(socket: &Path, bpffs: &Path) -> Result<status::Status> {
+    match client::get(socket, api::STATUS)? {
+        Some(status) => Ok(status),
+        None => Ok(status::Status { nobody: api::nobody(socket), ..pinned(bpffs)? }),
+    }
+}
+
+fn pinned(bpffs: &Path) -> Result<status::Status> {
     let attachments = kernel::inspect(bpffs)?;
     let cgroups = attachments.into_iter().map(|(attachment, counters)| {
         let policy = match attachment.stored {

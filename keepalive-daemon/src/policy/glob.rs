@@ -48,6 +48,11 @@ impl CgroupGlob {
         Ok(Self { text: text.to_owned(), compiled: Some(compiled) })
     }
 
+    /// What matches the cgroup of this path alone.
+    pub(crate) fn literal(path: &str) -> String {
+        path.chars().map(|c| if "*?[]{}".contains(c) { format!("[{c}]") } else { c.to_string() }).collect()
+    }
+
     /// The glob as it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {

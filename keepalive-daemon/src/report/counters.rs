@@ -6,6 +6,17 @@ use keepalive_ebpf::{COUNTER_NAMES, Counters};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+/// The counters of refusals, and what was refused.
+const REFUSED: &[(&str, &str)] = &[
+    ("refused_keepalive", "SO_KEEPALIVE"),
+    ("refused_idle", "TCP_KEEPIDLE"),
+    ("refused_interval", "TCP_KEEPINTVL"),
+    ("refused_probes", "TCP_KEEPCNT"),
+    ("refused_user_timeout", "TCP_USER_TIMEOUT"),
+    ("refused_option", "other options"),
+    ("refused_claim", "claim"),
+];
+
 /// Counters by name, without those that are zero: what is there is what happened.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
@@ -53,17 +64,14 @@ impl CounterReport {
         ])
     }
 
+    /// How many options the kernel refused.
+    pub(crate) fn refusals(&self) -> u64 {
+        REFUSED.iter().map(|(name, _)| self.get(name)).sum()
+    }
+
     /// What the kernel refused, by option.
     pub(crate) fn refused(&self) -> String {
-        let mut refused = self.list(&[
-            ("refused_keepalive", "SO_KEEPALIVE"),
-            ("refused_idle", "TCP_KEEPIDLE"),
-            ("refused_interval", "TCP_KEEPINTVL"),
-            ("refused_probes", "TCP_KEEPCNT"),
-            ("refused_user_timeout", "TCP_USER_TIMEOUT"),
-            ("refused_option", "other options"),
-            ("refused_claim", "claim"),
-        ]);
+        let mut refused = self.list(REFUSED);
         if let Ok(errno @ 1..) = i32::try_from(self.get("last_errno")) {
             refused.push_str(&format!(" (last: {})", nix::errno::Errno::from_raw(errno)));
         }

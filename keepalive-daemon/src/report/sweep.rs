@@ -133,7 +133,7 @@ impl SweptSocket {
 
 impl Values {
     /// As a person reads them: `60s/15s/4 ut 2m`, with dashes for what is absent.
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut words = Vec::new();
         let shown =
             |value: Option<u32>, unit| value.map_or_else(|| "-".to_owned(), |value| format!("{value}{unit}"));

@@ -31,7 +31,7 @@ impl std::fmt::Display for Table {
 }
 
 /// Text for a terminal: whoever may name a cgroup must not be able to write to it.
-pub(super) fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() })
         .collect()

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot be set up, or fails, panics")]
 
 mod api;
+mod bugtool;
 mod destinations;
 mod enforce;
 mod events;
@@ -29,9 +30,11 @@ mod story;
 mod support;
 mod surroundings;
 mod sweep;
+mod top;
 mod tree;
 mod upgrade;
 mod verbs;
+mod walk;
 
 use std::path::Path;
 
@@ -57,6 +60,7 @@ fn main() {
     unsafe { signal(Signal::SIGINT, SigHandler::SigDfl) }.unwrap();
     let trials = [
         &api::ALL.concat(),
+        bugtool::TESTS,
         destinations::TESTS,
         enforce::TESTS,
         events::TESTS,
@@ -77,10 +81,12 @@ fn main() {
         story::TESTS,
         surroundings::TESTS,
         sweep::TESTS,
+        top::TESTS,
         tree::TESTS,
         &machine::tests(),
         upgrade::TESTS,
         verbs::TESTS,
+        walk::TESTS,
     ]
     .concat();
     let trials = trials.iter().map(|(name, test)| {

@@ -2,6 +2,7 @@
 //! are gone.
 
 mod annotations;
+mod bugtool;
 mod churn;
 mod explain;
 pub(crate) mod first;
@@ -16,6 +17,7 @@ use crate::support::options;
 
 pub(crate) const TESTS: &[&[crate::Test]] = &[
     annotations::TESTS,
+    bugtool::TESTS,
     churn::TESTS,
     explain::TESTS,
     first::TESTS,

@@ -12,6 +12,7 @@ pub(crate) mod objects;
 mod peer;
 mod privileges;
 mod prober;
+mod terminal;
 
 pub(crate) use bpftool::{bpftool, list};
 pub(crate) use cable::{NEAR, far_end};
@@ -23,6 +24,7 @@ pub(crate) use kernel_log::kernel_complaints;
 pub(crate) use peer::{Pair, Peer};
 pub(crate) use privileges::{NOBODY, public_program, with_privileges};
 pub(crate) use prober::Prober;
+pub(crate) use terminal::Terminal;
 
 use crate::peer::Options;
 

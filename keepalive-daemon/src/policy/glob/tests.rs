@@ -127,3 +127,14 @@ fn what_is_not_a_glob_is_refused_with_a_cure() {
         assert!(fault.help.starts_with("close every `[` and `{`"), "{fault}");
     }
 }
+
+#[test]
+fn the_literal_of_a_path_matches_it_and_nothing_else() {
+    for path in ["system.slice/nginx.service", "a[b]*?{c,d}/e", r"system.slice/dev\x2dhugepages.mount", "a]b}c"] {
+        let glob = CgroupGlob::parse(&CgroupGlob::literal(path)).unwrap();
+
+        assert!(glob.matches(path), "{path}");
+        assert!(!glob.matches(&format!("{path}x")) && !glob.matches("abc/e"), "{path}");
+    }
+    assert!(CgroupGlob::parse(&CgroupGlob::literal("/")).unwrap().matches(""));
+}

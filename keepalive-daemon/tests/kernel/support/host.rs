@@ -79,8 +79,12 @@ impl Host {
                 // All daemons of the tests would have the same port.
                 command.env("KEEPALIVE_METRICS", "none");
             }
-            "status" => {
+            "status" | "top" => {
                 command.arg("--api-socket").arg(self.socket());
+            }
+            "bugtool" => {
+                command.arg("--api-socket").arg(self.socket()).arg("--cgroup-root").arg(self.root.path());
+                command.args(["--metrics", "none"]);
             }
             "cleanup" => {
                 command.arg("--cgroup-root").arg(self.root.path());

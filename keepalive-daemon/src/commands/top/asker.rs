@@ -1,0 +1,79 @@
+//! Asks the daemon, on a thread of its own: it may take its time, and keys are not to wait for it.
+
+use std::{
+    ops::ControlFlow,
+    path::PathBuf,
+    sync::mpsc::{Receiver, RecvTimeoutError},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+
+use super::{Happening, Voice};
+use crate::{
+    answers::SocketQuery,
+    api::{self, client},
+    commands::status,
+    policy::CgroupGlob,
+    report::sockets::SocketLine,
+    top::{Connections, MOST_CONNECTIONS, News, Question, Scope},
+};
+
+/// Who is asked, and how often.
+pub(super) struct Asker {
+    pub(super) socket: PathBuf,
+    pub(super) bpffs: PathBuf,
+    pub(super) interval: Duration,
+}
+
+impl Asker {
+    /// Asks again and again what was asked last, and tells the answers, until nobody listens.
+    pub(super) fn follow(&self, questions: &Receiver<Question>, voice: &Voice) {
+        let mut question = Question::Cgroups;
+        let mut next = None;
+        loop {
+            let status = status::ask(&self.socket, &self.bpffs).map_err(|error| format!("{error:#}"));
+            // Who does not answer in time to one question would hold up the other for ever.
+            let is_answered = status.is_ok();
+            if !voice.say(Happening::News(News::Status(status))) {
+                return;
+            }
+            if let Question::Connections(scope) = &question
+                && is_answered
+            {
+                let found = self.connections(scope, || {
+                    next = questions.try_iter().last();
+                    next.is_some()
+                });
+                let found = found.map_err(|error| format!("{error:#}"));
+                if next.is_none() && !voice.say(Happening::News(News::Connections(scope.clone(), found))) {
+                    return;
+                }
+            }
+            let asked = next.take().map_or_else(|| questions.recv_timeout(self.interval), Ok);
+            match asked {
+                Ok(asked) => question = questions.try_iter().last().unwrap_or(asked),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// The connections of a cgroup and of those below it, as long as nobody wants to know something else.
+    fn connections(&self, scope: &Scope, mut is_enough: impl FnMut() -> bool) -> Result<Connections> {
+        let cgroup = Some(CgroupGlob::literal(&scope.cgroup));
+        let query = SocketQuery { cgroup, limit: Some(MOST_CONNECTIONS), ..SocketQuery::default() };
+        let path = format!("{}?{}", api::SOCKETS, serde_urlencoded::to_string(&query)?);
+        let mut rows = Vec::new();
+        let mut summary = None;
+        client::stream(&self.socket, &path, |line| {
+            match line {
+                SocketLine::Connection(row) => rows.push(*row),
+                SocketLine::Summary { summary: told } => summary = Some(told),
+            }
+            if is_enough() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        let summary = summary.context("the daemon broke off the list of connections")?;
+        Ok(Connections { rows, summary })
+    }
+}
