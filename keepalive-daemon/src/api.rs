@@ -9,4 +9,4 @@ pub(crate) mod server;
 mod socket;
 
 pub(crate) use question::Question;
-pub(crate) use routes::{APPLY, EXPLAIN, HEALTH, POLICIES, STATUS, SubjectQuery};
+pub(crate) use routes::{APPLY, EXPLAIN, FACTS, HEALTH, POLICIES, SOCKETS, STATUS, SubjectQuery};

@@ -1,6 +1,7 @@
 //! One module a verb, each with its `Options` and a `run`.
 
 pub(crate) mod apply;
+pub(crate) mod check;
 pub(crate) mod cleanup;
 pub(crate) mod exec;
 pub(crate) mod failure;

@@ -21,9 +21,11 @@
 mod answers;
 mod api;
 pub mod app;
+mod check;
 pub mod cli;
 mod commands;
 pub mod cri;
+mod facts;
 mod governor;
 mod kernel;
 mod logging;

@@ -2,6 +2,7 @@
 
 mod apply;
 mod explain;
+mod facts;
 mod state;
 
 use axum::{
@@ -28,6 +29,10 @@ pub(crate) const HEALTH: &str = "/v1/health";
 pub(crate) const EXPLAIN: &str = "/v1/explain";
 /// Where it sweeps open connections; a POST with a [`Selection`](crate::answers::Selection).
 pub(crate) const APPLY: &str = "/v1/apply";
+/// Where it has the connections of the node, one by one.
+pub(crate) const SOCKETS: &str = "/v1/sockets";
+/// Where it has what the node itself does to silent connections.
+pub(crate) const FACTS: &str = "/v1/facts";
 /// Where it has the description of all of these.
 const OPENAPI: &str = "/v1/openapi.json";
 
@@ -47,6 +52,7 @@ pub(super) fn router(questions: Questions) -> Router {
         .routes(routes!(state::health))
         .routes(routes!(explain::explain))
         .merge(apply::router())
+        .merge(facts::router())
         .with_state(questions)
         .split_for_parts();
     router.route(OPENAPI, get(async || Json(description)))

@@ -135,6 +135,26 @@ pub(super) fn inside<T: Send>(namespace: &Namespace, f: impl FnOnce() -> T + Sen
     })
 }
 
+/// Runs `f` in every network namespace of the node, that of the calling thread first, each by its name. With those that
+/// could not be entered, and why.
+///
+/// # Errors
+/// As [`all`].
+pub(crate) fn in_every_namespace<T: Send>(
+    f: impl Fn() -> T + Sync,
+) -> Result<(Vec<(String, T)>, Vec<(String, String)>)> {
+    let Found { namespaces, mut unreachable } = all()?;
+    let mut results = Vec::with_capacity(namespaces.len());
+    for namespace in &namespaces {
+        match inside(namespace, &f) {
+            Ok(Some(result)) => results.push((namespace.name(), result)),
+            Ok(None) => {}
+            Err(error) => unreachable.push((namespace.name(), format!("{error:#}"))),
+        }
+    }
+    Ok((results, unreachable))
+}
+
 fn identity(metadata: &fs::Metadata) -> Identity {
     (metadata.dev(), metadata.ino())
 }
