@@ -3,6 +3,7 @@
 mod apply;
 mod explain;
 mod rules;
+mod sockets;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,6 +22,7 @@ use crate::{
 pub(crate) use apply::Selection;
 pub(crate) use explain::Subject;
 use rules::Rules;
+pub(crate) use sockets::SocketQuery;
 
 /// What the answers are made of.
 pub(crate) struct State<'a> {

@@ -249,6 +249,9 @@ impl Daemon {
                     let _ = asker.reply.send(Err(reason));
                 }
             },
+            Question::Places(query, to) => {
+                let _ = to.send(state.places(&query));
+            }
             Question::Health(to) => {
                 let _ = to.send(self.health());
             }

@@ -173,7 +173,7 @@ impl Cli {
             Command::Exec(options) => commands::exec::run(options),
             Command::Status(options) => failure::report(commands::status::run(&options)),
             Command::Apply(options) => failure::report(commands::apply::run(options)),
-            Command::Check(options) => failure::report(commands::check::run(&options)),
+            Command::Check(options) => failure::report(commands::check::run(options)),
             Command::Policy(verb) => failure::report(commands::policy::run(verb)),
             Command::Health(options) => failure::report(commands::health::run(&options)),
             Command::Probe(options) => failure::report(commands::probe::run(&options)),

@@ -3,6 +3,7 @@
 
 mod machine;
 mod namespace;
+mod routing;
 
 use std::path::Path;
 
@@ -14,6 +15,9 @@ use crate::kernel;
 
 pub(crate) use machine::Machine;
 pub(crate) use namespace::{Conntrack, Ipvs, KeepAliveDefaults, Namespace};
+
+/// Where the node's own network namespace is found, unless the daemon is in it or may not look.
+const FIRST_PROCESS: &str = "/proc/1/ns/net";
 
 /// Facts of a node that decide how long a silent connection lives.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -31,10 +35,20 @@ pub(crate) struct Facts {
 /// # Errors
 /// If not even the daemon's own namespace can be looked at.
 pub(crate) fn gather() -> Result<Facts> {
-    let (found, unreachable) = kernel::in_every_namespace(|| namespace::read(Path::new("/proc")))?;
-    let namespaces = found.into_iter().enumerate().map(|(index, (name, found))| {
-        // The one of whoever asks comes first.
-        Namespace { name, is_daemons: index == 0, ..found }
+    let proc = Path::new("/proc");
+    let look = || (namespace::read(proc), routing::read(proc));
+    let (found, unreachable) = kernel::in_every_namespace(look)?;
+    let (names, found): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+    // A daemon in a pod has a namespace of its own, and the first process of the node has the node's.
+    let node = names.iter().position(|name| name == FIRST_PROCESS).unwrap_or_default();
+    let routings: Vec<_> = found.iter().map(|(it, routing)| (it.forwards, routing.clone())).collect();
+    let forwarders = routing::forwarders(&routings, node).into_iter();
+    let namespaces = names.iter().zip(found).zip(forwarders).enumerate();
+    let namespaces = namespaces.map(|(index, ((name, (found, _)), forwarders))| Namespace {
+        name: name.clone(),
+        is_nodes: index == node,
+        forwarded_by: forwarders.into_iter().filter_map(|it| names.get(it).cloned()).collect(),
+        ..found
     });
     Ok(Facts {
         machine: machine::read(Path::new("/sys")),

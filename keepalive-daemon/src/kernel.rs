@@ -14,6 +14,7 @@ mod obstacles;
 mod pins;
 mod private;
 mod rules;
+pub(crate) mod sockets;
 mod storage;
 mod sweep;
 mod sys;

@@ -29,6 +29,7 @@ mod facts;
 mod governor;
 mod kernel;
 mod logging;
+mod observer;
 mod plan;
 pub mod policy;
 mod policy_files;

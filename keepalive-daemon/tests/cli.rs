@@ -66,6 +66,7 @@ fn every_verb_explains_itself() {
         (&["exec"], &["--idle", "KEEPIDLE", "KEEPINTVL", "KEEPCNT", "LD_PRELOAD", "COMMAND"]),
         (&["status"], &["--api-socket", "--bpffs", "--output", "json", "Exits with 1"]),
         (&["apply"], &["--existing", "--dry-run", "--namespace", "--cgroup", "--policy", "applyToExisting"]),
+        (&["check"], &["--profile", "azure", "--catalogue", "--all", "--min-idle", "Exits with 3"]),
         (&["policy"], &["validate"]),
         (&["policy", "validate"], &["FILE", "--min-idle", "--kernel", "neither root nor a kernel"]),
         (&["probe"], &["--bpffs", "--cgroup-root", "Exits with 1"]),

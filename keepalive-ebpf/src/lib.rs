@@ -12,6 +12,7 @@ mod decide;
 mod destinations;
 mod hold;
 mod marks;
+mod observing;
 mod offsets;
 mod options;
 mod policy;
@@ -22,6 +23,7 @@ pub use decide::{Changes, Decision, Outcome, Socket, SocketOption, decide};
 pub use destinations::{MOST_INTERVALS, MOST_RULES, Remote, RuleSet};
 pub use hold::hold;
 pub use marks::{Claim, Moment};
+pub use observing::{OBSERVED_BYTES, Observed};
 pub use offsets::Offsets;
 pub use options::{CONGESTION_LENGTH, Options, is_left_to_application};
 pub use policy::{Direction, Mode, POLICY_WORDS, Policy, Timers};
@@ -50,6 +52,8 @@ pub const DESTINATIONS_MAP: &str = "DESTINATIONS";
 pub const GUARD_PROGRAM: &str = "guard";
 /// The iterator over open connections.
 pub const SWEEP_PROGRAM: &str = "sweep";
+/// The iterator that tells the options of connections, and does nothing to them.
+pub const SOCKETS_PROGRAM: &str = "sockets";
 /// `HASH`: the [`Target`] of each cgroup whose connections are to be swept, by the cgroup's id.
 pub const TARGETS_MAP: &str = "TARGETS";
 /// `ARRAY`: one value with a bit for each port that targets listen on in a network namespace.

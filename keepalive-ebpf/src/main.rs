@@ -8,6 +8,8 @@ mod guard;
 #[cfg(target_arch = "bpf")]
 mod maps;
 #[cfg(target_arch = "bpf")]
+mod observe;
+#[cfg(target_arch = "bpf")]
 mod other_options;
 #[cfg(target_arch = "bpf")]
 mod socket;
@@ -24,6 +26,7 @@ mod programs {
     use crate::{
         established::{Quiet, Verbose, on_callback},
         guard::on_setsockopt,
+        observe::tell,
         sweep::{IterTcp, visit},
     };
 
@@ -67,6 +70,18 @@ mod programs {
         // SAFETY: as promised.
         visit(unsafe { &*ctx });
         // 1 would ask the kernel to come by the same socket again.
+        0
+    }
+
+    /// Tells the options of all connections.
+    ///
+    /// # Safety
+    /// As for [`sweep`].
+    #[unsafe(link_section = "iter/tcp")]
+    #[unsafe(no_mangle)]
+    unsafe extern "C" fn sockets(ctx: *mut IterTcp) -> i32 {
+        // SAFETY: as promised.
+        tell(unsafe { &*ctx });
         0
     }
 }

@@ -26,16 +26,16 @@ use crate::{
 /// `struct bpf_iter__tcp`
 #[repr(C)]
 pub(crate) struct IterTcp {
-    meta: *const IterMeta,
+    pub(crate) meta: *const IterMeta,
     /// A `sock_common`; null at the end.
-    socket: *mut c_void,
+    pub(crate) socket: *mut c_void,
     uid: u32,
 }
 
 /// The beginning of `struct bpf_iter_meta`.
 #[repr(C)]
-struct IterMeta {
-    seq_file: *mut c_void,
+pub(crate) struct IterMeta {
+    pub(crate) seq_file: *mut c_void,
 }
 
 const TCP_ESTABLISHED: u8 = 1;

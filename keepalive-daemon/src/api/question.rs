@@ -5,7 +5,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::routes::Refusal;
 use crate::{
-    answers::{Selection, Subject},
+    answers::{Selection, SocketQuery, Subject},
+    observer::places::Places,
     report::{explanation::Explanation, health::Health, policies::PolicyList, status::Status},
     sweeper::Asker,
 };
@@ -17,6 +18,8 @@ pub(crate) enum Question {
     /// What cannot be explained is answered with the reason.
     Explain(Subject, oneshot::Sender<Result<Explanation, String>>),
     Health(oneshot::Sender<Health>),
+    /// Whose connections are meant, and what governs them; or why there are none.
+    Places(SocketQuery, oneshot::Sender<Result<Places, String>>),
     /// Answered by the sweeper, when it is done.
     Apply(Selection, Asker),
 }

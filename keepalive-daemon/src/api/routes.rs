@@ -3,6 +3,7 @@
 mod apply;
 mod explain;
 mod facts;
+mod sockets;
 mod state;
 
 use axum::{
@@ -29,7 +30,7 @@ pub(crate) const HEALTH: &str = "/v1/health";
 pub(crate) const EXPLAIN: &str = "/v1/explain";
 /// Where it sweeps open connections; a POST with a [`Selection`](crate::answers::Selection).
 pub(crate) const APPLY: &str = "/v1/apply";
-/// Where it has the connections of the node, one by one.
+/// Where it lists connections; with a [`SocketQuery`](crate::answers::SocketQuery).
 pub(crate) const SOCKETS: &str = "/v1/sockets";
 /// Where it has what the node itself does to silent connections.
 pub(crate) const FACTS: &str = "/v1/facts";
@@ -53,6 +54,7 @@ pub(super) fn router(questions: Questions) -> Router {
         .routes(routes!(explain::explain))
         .merge(apply::router())
         .merge(facts::router())
+        .merge(sockets::router())
         .with_state(questions)
         .split_for_parts();
     router.route(OPENAPI, get(async || Json(description)))

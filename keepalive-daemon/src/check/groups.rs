@@ -4,7 +4,7 @@ use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
     fmt,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
 };
 
 use super::{
@@ -56,6 +56,8 @@ pub(crate) struct Group<'a> {
 pub(crate) struct Groups<'a> {
     surroundings: &'a Surroundings,
     groups: BTreeMap<Key, Tally<'a>>,
+    /// Whatever is on the way of any of them.
+    seen: BTreeSet<&'a Middlebox>,
 }
 
 #[derive(Default)]
@@ -70,7 +72,7 @@ struct Tally<'a> {
 
 impl<'a> Groups<'a> {
     pub(crate) const fn new(surroundings: &'a Surroundings) -> Self {
-        Self { surroundings, groups: BTreeMap::new() }
+        Self { surroundings, groups: BTreeMap::new(), seen: BTreeSet::new() }
     }
 
     /// Adds a connection, if it lives.
@@ -80,9 +82,9 @@ impl<'a> Groups<'a> {
         }
         let end = end(&row);
         let SocketRow { pod, cgroup, network, local, remote, options, policy, .. } = row;
-        let stays_inside = local.ip().to_canonical() == remote.ip().to_canonical()
-            || remote.ip().to_canonical().is_loopback();
-        let on_the_way: Vec<_> = self.surroundings.on_the_way(&network, remote.ip()).collect();
+        let leaves = leaves(local.ip(), remote.ip());
+        let on_the_way: Vec<_> = self.surroundings.on_the_way(&network, leaves).collect();
+        self.seen.extend(&on_the_way);
         let tally = self.groups.entry(Key { pod, cgroup, end }).or_default();
         tally.connections += 1;
         if let (Some(true), Some(idle)) = (options.keepalive, options.idle_seconds) {
@@ -90,13 +92,20 @@ impl<'a> Groups<'a> {
             let (least, most) = tally.idle_seconds.unwrap_or((idle, idle));
             tally.idle_seconds = Some((least.min(idle), most.max(idle)));
         }
-        for problem in problems(&options, on_the_way.iter().copied(), stays_inside) {
+        for problem in problems(&options, on_the_way.iter().copied(), leaves) {
             *tally.problems.entry(problem).or_default() += 1;
         }
         let helps = on_the_way.into_iter().filter(|it| it.keep_alive_helps);
         let candidates = helps.chain(tally.strictest);
         tally.strictest = candidates.min_by_key(|it| it.idle_timeout_seconds);
         tally.policies.extend(policy);
+    }
+
+    /// What is on the way of any of them, the strictest first.
+    pub(crate) fn seen(&self) -> Vec<&'a Middlebox> {
+        let mut seen: Vec<_> = self.seen.iter().copied().collect();
+        seen.sort_by_key(|it| it.idle_timeout_seconds);
+        seen
     }
 
     /// All groups, the worst first.
@@ -117,6 +126,12 @@ impl Group<'_> {
     pub(crate) fn level(&self) -> Level {
         self.problems.first().map_or(Level::Fine, |(problem, _)| problem.level())
     }
+}
+
+/// Whether a connection leaves its network namespace.
+fn leaves(local: IpAddr, remote: IpAddr) -> bool {
+    let [local, remote] = [local, remote].map(|address| address.to_canonical());
+    !remote.is_loopback() && local != remote
 }
 
 /// What a connection has in common with others of its kind. If nobody tells which end opened it, the lower port is taken

@@ -35,7 +35,7 @@ pub(crate) enum Problem<'a> {
 pub(crate) fn problems<'a>(
     values: &Values,
     on_the_way: impl Iterator<Item = &'a Middlebox>,
-    stays_inside: bool,
+    leaves: bool,
 ) -> Vec<Problem<'a>> {
     let (helps, bytes_only): (Vec<_>, Vec<_>) = on_the_way.partition(|it| it.keep_alive_helps);
     let strictest = |them: Vec<&'a Middlebox>| them.into_iter().min_by_key(|it| it.idle_timeout_seconds);
@@ -43,7 +43,7 @@ pub(crate) fn problems<'a>(
     let mut problems: Vec<_> = strictest(bytes_only).map(Problem::CannotHelp).into_iter().collect();
     match (values.keepalive, values.idle_seconds) {
         // A peer on the same machine does not vanish without a word.
-        (Some(false), _) if forgets.is_none() && stays_inside => {}
+        (Some(false), _) if forgets.is_none() && !leaves => {}
         (Some(false), _) => problems.push(Problem::NotArmed(forgets)),
         (Some(true), Some(idle_s)) => {
             problems.extend(forgets.and_then(|forgets| slow(idle_s, forgets)));

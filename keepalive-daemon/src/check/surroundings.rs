@@ -1,6 +1,6 @@
 //! What may be on the way of a connection: what was chosen, and what the node itself does.
 
-use std::{collections::HashMap, net::IpAddr, path::Path};
+use std::{collections::HashMap, path::Path};
 
 use super::Middlebox;
 use crate::facts::{Conntrack, Facts, Ipvs, Namespace};
@@ -11,46 +11,36 @@ const NAMED: [&str; 2] = ["/run/netns", "/var/run/netns"];
 /// What is around the connections of a node.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Surroundings {
-    /// Of everything that leaves the machine.
+    /// On the way of everything that leaves the machine.
     chosen: Vec<Middlebox>,
-    /// What forwards for others, by its namespace, the strictest first. Which connections pass it nobody tells, so
-    /// that one is enough: the strictest that is not the connection's own.
-    forwarding: Vec<(String, Middlebox)>,
-    /// What tracks the connections of a namespace itself, by that.
-    own: HashMap<String, Vec<Middlebox>>,
+    /// What is at work in a namespace, by that.
+    of_namespaces: HashMap<String, OfNamespace>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct OfNamespace {
+    own: Vec<Middlebox>,
+    /// What is at work where its traffic may be forwarded.
+    forwarding: Vec<Middlebox>,
 }
 
 impl Surroundings {
     pub(crate) fn new(chosen: Vec<Middlebox>, facts: &Facts) -> Self {
-        let mut surroundings = Self { chosen, ..Self::default() };
-        for namespace in &facts.namespaces {
-            let found = middleboxes(namespace);
-            if namespace.forwards {
-                let forwarding = found.iter().map(|it| (namespace.name.clone(), it.clone()));
-                surroundings.forwarding.extend(forwarding);
-            }
-            surroundings.own.insert(namespace.name.clone(), found);
-        }
-        surroundings.forwarding.sort_by_key(|(_, it)| it.idle_timeout_seconds);
-        surroundings
+        let own: HashMap<_, _> = facts.namespaces.iter().map(|it| (&it.name, middleboxes(it))).collect();
+        let of = |name: &String| own.get(name).cloned().unwrap_or_default();
+        let of_namespaces = facts.namespaces.iter().map(|Namespace { name, forwarded_by, .. }| {
+            let forwarding = forwarded_by.iter().flat_map(of).collect();
+            (name.clone(), OfNamespace { own: of(name), forwarding })
+        });
+        Self { chosen, of_namespaces: of_namespaces.collect() }
     }
 
-    /// What may be on the way from this network namespace to this address.
-    pub(crate) fn on_the_way(&self, network: &str, remote: IpAddr) -> impl Iterator<Item = &Middlebox> {
-        // What stays in its namespace passes nothing but what tracks there.
-        let leaves = !remote.to_canonical().is_loopback();
-        let own = self.own.get(network).into_iter().flatten();
-        let forwarding = self.forwarding.iter().find(|(name, _)| name != network).map(|(_, it)| it);
-        own.chain(forwarding.filter(|_| leaves)).chain(self.chosen.iter().filter(move |_| leaves))
-    }
-
-    /// All of it, the strictest first.
-    pub(crate) fn all(&self) -> Vec<&Middlebox> {
-        let own = self.own.values().flatten().chain(self.forwarding.iter().map(|(_, it)| it));
-        let mut all: Vec<_> = own.chain(&self.chosen).collect();
-        all.sort_by_key(|it| (it.idle_timeout_seconds, *it));
-        all.dedup();
-        all
+    /// What may be on the way from this network namespace. What does not leave it passes nothing but what tracks there.
+    pub(crate) fn on_the_way(&self, network: &str, leaves: bool) -> impl Iterator<Item = &Middlebox> {
+        let namespace = self.of_namespaces.get(network);
+        let own = namespace.into_iter().flat_map(|it| &it.own);
+        let forwarding = namespace.into_iter().flat_map(|it| &it.forwarding).filter(move |_| leaves);
+        own.chain(forwarding).chain(self.chosen.iter().filter(move |_| leaves))
     }
 }
 
@@ -91,7 +81,7 @@ fn place(namespace: &Namespace) -> String {
     let path = Path::new(&namespace.name);
     let named = NAMED.iter().find_map(|directory| path.strip_prefix(directory).ok());
     match named {
-        _ if namespace.is_daemons => "this node".to_owned(),
+        _ if namespace.is_nodes => "this node".to_owned(),
         Some(name) => format!("the network namespace {}", name.display()),
         None => format!("the network namespace {}", namespace.name),
     }
@@ -108,16 +98,17 @@ mod tests {
     }
 
     fn surroundings() -> Surroundings {
+        let by = |name: &str, it: Namespace| Namespace { forwarded_by: vec![name.to_owned()], ..it };
         let node = Namespace {
-            is_daemons: true,
+            is_nodes: true,
             ipvs: Some(Ipvs::new(2)),
             ..namespace("/proc/1/ns/net", true, 86_400)
         };
         let namespaces = vec![
             node,
-            namespace("/run/netns/nat", true, 5),
-            namespace("/proc/77/ns/net", false, 60),
-            namespace("/proc/88/ns/net", true, 432_000),
+            by("/proc/1/ns/net", namespace("/run/netns/nat", true, 5)),
+            by("/run/netns/nat", namespace("/proc/77/ns/net", false, 60)),
+            by("/run/netns/nat", namespace("/proc/88/ns/net", true, 432_000)),
         ];
         let far = Middlebox {
             name: "the far one".to_owned(),
@@ -129,41 +120,35 @@ mod tests {
         Surroundings::new(vec![far], &Facts { namespaces, ..Facts::default() })
     }
 
-    fn on_the_way(network: &str, remote: &str) -> Vec<(String, u32)> {
-        let remote = remote.parse().expect("an address");
+    fn on_the_way(network: &str, leaves: bool) -> Vec<(String, u32)> {
         let surroundings = surroundings();
-        let found = surroundings.on_the_way(network, remote);
+        let found = surroundings.on_the_way(network, leaves);
         found.map(|it| (it.name.clone(), it.idle_timeout_seconds)).collect()
     }
 
     #[test]
-    fn a_connection_passes_its_own_namespace_the_strictest_that_forwards_and_what_was_chosen() {
+    fn a_connection_passes_its_own_namespace_those_that_forward_for_it_and_what_was_chosen() {
         let nat = ("the NAT or firewall of the network namespace nat".to_owned(), 5);
         let far = ("the far one".to_owned(), 350);
         let own = ("the connection tracking of the network namespace /proc/77/ns/net".to_owned(), 60);
+        let node = ["the NAT or firewall of this node", "IPVS of this node"];
+        let node = [(node[0].to_owned(), 86_400), (node[1].to_owned(), 900)];
 
-        assert_eq!(on_the_way("/proc/77/ns/net", "10.0.0.9"), [own, nat.clone(), far.clone()]);
+        assert_eq!(on_the_way("/proc/77/ns/net", true), [own, nat.clone(), far.clone()]);
         assert_eq!(
-            on_the_way("/proc/99/ns/net", "10.0.0.9"),
+            on_the_way("/proc/88/ns/net", true),
             [nat.clone(), far.clone()],
-            "of an unknown one"
+            "nothing is tracked there"
         );
-        assert_eq!(on_the_way("/proc/88/ns/net", "2001:db8::9"), [nat, far], "nothing is tracked there");
-    }
-
-    #[test]
-    fn the_node_itself_is_not_on_its_own_way_twice() {
-        let names: Vec<_> = on_the_way("/proc/1/ns/net", "10.0.0.9").into_iter().map(|it| it.0).collect();
-
-        assert_eq!(names[..2], ["the NAT or firewall of this node", "IPVS of this node"]);
-        assert_eq!(names.len(), 4);
+        assert_eq!(on_the_way("/proc/99/ns/net", true), [far.clone()], "of one that nobody knows");
+        let [tracking, ipvs] = node;
+        assert_eq!(on_the_way("/run/netns/nat", true), [nat, tracking.clone(), ipvs.clone(), far.clone()]);
+        assert_eq!(on_the_way("/proc/1/ns/net", true), [tracking, ipvs, far]);
     }
 
     #[test]
     fn what_stays_inside_passes_only_what_tracks_there() {
-        for remote in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
-            assert_eq!(on_the_way("/proc/77/ns/net", remote).len(), 1, "{remote}");
-            assert_eq!(on_the_way("/proc/88/ns/net", remote).len(), 0, "{remote}");
-        }
+        assert_eq!(on_the_way("/proc/77/ns/net", false).len(), 1);
+        assert_eq!(on_the_way("/proc/88/ns/net", false).len(), 0);
     }
 }

@@ -1,18 +1,28 @@
 //! `check`: whether what connections have holds them open on their way.
 
-use std::{collections::BTreeMap, fs, ops::ControlFlow, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use serde::{Deserialize, Serialize};
 
 use super::failure::Verdict;
 use crate::{
+    answers::SocketQuery,
     api::{self, client},
     check::{Catalogue, Chosen, Cure, Governing, Groups, Surroundings},
     cli::{MinIdleArg, OutputArg, SocketArg},
     facts::{Facts, KeepAliveDefaults},
-    report::{self, check::Checked, policies::PolicyList, sockets::SocketRow},
+    report::{
+        self,
+        check::Checked,
+        policies::PolicyList,
+        sockets::{SocketLine, SocketSummary},
+    },
 };
 
 /// Check whether keep-alive holds connections open against what is on their way.
@@ -50,59 +60,47 @@ pub(crate) struct Options {
     output: OutputArg,
 }
 
-/// The part of the daemon's list that is asked for.
-#[derive(Serialize)]
-struct Query<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    namespace: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pod: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cgroup: Option<&'a str>,
-    all: bool,
-}
-
-/// A line of the daemon's list.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Line {
-    Summary { summary: Summary },
-    Socket(Box<SocketRow>),
-}
-
-/// What the list says of itself at its end.
-#[derive(Default, Deserialize)]
-struct Summary {
-    /// What could not be looked at, and why.
-    #[serde(default)]
-    unreachable: Vec<String>,
-}
-
 /// Asks the daemon, holds what it tells against what is on the way, and prints verdicts.
-pub(crate) fn run(options: &Options) -> Result<Verdict> {
-    let Options { profile, catalogue, min_idle, socket, output, .. } = options;
+pub(crate) fn run(options: Options) -> Result<Verdict> {
+    let Options { profile, namespace, pod, cgroup, all, catalogue, min_idle, socket, output } = options;
+    let query = SocketQuery { namespace, pod, cgroup, all, ..SocketQuery::default() };
     let socket = &socket.api_socket;
     let catalogue = read(catalogue.as_ref())?;
     let facts: Facts = client::require(socket, api::FACTS)?;
-    let Chosen { profiles, middleboxes, mut notes } = Chosen::new(&catalogue, profile, &facts.machine)?;
+    let Chosen { profiles, middleboxes, mut notes } = Chosen::new(&catalogue, &profile, &facts.machine)?;
     notes.extend(defaults(&facts));
     let surroundings = Surroundings::new(middleboxes, &facts);
     let mut groups = Groups::new(&surroundings);
-    let mut unreachable = facts.unreachable;
-    client::stream(socket, &format!("{}?{}", api::SOCKETS, query(options)?), |line| {
-        match line {
-            Line::Socket(row) => groups.add(*row),
-            Line::Summary { summary } => unreachable.extend(summary.unreachable),
-        }
-        ControlFlow::Continue(())
-    })?;
-    notes.extend(unseen(unreachable));
+    let SocketSummary { connections, unreachable, missing, .. } = list(socket, &query, &mut groups)?;
+    if connections == 0 && !query.is_named() && !all {
+        notes
+            .push("no governed workload has a connection; --all looks at those of the whole node".to_owned());
+    }
+    notes.extend(unseen([facts.unreachable, unreachable, missing].concat()));
+    let seen = groups.seen();
     let groups = groups.finish();
     let governing = governing(client::require(socket, api::POLICIES)?);
     let cure = Cure::new(&groups, &governing, &min_idle.limits());
-    let checked = Checked::new(profiles, surroundings.all(), &groups, cure, notes);
+    let checked = Checked::new(profiles, seen, &groups, cure, notes);
     report::print(&checked, output.output)?;
     Ok(if checked.fine { Verdict::Good } else { Verdict::NotFine })
+}
+
+/// Has the daemon list connections, and adds each to its group.
+fn list(socket: &Path, query: &SocketQuery, groups: &mut Groups<'_>) -> Result<SocketSummary> {
+    let query = serde_urlencoded::to_string(query).context("cannot write the question")?;
+    let mut summary = None;
+    client::stream(socket, &format!("{}?{query}", api::SOCKETS), |line| {
+        match line {
+            SocketLine::Connection(row) => groups.add(*row),
+            SocketLine::Summary { summary: last } => summary = Some(last),
+        }
+        ControlFlow::Continue(())
+    })?;
+    match summary {
+        Some(summary) => Ok(summary),
+        None => bail!("the daemon on {} broke its list of connections off; try again", socket.display()),
+    }
 }
 
 fn read(file: Option<&PathBuf>) -> Result<Catalogue> {
@@ -111,13 +109,6 @@ fn read(file: Option<&PathBuf>) -> Result<Catalogue> {
     let text = fs::read_to_string(file)
         .with_context(|| format!("cannot read the catalogue {}; pass another --catalogue", file.display()))?;
     built_in.with(&file.display().to_string(), &text).context("cannot use the catalogue")
-}
-
-fn query(options: &Options) -> Result<String> {
-    let Options { namespace, pod, cgroup, all, .. } = options;
-    let query =
-        Query { namespace: namespace.as_deref(), pod: pod.as_deref(), cgroup: cgroup.as_deref(), all: *all };
-    serde_urlencoded::to_string(query).context("cannot write the question")
 }
 
 fn governing(policies: PolicyList) -> BTreeMap<String, Governing> {
@@ -135,7 +126,7 @@ fn governing(policies: PolicyList) -> BTreeMap<String, Governing> {
 /// What a connection gets that asks for keep-alive and no more.
 fn defaults(facts: &Facts) -> Option<String> {
     let KeepAliveDefaults { idle_seconds, interval_seconds, probes } =
-        facts.namespaces.first()?.keep_alive_defaults.as_ref()?;
+        facts.namespaces.iter().find(|it| it.is_nodes)?.keep_alive_defaults.as_ref()?;
     Some(format!(
         "an application that only turns keep-alive on has a first probe after {idle_seconds} s here, and {probes} of \
          them {interval_seconds} s apart (net.ipv4.tcp_keepalive_*)"

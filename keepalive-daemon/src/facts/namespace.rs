@@ -21,10 +21,12 @@ const FALLBACKS: [&str; 9] =
 pub(crate) struct Namespace {
     /// Where it was found: what `nsenter --net=` takes.
     pub(crate) name: String,
-    /// Whether the daemon itself is in it: the node's own.
-    pub(crate) is_daemons: bool,
+    /// Whether it is the node's own: that of the first process or, where that cannot be seen, of the daemon.
+    pub(crate) is_nodes: bool,
     /// Whether it hands on what is not for itself, and has more than one interface to do so.
     pub(crate) forwards: bool,
+    /// Namespaces of this node that, by its routes, may hand on what it sends, by their names.
+    pub(crate) forwarded_by: Vec<String>,
     /// Absent where the kernel has no connection tracking.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) conntrack: Option<Conntrack>,

@@ -1,9 +1,9 @@
 //! The sweep: what policies do to the connections that are open already.
 
-mod descriptors;
-mod diag;
+pub(super) mod descriptors;
+pub(super) mod diag;
 mod iterator;
-mod namespaces;
+pub(super) mod namespaces;
 mod offsets;
 mod targets;
 

@@ -56,10 +56,13 @@ impl CgroupGlob {
 
     /// Whether it matches a path, for whoever asks once; [`PolicySet`](super::PolicySet) asks of all at a time.
     pub(crate) fn matches(&self, path: &str) -> bool {
-        match &self.compiled {
-            None => path.is_empty(),
-            Some(glob) => !path.is_empty() && glob.compile_matcher().is_match(path),
-        }
+        self.matcher()(path)
+    }
+
+    /// As [`Self::matches`], for whoever asks of many paths: it is compiled once.
+    pub(crate) fn matcher(&self) -> impl Fn(&str) -> bool + use<> {
+        let compiled = self.compiled.as_ref().map(Glob::compile_matcher);
+        move |path| compiled.as_ref().map_or(path.is_empty(), |glob| !path.is_empty() && glob.is_match(path))
     }
 
     /// The matcher's form; `None` is the root.

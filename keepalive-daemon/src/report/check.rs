@@ -7,6 +7,9 @@ use serde::Serialize;
 use super::{ForPeople, Table, status::plural};
 use crate::check::{Cure, End, Group, Middlebox};
 
+/// How many groups that are fine a person is shown: those that are not are what one looks for.
+const MOST_FINE: usize = 20;
+
 /// What was found.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -157,7 +160,8 @@ impl ForPeople for Checked {
         } else {
             let mut table =
                 Table::new(["POD OR CGROUP", "CONNECTIONS", "ARMED", "IDLE", "WHERE", "VERDICT", "WHY"]);
-            for group in &self.groups {
+            let wrong = self.groups.iter().filter(|group| !group.problems.is_empty()).count();
+            for group in self.groups.iter().take(wrong + MOST_FINE) {
                 let name = group.pod.as_deref().or(group.cgroup.as_deref()).unwrap_or("-");
                 table.row([
                     name.to_owned(),
@@ -169,9 +173,13 @@ impl ForPeople for Checked {
                     group.why(),
                 ]);
             }
-            let wrong = self.groups.iter().filter(|group| !group.problems.is_empty()).count();
             let verdict = if wrong == 0 { "all fine".to_owned() } else { format!("not fine: {wrong}") };
-            let _ = write!(text, "{table}\n{}, {verdict}\n", plural(self.groups.len(), "destination"));
+            let hidden = match self.groups.len().saturating_sub(wrong + MOST_FINE) {
+                0 => String::new(),
+                hidden => format!(" ({hidden} of those that are fine are not shown; `-o json` has all)"),
+            };
+            let _ =
+                write!(text, "{table}\n{}, {verdict}{hidden}\n", plural(self.groups.len(), "destination"));
         }
         if !self.on_the_way.is_empty() {
             let mut table =

@@ -56,6 +56,51 @@ pub(crate) struct SocketRow {
     pub(crate) why: String,
 }
 
+/// A line of the list: a connection or, at the end, what came of the list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum SocketLine {
+    Summary { summary: SocketSummary },
+    Connection(Box<SocketRow>),
+}
+
+/// What came of a list of connections. A list without it was broken off.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SocketSummary {
+    /// The connections that are listed.
+    pub(crate) connections: u64,
+    /// Of these, those with the values of the policy that governs them.
+    pub(crate) policy: u64,
+    /// Those with values of the application's own.
+    pub(crate) application: u64,
+    /// Those whose keep-alive is off.
+    pub(crate) off: u64,
+    /// Those whose options cannot be read.
+    pub(crate) unknown: u64,
+    /// Whether there are more than were asked for.
+    pub(crate) left_off: bool,
+    /// The network namespaces that were looked through.
+    pub(crate) namespaces: usize,
+    /// Those that were not, each with why.
+    pub(crate) unreachable: Vec<String>,
+    /// What else could not be told, each with why.
+    pub(crate) missing: Vec<String>,
+}
+
+impl SocketSummary {
+    /// Counts a connection that is listed.
+    pub(crate) fn count(&mut self, verdict: Verdict) {
+        self.connections += 1;
+        *match verdict {
+            Verdict::Policy => &mut self.policy,
+            Verdict::Application => &mut self.application,
+            Verdict::Off => &mut self.off,
+            Verdict::Unknown => &mut self.unknown,
+        } += 1;
+    }
+}
+
 /// A process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]

@@ -5,6 +5,7 @@
 //! `getsockopt`, timers by sock_diag (`ss`), links and programs by `bpftool`, probes by a capture.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot be set up, or fails, panics")]
 
+mod check;
 mod destinations;
 mod enforce;
 mod exec;
@@ -51,6 +52,7 @@ fn main() {
     // SAFETY: no handler is installed, and no other thread runs yet.
     unsafe { signal(Signal::SIGINT, SigHandler::SigDfl) }.unwrap();
     let trials = [
+        check::TESTS,
         destinations::TESTS,
         enforce::TESTS,
         exec::TESTS,

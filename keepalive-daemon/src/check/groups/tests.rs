@@ -36,6 +36,7 @@ fn connections_are_one_group_by_the_end_that_they_have_in_common() {
         groups.add(row("shop/b", &near, "10.0.0.9:5432", (port > 40_001).then_some(60)));
     }
 
+    assert_eq!(groups.seen().iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["the far one"]);
     let groups = groups.finish();
 
     let shown: Vec<_> = groups
@@ -69,6 +70,27 @@ fn what_does_not_live_any_more_or_yet_is_not_looked_at() {
     }
 
     assert!(groups.finish().is_empty());
+}
+
+#[test]
+fn what_stays_inside_passes_nothing_and_is_fine() {
+    let surroundings = far();
+    let mut groups = Groups::new(&surroundings);
+    for (near, far) in [
+        ("127.0.0.1", "127.0.0.1"),
+        ("::1", "::1"),
+        ("::ffff:127.0.0.1", "::ffff:127.0.0.1"),
+        ("10.0.0.7", "10.0.0.7"),
+    ] {
+        let at =
+            |address: &str, port| SocketAddr::new(address.parse().expect("an address"), port).to_string();
+        groups.add(row("shop/a", &at(near, 40_000), &at(far, 5432), None));
+    }
+
+    let groups = groups.finish();
+
+    assert_eq!(groups.len(), 4);
+    assert!(groups.iter().all(|group| group.level() == Level::Fine && group.strictest.is_none()));
 }
 
 #[test]

@@ -5,12 +5,12 @@
 //! way to another process or lives in an io_uring alone, not the ones that MPTCP is made of. They count as
 //! [`Pass::pending`].
 
-mod holders;
+pub(in crate::kernel) mod holders;
 mod maps;
 mod other_options;
 mod process;
 mod running;
-mod socket;
+pub(in crate::kernel) mod socket;
 mod treat;
 
 use std::{collections::BTreeSet, ops::ControlFlow, os::fd::RawFd, path::Path};
@@ -162,15 +162,19 @@ fn of_targets(listed: &[Listed], targets: &Targets) -> Vec<Open> {
 
 /// The process whose descriptors are being duplicated.
 #[derive(Default)]
-struct Reached {
+pub(in crate::kernel) struct Reached {
     current: Option<(u32, Option<Process>)>,
     /// Those that this one has no right to.
-    denied: BTreeSet<u32>,
+    pub(in crate::kernel) denied: BTreeSet<u32>,
 }
 
 impl Reached {
     /// The socket that a process holds as a descriptor, if it is still the one with this cookie.
-    fn take(&mut self, (pid, descriptor): (u32, RawFd), cookie: u64) -> Option<OpenSocket> {
+    pub(in crate::kernel) fn take(
+        &mut self,
+        (pid, descriptor): (u32, RawFd),
+        cookie: u64,
+    ) -> Option<OpenSocket> {
         if self.current.as_ref().is_none_or(|(current, _)| *current != pid) {
             self.current = Some((pid, Process::open(pid).ok()));
         }

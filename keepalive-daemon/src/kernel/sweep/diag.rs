@@ -1,70 +1,107 @@
 //! The TCP sockets of a network namespace, as sock_diag lists them; `ss` asks the same.
 
-use std::{io, net::SocketAddr};
+mod message;
+
+use std::{io, ops::ControlFlow};
 
 use anyhow::{Context as _, Result, bail};
 use netlink_packet_core::{
-    DecodeError, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload, Nla as _,
+    NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NLMSG_NOOP, NetlinkBuffer, NetlinkHeader,
+    NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_sock_diag::{
     SockDiagMessage,
-    constants::{AF_INET, AF_INET6, IPPROTO_TCP},
-    inet::{ExtensionFlags, InetRequest, InetResponse, SocketId, nlas::Nla},
+    constants::{AF_INET, AF_INET6, IPPROTO_TCP, SOCK_DIAG_BY_FAMILY},
+    inet::{ExtensionFlags, InetRequest, SocketId},
 };
 use netlink_sys::{Socket, SocketAddr as KernelAddr, protocols::NETLINK_SOCK_DIAG};
 
+pub(crate) use message::{Listed, Timer, TimerKind, Times};
 pub(crate) use netlink_packet_sock_diag::{
     constants::{TCP_CLOSE_WAIT, TCP_ESTABLISHED, TCP_LISTEN},
     inet::StateFlags,
 };
 
-/// `INET_DIAG_CGROUP_ID`; part of every answer since Linux 5.8.
-const CGROUP_ID: u16 = 21;
 /// More than the 32 KiB that the kernel puts into one message of a list at most.
 const BUFFER: usize = 64 << 10;
 
-/// A TCP socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Listed {
-    /// Its name for as long as the kernel runs.
-    pub(crate) cookie: u64,
-    /// By which the links in `/proc/PID/fd` name it; 0 if it has no descriptor because nobody has accepted it yet.
-    pub(crate) inode: u32,
-    /// Such as [`TCP_ESTABLISHED`].
-    pub(crate) state: u8,
-    pub(crate) local: SocketAddr,
-    pub(crate) remote: SocketAddr,
-    /// The id of the cgroup it was made in; `None` if the kernel does not tell.
-    pub(crate) cgroup: Option<u64>,
+/// Which sockets are asked for, and what of them.
+#[derive(Clone, Debug)]
+pub(crate) struct Question {
+    pub(crate) states: StateFlags,
+    /// Whether [`Listed::times`] are wanted; the kernel waits for whoever holds a socket's lock then.
+    pub(crate) times: bool,
+}
+
+/// A way to ask for the sockets of a network namespace: that in which it was opened, wherever it is asked.
+pub(crate) struct Diag(Socket);
+
+impl Diag {
+    /// Opens one in the network namespace of the calling thread.
+    ///
+    /// # Errors
+    /// If the kernel has no sock_diag.
+    pub(crate) fn open() -> Result<Self> {
+        let mut socket = Socket::new(NETLINK_SOCK_DIAG).context(
+            "cannot open a sock_diag socket; the kernel lists TCP sockets by it (CONFIG_INET_DIAG)",
+        )?;
+        socket
+            .bind_auto()
+            .and_then(|_| socket.connect(&KernelAddr::new(0, 0)))
+            .context("cannot use sock_diag")?;
+        Ok(Self(socket))
+    }
+
+    /// Hands out the sockets one after the other, as the kernel comes by them; it goes on only as they are taken. Of each
+    /// family the listeners come first. A socket comes again if its neighbours came or went between two parts of the
+    /// answer.
+    ///
+    /// # Errors
+    /// If the kernel cannot list them, or answers what cannot be read.
+    pub(crate) fn list(
+        self,
+        question: &Question,
+        each: &mut dyn FnMut(Listed) -> ControlFlow<()>,
+    ) -> Result<()> {
+        for (family, id) in [(AF_INET, SocketId::new_v4()), (AF_INET6, SocketId::new_v6())] {
+            let request = InetRequest {
+                family,
+                protocol: IPPROTO_TCP,
+                extensions: if question.times { ExtensionFlags::INFO } else { ExtensionFlags::empty() },
+                states: question.states.clone(),
+                socket_id: id,
+            };
+            let dumped = dump(&self.0, request, each);
+            if dumped
+                .context("cannot list the TCP sockets by sock_diag (the modules inet_diag and tcp_diag)")?
+                .is_break()
+            {
+                break;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Lists the sockets in these states in the network namespace of the calling thread.
 ///
 /// # Errors
-/// If the kernel cannot list them, or answers what cannot be read.
+/// See [`Diag::open`] and [`Diag::list`].
 pub(crate) fn list(states: &StateFlags) -> Result<Vec<Listed>> {
-    let mut socket = Socket::new(NETLINK_SOCK_DIAG)
-        .context("cannot open a sock_diag socket; the kernel lists TCP sockets by it (CONFIG_INET_DIAG)")?;
-    socket
-        .bind_auto()
-        .and_then(|_| socket.connect(&KernelAddr::new(0, 0)))
-        .context("cannot use sock_diag")?;
+    let question = Question { states: states.clone(), times: false };
     let mut listed = Vec::new();
-    for (family, id) in [(AF_INET, SocketId::new_v4()), (AF_INET6, SocketId::new_v6())] {
-        let request = InetRequest {
-            family,
-            protocol: IPPROTO_TCP,
-            extensions: ExtensionFlags::empty(),
-            states: states.clone(),
-            socket_id: id,
-        };
-        dump(&socket, request, &mut listed)
-            .context("cannot list the TCP sockets by sock_diag (the modules inet_diag and tcp_diag)")?;
-    }
+    Diag::open()?.list(&question, &mut |socket| {
+        listed.push(socket);
+        ControlFlow::Continue(())
+    })?;
     Ok(listed)
 }
 
-fn dump(socket: &Socket, request: InetRequest, listed: &mut Vec<Listed>) -> Result<()> {
+fn dump(
+    socket: &Socket,
+    request: InetRequest,
+    each: &mut dyn FnMut(Listed) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>> {
     let mut header = NetlinkHeader::default();
     header.flags = NLM_F_REQUEST | NLM_F_DUMP;
     let mut message =
@@ -83,46 +120,28 @@ fn dump(socket: &Socket, request: InetRequest, listed: &mut Vec<Listed>) -> Resu
         }
         let mut rest = buffer.as_slice();
         while !rest.is_empty() {
-            let message = NetlinkMessage::<SockDiagMessage>::deserialize(rest)?;
-            // Messages begin at multiples of 4.
-            let length = (message.header.length as usize).next_multiple_of(4).clamp(4, rest.len());
-            rest = rest.get(length..).unwrap_or_default();
-            match message.payload {
-                NetlinkPayload::InnerMessage(SockDiagMessage::InetResponse(response)) => {
-                    listed.push(read(&response)?);
+            let message = NetlinkBuffer::new_checked(rest)?;
+            match message.message_type() {
+                SOCK_DIAG_BY_FAMILY => {
+                    if each(message::read(message.payload())?).is_break() {
+                        return Ok(ControlFlow::Break(()));
+                    }
                 }
-                NetlinkPayload::Done(_) => return Ok(()),
-                NetlinkPayload::Error(error) => return Err(error.to_io().into()),
-                NetlinkPayload::Noop => {}
-                other => bail!("the answer is none: {other:?}"),
+                // Both begin with an errno, negative, or zero if all went well.
+                NLMSG_DONE | NLMSG_ERROR => {
+                    return match message::errno(message.payload()) {
+                        0 => Ok(ControlFlow::Continue(())),
+                        errno => Err(io::Error::from_raw_os_error(errno.saturating_neg()).into()),
+                    };
+                }
+                NLMSG_NOOP => {}
+                other => bail!("the answer is none: a message of type {other}"),
             }
+            // Messages begin at multiples of 4.
+            let length = usize::try_from(message.length())?.next_multiple_of(4).clamp(4, rest.len());
+            rest = rest.get(length..).unwrap_or_default();
         }
     }
-}
-
-fn read(response: &InetResponse) -> Result<Listed, DecodeError> {
-    let id = &response.header.socket_id;
-    let cgroup = response.nlas.iter().find_map(|nla| match nla {
-        Nla::Other(other) if other.kind() == CGROUP_ID => {
-            let mut value = [0; 8];
-            (other.value_len() == value.len()).then(|| other.emit_value(&mut value))?;
-            Some(u64::from_ne_bytes(value))
-        }
-        _ => None,
-    });
-    Ok(Listed {
-        cookie: cookie(id.cookie),
-        inode: response.header.inode,
-        state: response.header.state,
-        local: SocketAddr::new(id.source_address, id.source_port),
-        remote: SocketAddr::new(id.destination_address, id.destination_port),
-        cgroup,
-    })
-}
-
-/// The kernel writes the lower half first, whatever the order of bytes.
-fn cookie([a, b, c, d, e, f, g, h]: [u8; 8]) -> u64 {
-    u64::from(u32::from_ne_bytes([e, f, g, h])) << 32 | u64::from(u32::from_ne_bytes([a, b, c, d]))
 }
 
 #[cfg(test)]
@@ -146,9 +165,40 @@ mod tests {
             let outbound = find(own, at).expect("it is open");
             assert_eq!((outbound.state, outbound.inode > 0), (TCP_ESTABLISHED, true));
             assert!(outbound.cgroup.is_some_and(|cgroup| cgroup > 0), "{outbound:?}");
+            assert_eq!((&outbound.timer, &outbound.times), (&None, &None));
             let waiting = find(at, own).expect("it waits to be accepted");
             assert_eq!((waiting.inode, waiting.cookie != outbound.cookie), (0, true));
-            assert!(listed.iter().any(|it| it.local == at && it.state == TCP_LISTEN));
+            let place = |wanted: u64| listed.iter().position(|it| it.cookie == wanted);
+            let listening = listed.iter().find(|it| it.local == at && it.state == TCP_LISTEN);
+            let listening = listening.expect("it listens").cookie;
+            assert!(place(listening) < place(waiting.cookie), "listeners come first");
         }
+    }
+
+    #[test]
+    fn the_timer_and_the_times_are_the_kernels() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let client = TcpStream::connect(listener.local_addr().expect("it is bound")).expect("it listens");
+        let socket = socket2::SockRef::from(&client);
+        let timers = socket2::TcpKeepalive::new().with_time(std::time::Duration::from_secs(1000));
+        socket.set_tcp_keepalive(&timers).expect("an option of every kernel");
+        let own = client.local_addr().expect("it is connected");
+        let question = Question { states: StateFlags::ESTABLISHED, times: true };
+
+        let mut found = None;
+        let listed = Diag::open().and_then(|diag| {
+            diag.list(&question, &mut |it| {
+                found = (it.local == own).then_some(it);
+                if found.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            })
+        });
+
+        listed.expect("sock_diag needs no right");
+        let found = found.expect("it is open");
+        let timer = found.timer.expect("keep-alive is on");
+        assert_eq!((timer.kind, timer.unanswered), (TimerKind::Keepalive, 0));
+        assert!((900_000..=1_000_000).contains(&timer.expires_ms), "{timer:?}");
+        let times = found.times.expect("it was asked for");
+        assert!(times.last_ack_received_ms < 100_000, "{times:?}");
     }
 }

@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, anyhow};
 use nix::sched::{CloneFlags, setns};
 
 /// A network namespace. It is not held open: a pod may make any number of them, and the descriptors are few.
-pub(super) struct Namespace {
+pub(in crate::kernel) struct Namespace {
     /// Where it was found: what `nsenter --net=` takes. One process may end while others stay in it.
     paths: Vec<PathBuf>,
     identity: Identity,
@@ -27,7 +27,7 @@ type Identity = (u64, u64);
 
 impl Namespace {
     /// Where it was found first.
-    pub(super) fn name(&self) -> String {
+    pub(in crate::kernel) fn name(&self) -> String {
         self.paths.first().map(|path| path.display().to_string()).unwrap_or_default()
     }
 
@@ -51,18 +51,18 @@ impl Namespace {
 
 /// What was found.
 #[derive(Default)]
-pub(super) struct Found {
+pub(in crate::kernel) struct Found {
     /// Each namespace once, that of the calling thread first.
-    pub(super) namespaces: Vec<Namespace>,
+    pub(in crate::kernel) namespaces: Vec<Namespace>,
     /// Where there may be others, and why they cannot be told.
-    pub(super) unreachable: Vec<(String, String)>,
+    pub(in crate::kernel) unreachable: Vec<(String, String)>,
 }
 
 /// Finds the namespaces that a process is in, or that are mounted somewhere.
 ///
 /// # Errors
 /// If not even that of the calling thread can be opened, or /proc be listed.
-pub(super) fn all() -> Result<Found> {
+pub(in crate::kernel) fn all() -> Result<Found> {
     let own = "/proc/thread-self/ns/net";
     let own = fs::metadata(own).with_context(|| format!("cannot look at {own}"))?;
     let own = Namespace {
@@ -116,7 +116,10 @@ pub(super) fn all() -> Result<Found> {
 ///
 /// # Errors
 /// If the namespace cannot be entered.
-pub(super) fn inside<T: Send>(namespace: &Namespace, f: impl FnOnce() -> T + Send) -> Result<Option<T>> {
+pub(in crate::kernel) fn inside<T: Send>(
+    namespace: &Namespace,
+    f: impl FnOnce() -> T + Send,
+) -> Result<Option<T>> {
     if namespace.is_own {
         return Ok(Some(f()));
     }

@@ -78,7 +78,7 @@ impl AsRawFd for OpenSocket {
 }
 
 /// The options that this project is about, as they were at one time.
-pub(super) struct Values {
+pub(in crate::kernel) struct Values {
     keepalive: Option<u32>,
     idle_s: Option<u32>,
     interval_s: Option<u32>,
@@ -87,7 +87,7 @@ pub(super) struct Values {
 }
 
 impl Values {
-    pub(super) fn of(socket: &OpenSocket) -> Self {
+    pub(in crate::kernel) fn of(socket: &OpenSocket) -> Self {
         let read = |option| socket.number(name(option)).ok();
         Self {
             keepalive: read(SocketOption::Keepalive),

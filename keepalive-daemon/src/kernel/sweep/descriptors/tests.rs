@@ -20,7 +20,7 @@ fn targets() -> Targets {
 fn listed(cookie: u64, state: u8, port: u16, cgroup: Option<u64>) -> Listed {
     let local = SocketAddr::from(([127, 0, 0, 1], port));
     let remote = SocketAddr::from(([127, 0, 0, 1], 1));
-    Listed { cookie, inode: 1, state, local, remote, cgroup }
+    Listed { cookie, inode: 1, state, local, remote, cgroup, timer: None, times: None }
 }
 
 #[test]

@@ -1,0 +1,103 @@
+//! The connections of the node, one by one.
+
+use std::{io, sync::Arc, time::Duration};
+
+use axum::{
+    Extension,
+    body::Body,
+    extract::{Query, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    time::{Instant, timeout, timeout_at},
+};
+use tokio_stream::wrappers::ReceiverStream;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{Problem, Refusal, SOCKETS};
+use crate::{
+    answers::SocketQuery,
+    api::question::{Question, Questions},
+    observer::{Listing, Observer},
+    policy::CgroupGlob,
+    report::sockets::SocketLine,
+};
+
+/// How many may wait for a list, or have theirs made: one is made at a time, of 100,000 connections in some seconds.
+const MOST_LISTS: usize = 4;
+/// How long one may wait for those before, and take to read a list: who reads more slowly than the slowest link to a
+/// node's console would, keeps others from theirs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Who may have a list made.
+struct Turns {
+    waiting: Arc<Semaphore>,
+    turn: Arc<Semaphore>,
+    observer: Observer,
+}
+
+pub(super) fn router() -> OpenApiRouter<Questions> {
+    let turns = Turns {
+        waiting: Arc::new(Semaphore::new(MOST_LISTS)),
+        turn: Arc::new(Semaphore::new(1)),
+        observer: Observer::default(),
+    };
+    OpenApiRouter::new().routes(routes!(sockets)).layer(Extension(Arc::new(turns)))
+}
+
+/// The TCP connections, as the kernel has them, each with the policy that governs it, what came of it, and why: a line
+/// of JSON each and, if the list was finished, a last one with a summary.
+#[utoipa::path(get, path = SOCKETS, params(SocketQuery), responses(
+    (status = OK, body = SocketLine, content_type = "application/x-ndjson"),
+    (status = BAD_REQUEST, body = Problem, description = "The question is none."),
+    (status = NOT_FOUND, body = Problem, description = "What is named is not there."),
+    (status = TOO_MANY_REQUESTS, body = Problem, description = "Others wait for theirs."),
+    (status = SERVICE_UNAVAILABLE, body = Problem, description = "The daemon is busy, or ends."),
+))]
+async fn sockets(
+    State(to): State<Questions>,
+    Extension(turns): Extension<Arc<Turns>>,
+    Query(query): Query<SocketQuery>,
+) -> Result<Response, Refusal> {
+    if let Some(Err(fault)) = query.cgroup.as_deref().map(CgroupGlob::parse) {
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, format!("cgroup: {fault}")));
+    }
+    let busy = || {
+        let reason = format!("{MOST_LISTS} others wait for a list of connections; try again");
+        Refusal::new(StatusCode::TOO_MANY_REQUESTS, reason)
+    };
+    let place = Arc::clone(&turns.waiting).try_acquire_owned().map_err(|_| busy())?;
+    let turn = timeout(PATIENCE, Arc::clone(&turns.turn).acquire_owned()).await;
+    let turn = turn.ok().and_then(Result::ok).ok_or_else(busy)?;
+    let SocketQuery { unarmed, limit, .. } = query;
+    let places = to.ask(|reply| Question::Places(query, reply)).await?;
+    let places = places.map_err(|reason| Refusal::new(StatusCode::NOT_FOUND, reason))?;
+    let parts = turns.observer.list(Listing { places, unarmed, limit, turn });
+    let parts = parts.map_err(|error| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, format!("{error:#}")))?;
+    let (body, receiver) = mpsc::channel(1);
+    tokio::spawn(pass_on(parts, body, place));
+    let kind = [(header::CONTENT_TYPE, "application/x-ndjson")];
+    Ok((kind, Body::from_stream(ReceiverStream::new(receiver))).into_response())
+}
+
+/// Hands over a list as it is made, for as long as anybody has patience with its reader.
+async fn pass_on(
+    mut parts: mpsc::Receiver<Vec<u8>>,
+    body: mpsc::Sender<io::Result<Vec<u8>>>,
+    _place: OwnedSemaphorePermit,
+) {
+    let until = Instant::now() + PATIENCE;
+    while let Some(part) = parts.recv().await {
+        match timeout_at(until, body.send(Ok(part))).await {
+            Ok(Ok(())) => {}
+            // The reader has gone away.
+            Ok(Err(_)) => return,
+            Err(_) => {
+                tracing::debug!("a list of connections is broken off: whoever asked for it does not read it");
+                return;
+            }
+        }
+    }
+}
