@@ -1,12 +1,13 @@
 //! What would put things right: a policy to paste, or why none does.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt::Write as _,
-};
+mod document;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use document::{Wanted, free_name, literal};
 
 use super::{Group, Problem};
-use crate::policy::{self, API_VERSION, CgroupGlob, DEFAULT_IDLE, DEFAULT_INTERVAL, DEFAULT_PROBES, Limits};
+use crate::policy::{self, CgroupGlob, DEFAULT_IDLE, Limits};
 
 /// What of a policy matters to one that is to take its place.
 #[derive(Clone, Debug, Default)]
@@ -85,50 +86,38 @@ impl Cure {
         governing: &BTreeMap<String, Governing>,
         limits: &Limits,
     ) -> Option<String> {
-        let mut of_namespaces = Vec::new();
+        let mut documents = Vec::new();
         // One document for all cgroups that need the same.
-        let mut of_cgroups: BTreeMap<(u32, Option<i32>, bool), (Vec<String>, Need)> = BTreeMap::new();
+        let mut cgroups: BTreeMap<Wanted, (Vec<String>, String)> = BTreeMap::new();
         for (subject, need) in needs {
             let Some(idle_s) = self.idle(&need, limits) else { continue };
             let now: Vec<_> = need.policies.iter().filter_map(|name| governing.get_key_value(name)).collect();
-            let priority = now.iter().map(|(_, it)| it.priority.saturating_add(1)).max();
-            let enforces = now.iter().any(|(_, it)| it.enforces);
+            let wanted = Wanted {
+                idle_s,
+                priority: now.iter().map(|(_, it)| it.priority.saturating_add(1)).max(),
+                enforces: now.iter().any(|(_, it)| it.enforces),
+            };
             for (name, Governing { place, .. }) in now {
-                let note = format!(
-                    "policy {name} ({place}) governs some of them now: `idle: {idle_s}s` there does as well"
-                );
-                if !self.notes.contains(&note) {
-                    self.notes.push(note);
-                }
+                self.note(format!(
+                    "policy {name} ({place}) governs some of them now: `idle: {idle_s}s` there does as well, if its \
+                     mode, direction and destinations let it"
+                ));
             }
             match subject {
-                Subject::Namespace(name) => {
-                    let free = free_name(&format!("{name}/"), governing, 1).0;
-                    let head = format!(
-                        "kind: KeepalivePolicy\nmetadata: {{name: {free}, namespace: {}}}\nspec:\n",
-                        quoted(&name)
-                    );
-                    of_namespaces.push(document(&need.why, &head, idle_s, priority, enforces));
-                }
-                Subject::Cgroup(path) => {
-                    let (globs, of_all) = of_cgroups.entry((idle_s, priority, enforces)).or_default();
-                    globs.push(path);
-                    of_all.why.clone_from(&need.why);
+                Subject::Namespace(name) => documents.push(wanted.for_namespace(&name, &need.why, governing)),
+                Subject::Cgroup(glob) => {
+                    let (globs, why) = cgroups.entry(wanted).or_default();
+                    globs.push(glob);
+                    *why = need.why;
                 }
             }
         }
-        let mut number = 1;
-        let of_cgroups = of_cgroups.into_iter().map(|((idle_s, priority, enforces), (globs, need))| {
-            let (name, taken) = free_name("", governing, number);
-            number = taken + 1;
-            let mut head =
-                format!("kind: ClusterKeepalivePolicy\nmetadata: {{name: {name}}}\nspec:\n  cgroups:\n");
-            for glob in globs {
-                let _ = writeln!(head, "  - {}", quoted(&glob));
-            }
-            document(&need.why, &head, idle_s, priority, enforces)
-        });
-        let documents: Vec<_> = of_namespaces.into_iter().chain(of_cgroups).collect();
+        let mut number = 0;
+        for (wanted, (globs, why)) in cgroups {
+            let (name, taken) = free_name("", governing, number + 1);
+            number = taken;
+            documents.push(wanted.for_cgroups(&globs, &why, &name));
+        }
         let text = documents.join("---\n");
         // What the daemon would refuse is no cure.
         (!documents.is_empty() && policy::parse("cure", &text, limits).is_ok()).then_some(text)
@@ -142,15 +131,18 @@ impl Cure {
         let Some(budget_s) = need.budget_s else { return Some(default.max(floor)) };
         let wanted = (budget_s / 2).clamp(1, default);
         if wanted < floor {
-            let note = format!(
+            self.note(format!(
                 "against {budget_s} s it takes an idle time of {wanted} s, and the daemon takes no less than {floor} s; \
                  start it with --min-idle {wanted}s, and give `check` the same"
-            );
-            if !self.notes.contains(&note) {
-                self.notes.push(note);
-            }
+            ));
         }
         Some(wanted.max(floor)).filter(|idle| *idle < budget_s)
+    }
+
+    fn note(&mut self, note: String) {
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
     }
 
     /// What no policy puts right by an idle time.
@@ -167,6 +159,12 @@ impl Cure {
             self.notes.push(
                 "a user timeout that is too short is for whoever set it to raise: the application, or `userTimeout: \
                  auto` in a policy that set it"
+                    .to_owned(),
+            );
+        }
+        if problems().any(|problem| matches!(problem, Problem::NotArmed(_))) {
+            self.notes.push(
+                "why a connection is not armed, `keepalive-daemon sockets --unarmed` tells of each"
                     .to_owned(),
             );
         }
@@ -196,51 +194,6 @@ const fn is_cured_by_idle(problem: &Problem<'_>) -> bool {
         Problem::NotArmed(_) | Problem::TooSlow { .. } | Problem::Tight { .. } => true,
         Problem::CannotHelp(_) | Problem::UserTimeout { .. } | Problem::Unknown => false,
     }
-}
-
-/// A glob that matches one path. What cannot be written stands for any character.
-fn literal(path: &str) -> String {
-    let mut glob = String::with_capacity(path.len());
-    for c in path.chars() {
-        match c {
-            '*' | '?' | '[' | '{' | '}' => glob.extend(['[', c, ']']),
-            c if c.is_control() => glob.push('?'),
-            c => glob.push(c),
-        }
-    }
-    glob
-}
-
-/// A text in quotes; JSON's are YAML's.
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
-
-/// A name that no policy has yet, of those from this number on, and its number: two of one name would make the daemon
-/// refuse all of the directory.
-fn free_name(prefix: &str, governing: &BTreeMap<String, Governing>, from: usize) -> (String, usize) {
-    let mut number = from;
-    loop {
-        let name = if number == 1 { "check".to_owned() } else { format!("check-{number}") };
-        if !governing.contains_key(&format!("{prefix}{name}")) {
-            return (name, number);
-        }
-        number += 1;
-    }
-}
-
-fn document(why: &str, head: &str, idle_s: u32, priority: Option<i32>, enforces: bool) -> String {
-    let interval_s = DEFAULT_INTERVAL.as_secs().min(idle_s.into());
-    let mut text = format!("# {}\napiVersion: {API_VERSION}\n{head}", why.replace(char::is_control, " "));
-    if let Some(priority) = priority {
-        let _ = writeln!(text, "  priority: {priority}  # above the policies that govern now");
-    }
-    if enforces {
-        text.push_str("  mode: Enforce  # as the policy that governs now\n");
-    }
-    let _ =
-        writeln!(text, "  keepalive: {{idle: {idle_s}s, interval: {interval_s}s, probes: {DEFAULT_PROBES}}}");
-    text
 }
 
 #[cfg(test)]

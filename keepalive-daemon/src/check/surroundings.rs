@@ -89,6 +89,8 @@ fn place(namespace: &Namespace) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::slice::from_ref;
+
     use super::*;
 
     fn namespace(name: &str, forwards: bool, timeout: u32) -> Namespace {
@@ -140,7 +142,7 @@ mod tests {
             [nat.clone(), far.clone()],
             "nothing is tracked there"
         );
-        assert_eq!(on_the_way("/proc/99/ns/net", true), [far.clone()], "of one that nobody knows");
+        assert_eq!(on_the_way("/proc/99/ns/net", true), from_ref(&far), "of one that nobody knows");
         let [tracking, ipvs] = node;
         assert_eq!(on_the_way("/run/netns/nat", true), [nat, tracking.clone(), ipvs.clone(), far.clone()]);
         assert_eq!(on_the_way("/proc/1/ns/net", true), [tracking, ipvs, far]);

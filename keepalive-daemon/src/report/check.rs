@@ -207,3 +207,79 @@ impl ForPeople for Checked {
         text
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn group(name: &str, problems: Vec<CheckedProblem>) -> CheckedGroup {
+        CheckedGroup {
+            pod: Some(name.to_owned()),
+            cgroup: None,
+            remote: Some("10.0.0.9:5432".to_owned()),
+            local_port: None,
+            connections: 5,
+            armed: 3,
+            shortest_idle_seconds: Some(60),
+            longest_idle_seconds: Some(300),
+            policies: Vec::new(),
+            verdict: if problems.is_empty() { "fine" } else { "bad" },
+            problems,
+            end: "to 10.0.0.9:5432".to_owned(),
+            fine_because: "nothing forgets it".to_owned(),
+        }
+    }
+
+    fn off() -> CheckedProblem {
+        CheckedProblem { kind: "notArmed", connections: 2, cause: None, why: "keep-alive is off".to_owned() }
+    }
+
+    fn checked(groups: Vec<CheckedGroup>) -> Checked {
+        let fine = groups.iter().all(|group| group.problems.is_empty());
+        let (profiles, on_the_way) = (Vec::new(), Vec::new());
+        Checked { fine, profiles, on_the_way, groups, notes: vec!["a note".to_owned()], policy: None }
+    }
+
+    #[test]
+    fn a_person_reads_what_is_wrong_with_how_many_and_the_cure() {
+        let policy = Some("kind: KeepalivePolicy\n".to_owned());
+        let text = Checked { policy, ..checked(vec![group("shop/a", vec![off()]), group("shop/b", vec![])]) };
+
+        let text = text.for_people();
+
+        for line in [
+            "shop/a          5             3       60s-300s   to 10.0.0.9:5432   bad       2 of 5: keep-alive is off",
+            "shop/b          5             3       60s-300s   to 10.0.0.9:5432   fine      nothing forgets it",
+            "2 destinations, not fine: 1",
+            "note: a note",
+            "kind: KeepalivePolicy",
+        ] {
+            assert!(text.lines().any(|it| it == line), "{line} is not in:\n{text}");
+        }
+    }
+
+    #[test]
+    fn of_what_is_fine_some_is_enough_and_of_what_is_not_all_is_shown() {
+        let many = |problem: Option<CheckedProblem>| vec![group("shop/a", Vec::from_iter(problem)); 100];
+
+        let text = checked([many(Some(off())), many(None)].concat()).for_people();
+
+        assert_eq!(text.lines().filter(|line| line.contains(" bad ")).count(), 100);
+        assert_eq!(text.lines().filter(|line| line.contains(" fine  ")).count(), MOST_FINE);
+        assert!(
+            text.contains("200 destinations, not fine: 100 (80 of those that are fine are not shown"),
+            "{text}"
+        );
+        assert!(checked(Vec::new()).for_people().starts_with("no connections\n"));
+    }
+
+    #[test]
+    fn programs_read_what_people_are_not_shown() {
+        let json = serde_json::to_value(checked(vec![group("shop/a", vec![off()])])).unwrap_or_default();
+
+        assert_eq!(json["fine"], false);
+        assert_eq!(json["groups"][0]["problems"][0]["connections"], 2);
+        assert_eq!(json["groups"][0]["shortestIdleSeconds"], 60);
+        assert!(json.get("policy").is_none() && json["groups"][0].get("end").is_none(), "{json}");
+    }
+}

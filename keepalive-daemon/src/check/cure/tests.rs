@@ -51,7 +51,7 @@ fn cure(rows: Vec<SocketRow>, timeout: u32) -> Cure {
 fn policies(cure: &Cure, min_idle: u64) -> Vec<Policy> {
     let text = cure.policy.as_deref().expect("there is a cure");
     let limits = Limits::new(Duration::from_secs(min_idle));
-    let policies = parse("pasted.yaml", text, &limits).unwrap_or_else(|faults| panic!("{faults:?}\n{text}"));
+    let policies = parse("pasted.yaml", text, &limits).expect(text);
     PolicySet::new(policies.clone()).expect("their names differ");
     policies
 }

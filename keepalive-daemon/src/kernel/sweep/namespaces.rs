@@ -138,14 +138,16 @@ pub(in crate::kernel) fn inside<T: Send>(
     })
 }
 
-/// Runs `f` in every network namespace of the node, that of the calling thread first, each by its name. With those that
-/// could not be entered, and why.
+/// What was found in each namespace that could be entered, by its name, that of the calling thread first.
+type InEach<T> = Vec<(String, T)>;
+
+/// Runs `f` in every network namespace of the node. With those that could not be entered, and why.
 ///
 /// # Errors
 /// As [`all`].
 pub(crate) fn in_every_namespace<T: Send>(
     f: impl Fn() -> T + Sync,
-) -> Result<(Vec<(String, T)>, Vec<(String, String)>)> {
+) -> Result<(InEach<T>, Vec<(String, String)>)> {
     let Found { namespaces, mut unreachable } = all()?;
     let mut results = Vec::with_capacity(namespaces.len());
     for namespace in &namespaces {
