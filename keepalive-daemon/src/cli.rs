@@ -38,6 +38,7 @@ enum Command {
     Run(commands::run::Options),
     Exec(commands::exec::Options),
     Status(commands::status::Options),
+    Sockets(commands::sockets::Options),
     Apply(commands::apply::Options),
     Check(commands::check::Options),
     #[command(subcommand)]
@@ -172,6 +173,7 @@ impl Cli {
             }
             Command::Exec(options) => commands::exec::run(options),
             Command::Status(options) => failure::report(commands::status::run(&options)),
+            Command::Sockets(options) => failure::report(commands::sockets::run(options)),
             Command::Apply(options) => failure::report(commands::apply::run(options)),
             Command::Check(options) => failure::report(commands::check::run(options)),
             Command::Policy(verb) => failure::report(commands::policy::run(verb)),

@@ -9,4 +9,5 @@ pub(crate) mod health;
 pub(crate) mod policy;
 pub(crate) mod probe;
 pub(crate) mod run;
+pub(crate) mod sockets;
 pub(crate) mod status;

@@ -7,6 +7,7 @@ pub(crate) mod counters;
 pub(crate) mod explanation;
 pub(crate) mod health;
 pub(crate) mod in_force;
+mod live;
 pub(crate) mod open_connections;
 pub(crate) mod policies;
 pub(crate) mod sockets;
@@ -20,6 +21,7 @@ use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 use serde::Serialize;
 
+pub(crate) use live::redraw;
 pub(crate) use table::Table;
 
 /// How a listing is printed.
@@ -40,11 +42,16 @@ pub(crate) trait ForPeople {
 
 /// Prints a listing.
 pub(crate) fn print<T: Serialize + ForPeople>(listing: &T, output: Output) -> Result<()> {
-    match output {
-        Output::Table => print_text(&printable_lines(listing.for_people().trim_end())),
-        Output::Json => print_text(&serde_json::to_string_pretty(listing)?),
-        Output::Yaml => print_text(serde_saphyr::to_string(listing).context("cannot write YAML")?.trim_end()),
-    }
+    print_text(&text(listing, output)?)
+}
+
+/// A listing as it is printed.
+fn text<T: Serialize + ForPeople>(listing: &T, output: Output) -> Result<String> {
+    Ok(match output {
+        Output::Table => printable_lines(listing.for_people().trim_end()),
+        Output::Json => serde_json::to_string_pretty(listing)?,
+        Output::Yaml => serde_saphyr::to_string(listing).context("cannot write YAML")?.trim_end().to_owned(),
+    })
 }
 
 /// Lines for a terminal: whoever names a pod or a cgroup must not be able to write to it.

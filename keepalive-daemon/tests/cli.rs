@@ -67,6 +67,10 @@ fn every_verb_explains_itself() {
         (&["status"], &["--api-socket", "--bpffs", "--output", "json", "Exits with 1"]),
         (&["apply"], &["--existing", "--dry-run", "--namespace", "--cgroup", "--policy", "applyToExisting"]),
         (&["check"], &["--profile", "azure", "--catalogue", "--all", "--min-idle", "Exits with 3"]),
+        (
+            &["sockets"],
+            &["--namespace", "--pod", "--cgroup", "--policy", "--unarmed", "--all", "--watch", "--output"],
+        ),
         (&["policy"], &["validate"]),
         (&["policy", "validate"], &["FILE", "--min-idle", "--kernel", "neither root nor a kernel"]),
         (&["probe"], &["--bpffs", "--cgroup-root", "Exits with 1"]),
@@ -97,6 +101,7 @@ fn a_wrong_command_line_is_named_and_ends_with_2() {
         (&["run", "--sweep-rate", "-1"], "'-1'"),
         (&["run", "--sweep-delay", "2h"], "longer than 1h"),
         (&["apply", "--dry-run"], "--existing"),
+        (&["sockets", "--watch", "0"], "1..=3600"),
         (&["exec", "--"], "<COMMAND>"),
         (&["exec", "--idle", "soon", "--", "true"], "'soon' for '--idle"),
         (&["exec", "--probes", "many", "--", "true"], "'many' for '--probes"),

@@ -20,6 +20,7 @@ mod others;
 mod peer;
 mod pods;
 mod reload;
+mod sockets;
 mod spread;
 mod story;
 mod support;
@@ -65,6 +66,7 @@ fn main() {
         others::TESTS,
         &pods::TESTS.concat(),
         reload::TESTS,
+        sockets::TESTS,
         spread::TESTS,
         story::TESTS,
         surroundings::TESTS,
