@@ -10,6 +10,6 @@ mod socket;
 
 pub(crate) use question::Question;
 pub(crate) use routes::{
-    APPLY, EVENTS, EXPLAIN, EventsQuery, HEALTH, POLICIES, SOCKETS, STATUS, SubjectQuery,
+    APPLY, EVENTS, EXPLAIN, EventsQuery, FACTS, HEALTH, POLICIES, SOCKETS, STATUS, SubjectQuery,
 };
 pub(crate) use socket::{Group, nobody};

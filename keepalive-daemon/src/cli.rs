@@ -19,6 +19,7 @@ Exit codes:
   0    it worked
   1    it failed, and the message says why
   2    the command line is wrong
+  3    `check` found something that is not fine
   125  `exec` failed before it could run the command; 126, 127: the command cannot be run, or is not found;
        otherwise `exec` ends as the command does";
 
@@ -42,6 +43,7 @@ enum Command {
     Top(commands::top::Options),
     Events(commands::events::Options),
     Apply(commands::apply::Options),
+    Check(commands::check::Options),
     #[command(subcommand)]
     Policy(commands::policy::Verb),
     Health(commands::health::Options),
@@ -188,6 +190,7 @@ impl Cli {
             Command::Top(options) => failure::report(commands::top::run(&options)),
             Command::Events(options) => failure::report(commands::events::run(&options)),
             Command::Apply(options) => failure::report(commands::apply::run(options)),
+            Command::Check(options) => failure::report(commands::check::run(options)),
             Command::Policy(verb) => failure::report(commands::policy::run(verb)),
             Command::Health(options) => failure::report(commands::health::run(&options)),
             Command::Probe(options) => failure::report(commands::probe::run(&options)),

@@ -2,6 +2,7 @@
 
 pub(crate) mod apply;
 pub(crate) mod bugtool;
+pub(crate) mod check;
 pub(crate) mod cleanup;
 pub(crate) mod events;
 pub(crate) mod exec;

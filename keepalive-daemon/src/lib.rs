@@ -11,10 +11,12 @@
 //! One direction, one loop ([`app`]). Whatever changes ends in the same reconcile: compute what should be,
 //! look at what is, act on the difference. A restart is a first reconcile that finds pins. What is in force then, the
 //! `sweeper`, on a thread of its own, also does to connections that are open already. What the connections have, the
-//! `observer` reads from the kernel when somebody asks, and says why.
+//! `observer` reads from the kernel when somebody asks, and says why. What they should have `check` tells, on the command
+//! line's end: of what the observer saw, what `facts` says the node does to silent connections, and a catalogue of
+//! middleboxes.
 //!
 //! Invariants:
-//! - `policy`, `plan` and `reconcile` do no IO, except for `policy::directory`, which reads files;
+//! - `policy`, `plan`, `reconcile` and `check` do no IO, except for `policy::directory`, which reads files;
 //! - `kernel` alone talks to the kernel's eBPF side, and never uses `BPF_LINK_UPDATE`;
 //! - the program returns 1, never writes `reply` and never touches the callback flags;
 //! - a mistake anywhere in the policies leaves the last good ones in force.
@@ -22,9 +24,11 @@
 mod answers;
 mod api;
 pub mod app;
+mod check;
 pub mod cli;
 mod commands;
 pub mod cri;
+mod facts;
 mod governor;
 mod helped;
 mod journal;

@@ -2,6 +2,7 @@
 //! standard output.
 
 pub(crate) mod applied;
+pub(crate) mod check;
 pub(crate) mod counters;
 pub(crate) mod events;
 pub(crate) mod explanation;

@@ -70,6 +70,7 @@ fn every_verb_explains_itself() {
         (&["top"], &["--interval", "--api-socket", "Press `?`", "`status` prints the same"]),
         (&["bugtool"], &["--output", "--with-addresses", "manifest.json", "no payload"]),
         (&["apply"], &["--existing", "--dry-run", "--namespace", "--cgroup", "--policy", "applyToExisting"]),
+        (&["check"], &["--profile", "azure", "--catalogue", "--all", "--min-idle", "Exits with 3"]),
         (
             &["sockets"],
             &["--namespace", "--pod", "--cgroup", "--policy", "--unarmed", "--all", "--watch", "--output"],

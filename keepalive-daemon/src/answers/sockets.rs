@@ -49,7 +49,7 @@ const fn is_false(value: &bool) -> bool {
 }
 
 impl SocketQuery {
-    const fn is_named(&self) -> bool {
+    pub(crate) const fn is_named(&self) -> bool {
         self.namespace.is_some() || self.pod.is_some() || self.cgroup.is_some()
     }
 }

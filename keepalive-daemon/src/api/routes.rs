@@ -4,6 +4,7 @@ mod apply;
 mod description;
 mod events;
 mod explain;
+mod facts;
 mod nothing;
 mod sockets;
 mod state;
@@ -44,6 +45,8 @@ pub(crate) const APPLY: &str = "/v1/apply";
 pub(crate) const EVENTS: &str = "/v1/events";
 /// Where it lists connections; with a [`SocketQuery`](crate::answers::SocketQuery).
 pub(crate) const SOCKETS: &str = "/v1/sockets";
+/// Where it has what the node itself does to silent connections.
+pub(crate) const FACTS: &str = "/v1/facts";
 /// Where it has the description of all of these.
 const OPENAPI: &str = "/v1/openapi.json";
 
@@ -67,6 +70,7 @@ pub(super) fn router(questions: Questions, journal: Journal) -> Router {
         .merge(at_once)
         .routes(routes!(events::events))
         .merge(apply::router())
+        .merge(facts::router())
         .merge(sockets::router())
         .with_state(questions)
         .split_for_parts();

@@ -11,6 +11,8 @@ pub(crate) enum Verdict {
     Good,
     /// The command did its work, and what it looked at is not well; it printed that itself.
     Bad,
+    /// As [`Self::Bad`], told apart from a failure.
+    NotFine,
 }
 
 /// The exit code of a command; an error is printed, with its causes.
@@ -18,6 +20,7 @@ pub(crate) fn report(result: Result<Verdict>) -> ExitCode {
     match result {
         Ok(Verdict::Good) => ExitCode::SUCCESS,
         Ok(Verdict::Bad) => ExitCode::FAILURE,
+        Ok(Verdict::NotFine) => ExitCode::from(3),
         Err(error) => {
             eprintln!("keepalive-daemon: {error:#}");
             ExitCode::FAILURE

@@ -7,6 +7,7 @@
 
 mod api;
 mod bugtool;
+mod check;
 mod destinations;
 mod enforce;
 mod events;
@@ -61,6 +62,7 @@ fn main() {
     let trials = [
         &api::ALL.concat(),
         bugtool::TESTS,
+        check::TESTS,
         destinations::TESTS,
         enforce::TESTS,
         events::TESTS,

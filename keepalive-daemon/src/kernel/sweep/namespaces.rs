@@ -138,6 +138,28 @@ pub(in crate::kernel) fn inside<T: Send>(
     })
 }
 
+/// What was found in each namespace that could be entered, by its name, that of the calling thread first.
+type InEach<T> = Vec<(String, T)>;
+
+/// Runs `f` in every network namespace of the node. With those that could not be entered, and why.
+///
+/// # Errors
+/// As [`all`].
+pub(crate) fn in_every_namespace<T: Send>(
+    f: impl Fn() -> T + Sync,
+) -> Result<(InEach<T>, Vec<(String, String)>)> {
+    let Found { namespaces, mut unreachable } = all()?;
+    let mut results = Vec::with_capacity(namespaces.len());
+    for namespace in &namespaces {
+        match inside(namespace, &f) {
+            Ok(Some(result)) => results.push((namespace.name(), result)),
+            Ok(None) => {}
+            Err(error) => unreachable.push((namespace.name(), format!("{error:#}"))),
+        }
+    }
+    Ok((results, unreachable))
+}
+
 fn identity(metadata: &fs::Metadata) -> Identity {
     (metadata.dev(), metadata.ino())
 }
