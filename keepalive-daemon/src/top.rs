@@ -94,9 +94,7 @@ impl Top {
 
     /// What is to be asked; changes with keys only.
     pub(crate) fn question(&self) -> Question {
-        self.inside
-            .as_ref()
-            .map_or(Question::Cgroups, |inside| Question::Connections(inside.scope.clone()))
+        self.inside.as_ref().map_or(Question::Cgroups, |inside| Question::Connections(inside.scope.clone()))
     }
 
     /// Whether somebody had enough.

@@ -16,7 +16,9 @@ use netlink_packet_sock_diag::{
 };
 use netlink_sys::{Socket, SocketAddr as KernelAddr, protocols::NETLINK_SOCK_DIAG};
 
-pub(crate) use message::{Listed, Timer, TimerKind, Times};
+pub(crate) use message::{Listed, TimerKind};
+#[cfg(test)]
+pub(crate) use message::{Timer, Times};
 pub(crate) use netlink_packet_sock_diag::{
     constants::{TCP_CLOSE_WAIT, TCP_ESTABLISHED, TCP_LISTEN},
     inet::StateFlags,
