@@ -19,7 +19,7 @@ use self::{
 };
 use crate::{
     peer::Options,
-    support::{Host, document},
+    support::{Host, document, eventually},
 };
 
 crate::tests!(
@@ -67,6 +67,17 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+/// Waits until no sweep is to come that could change what a connection has.
+fn settle(host: &Host) {
+    eventually("all that is open is swept", || {
+        let status = host.status();
+        let cgroups = status["cgroups"].as_array().unwrap();
+        let is_settled =
+            |cgroup: &Value| ["swept", "off"].contains(&cgroup["openConnections"]["state"].as_str().unwrap());
+        cgroups.iter().all(is_settled).then_some(())
+    });
+}
+
 const KEEPALIVE: &str = "keepalive: {idle: 600s, interval: 15s, probes: 4}";
 
 fn each_connection_says_what_came_of_it_and_why() {
@@ -79,6 +90,7 @@ fn each_connection_says_what_came_of_it_and_why() {
     host.write_policies("q.yaml", &document("q", "before", &alone));
     host.write_policies("r.yaml", &document("r", "inbound", &format!("{KEEPALIVE}, direction: Inbound")));
     let _daemon = host.start();
+    settle(&host);
     let [mut app, mut inbound, mut free] = [&app, &inbound, &free].map(|group| host.peer(group));
     let pair = app.pair();
     let looser = Options { keepalive: Some(true), idle_s: Some(7200), ..Options::default() };

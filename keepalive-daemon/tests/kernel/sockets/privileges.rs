@@ -7,9 +7,10 @@ use xtask::lab::{Netns, Process};
 use super::{KEEPALIVE, rows, sockets, told};
 use crate::support::{Host, Peer, document, with_privileges};
 
-/// Starts the daemon with no more than these capabilities, in the host's network namespace.
+/// Starts the daemon with no more than these capabilities, in the host's network namespace. `CAP_SYS_RESOURCE` is for
+/// kernels before 5.11, which count maps as locked memory.
 fn start_with(host: &Host, capabilities: &str) -> Process {
-    let bounding = format!("--bounding-set=-all,{capabilities}");
+    let bounding = format!("--bounding-set=-all,+sys_resource,{capabilities}");
     let reduced = with_privileges(&[&bounding], &host.command("run"));
     let daemon = host.start_with(inside(&host.netns, &reduced));
     daemon.wait_line("ready: all policies").unwrap();
