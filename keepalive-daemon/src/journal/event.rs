@@ -25,6 +25,9 @@ pub(crate) struct Event {
     /// How many policies are in force.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) policies: Option<usize>,
+    /// The container runtime, and where it answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) runtime: Option<String>,
     /// The annotation of the pod.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) annotation: Option<String>,
@@ -95,6 +98,12 @@ pub(crate) enum Kind {
     PoliciesRead,
     /// They cannot be used; the last good ones stay in force.
     PoliciesRefused,
+    /// A container runtime was found that tells of pods.
+    RuntimeFound,
+    /// It answers again.
+    RuntimeBack,
+    /// It does not answer.
+    RuntimeAway,
     /// No policy can reach a pod.
     PodUnreachable,
     /// An annotation of a pod is not followed.
@@ -110,6 +119,7 @@ impl Event {
             policy: None,
             directory: None,
             policies: None,
+            runtime: None,
             annotation: None,
             option: None,
             remote: None,
@@ -161,6 +171,7 @@ impl Event {
                     policy = self.policy,
                     policies = self.policies.filter(|_| self.reason.is_none()),
                     directory = self.directory,
+                    runtime = self.runtime,
                     annotation = self.annotation,
                     option = self.option,
                     remote = self.remote,
@@ -227,6 +238,11 @@ impl Kind {
             Self::DeadPeer => "found a peer dead",
             Self::PoliciesRead => "read the policies",
             Self::PoliciesRefused => "cannot use the policies",
+            Self::RuntimeFound => "connected to the container runtime, which tells of pods",
+            Self::RuntimeBack => "the container runtime answers again",
+            Self::RuntimeAway => {
+                "the container runtime does not answer: what is attached stays, new pods are not governed until it does"
+            }
             Self::PodUnreachable => "no policy can reach the pod",
             Self::AnnotationRefused => "an annotation is not followed",
         }
@@ -235,9 +251,11 @@ impl Kind {
     const fn level(self) -> Level {
         match self {
             Self::CannotGovern | Self::CannotGuard | Self::PoliciesRefused => Level::ERROR,
-            Self::OptionRefused | Self::CannotSweep | Self::PodUnreachable | Self::AnnotationRefused => {
-                Level::WARN
-            }
+            Self::OptionRefused
+            | Self::CannotSweep
+            | Self::RuntimeAway
+            | Self::PodUnreachable
+            | Self::AnnotationRefused => Level::WARN,
             Self::Attached
             | Self::PolicyChanged
             | Self::ProgramReplaced
@@ -245,7 +263,9 @@ impl Kind {
             | Self::Unguarded
             | Self::Detached
             | Self::Swept
-            | Self::PoliciesRead => Level::INFO,
+            | Self::PoliciesRead
+            | Self::RuntimeFound
+            | Self::RuntimeBack => Level::INFO,
             // Changes of connections, summed up: applications do that all the time.
             Self::Applied | Self::Rewritten => Level::DEBUG,
             // One a connection.

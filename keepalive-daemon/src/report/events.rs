@@ -80,7 +80,7 @@ fn what(record: &Record) -> String {
     if *times > 1 {
         text.push_str(&format!(" {times} times"));
     }
-    let named = [&event.annotation, &event.option, &event.remote];
+    let named = [&event.runtime, &event.annotation, &event.option, &event.remote];
     for name in named.into_iter().flatten() {
         text.push_str(&format!(" {name}"));
     }

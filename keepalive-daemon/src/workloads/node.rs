@@ -35,7 +35,7 @@ impl Node {
     /// If the tree cannot be read.
     pub(crate) fn open(root: &Path, socket: CriSocket, journal: Journal) -> Result<Self> {
         let tree = CgroupTree::open(root)?;
-        let runtime = Runtime::follow(socket.clone());
+        let runtime = Runtime::follow(socket.clone(), journal.clone());
         let known = runtime.state();
         let (pods, out_of_reach) = (None, OutOfReach::default());
         let mut node = Self { tree, runtime, socket, known, pods, out_of_reach, journal };

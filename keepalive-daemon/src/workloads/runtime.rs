@@ -7,6 +7,7 @@ use tokio::{sync::watch, task::JoinSet};
 
 use self::{follower::Follower, questions::Questions, sockets::Sockets};
 use super::Pod;
+use crate::journal::Journal;
 
 mod connection;
 mod events;
@@ -59,20 +60,20 @@ pub(crate) struct Runtime {
 
 impl Runtime {
     /// Begins to follow. Needs to be called within a tokio runtime.
-    pub(crate) fn follow(socket: CriSocket) -> Self {
+    pub(crate) fn follow(socket: CriSocket, journal: Journal) -> Self {
         match socket {
-            CriSocket::Auto => Self::on(Some(Sockets::known())),
-            CriSocket::At(path) => Self::on(Some(Sockets::only(path))),
-            CriSocket::Off => Self::on(None),
+            CriSocket::Auto => Self::on(Some(Sockets::known()), journal),
+            CriSocket::At(path) => Self::on(Some(Sockets::only(path)), journal),
+            CriSocket::Off => Self::on(None, journal),
         }
     }
 
-    fn on(sockets: Option<Sockets>) -> Self {
+    fn on(sockets: Option<Sockets>, journal: Journal) -> Self {
         let (known, state) = watch::channel(RuntimeState::default());
         let (open, told) = watch::channel(BTreeSet::new());
         let mut task = JoinSet::new();
         match sockets {
-            Some(sockets) => task.spawn(Follower::new(sockets, Questions::new(told), known).run()),
+            Some(sockets) => task.spawn(Follower::new(sockets, Questions::new(told), known, journal).run()),
             // Nothing ever changes, which is not the same as nobody being there to tell of it.
             None => task.spawn(async move { known.closed().await }),
         };

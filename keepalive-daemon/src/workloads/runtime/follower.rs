@@ -11,7 +11,7 @@ use tokio::{
     sync::watch,
     time::{Instant, sleep},
 };
-use tracing::{debug, info, warn};
+use tracing::debug;
 
 use super::{
     RuntimeState, Trouble,
@@ -21,6 +21,7 @@ use super::{
     session::Session,
     sockets::Sockets,
 };
+use crate::journal::{Event, Journal, Kind};
 
 /// How long to wait before connecting again: at first, and at most. A runtime that is restarted is back in a second.
 const RECONNECT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
@@ -37,12 +38,18 @@ pub(super) struct Follower {
     /// Whether somebody was told that it is away.
     is_told: bool,
     reconnect: Duration,
+    journal: Journal,
 }
 
 impl Follower {
-    pub(super) fn new(sockets: Sockets, questions: Questions, known: watch::Sender<RuntimeState>) -> Self {
+    pub(super) fn new(
+        sockets: Sockets,
+        questions: Questions,
+        known: watch::Sender<RuntimeState>,
+        journal: Journal,
+    ) -> Self {
         let (sandboxes, reconnect) = (Sandboxes::default(), RECONNECT.0);
-        Self { sockets, questions, sandboxes, known, is_told: false, reconnect }
+        Self { sockets, questions, sandboxes, known, is_told: false, reconnect, journal }
     }
 
     /// Follows the runtime, whichever comes and goes, for as long as it is let.
@@ -110,12 +117,9 @@ impl Follower {
         }
         self.sockets.settle(socket);
         self.is_told = false;
-        let socket = socket.display();
-        if was_known {
-            info!(runtime = name, %socket, "the container runtime answers again");
-        } else {
-            info!(runtime = name, %socket, "connected to the container runtime, which tells of pods");
-        }
+        let kind = if was_known { Kind::RuntimeBack } else { Kind::RuntimeFound };
+        let runtime = Some(format!("{name} on {}", socket.display()));
+        self.journal.push(Event { runtime, ..Event::new(kind) });
     }
 
     /// Tells everybody of the pods, if they are others than before.
@@ -133,10 +137,8 @@ impl Follower {
     fn is_away(&mut self, message: String) {
         if (self.sockets.is_given() || self.questions.are_open()) && !self.is_told {
             self.is_told = true;
-            warn!(
-                why = message,
-                "the container runtime does not answer: what is attached stays, new pods are not governed until it does"
-            );
+            let reason = Some(message.clone());
+            self.journal.push(Event { reason, ..Event::new(Kind::RuntimeAway) });
         } else {
             debug!(why = message, "the container runtime does not answer");
         }

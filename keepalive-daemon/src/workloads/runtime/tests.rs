@@ -19,7 +19,7 @@ fn directory() -> TempDir {
 }
 
 fn follow(path: &Path) -> Runtime {
-    Runtime::follow(CriSocket::At(path.to_owned()))
+    Runtime::follow(CriSocket::At(path.to_owned()), Journal::default())
 }
 
 fn at(cgroup: &str) -> Answer {
@@ -248,7 +248,7 @@ async fn nothing_goes_on_when_nobody_follows() {
 
 #[tokio::test]
 async fn a_host_without_pods_waits_for_nothing() {
-    let mut runtime = Runtime::follow(CriSocket::Off);
+    let mut runtime = Runtime::follow(CriSocket::Off, Journal::default());
     runtime.ask_about(question("kubepods/a"));
     assert!(runtime.changed().now_or_never().is_none());
     assert!(runtime.state().pods.is_none() && runtime.state().trouble.is_none());

@@ -103,7 +103,7 @@ async fn of_the_known_places_the_first_that_answers_is_taken_and_kept() {
     let [early, late] = [directory(), directory()];
     let paths = [&early, &late].map(|directory| directory.path().join("fake.sock"));
     let sockets = Sockets::any_of(paths.to_vec());
-    let mut runtime = Runtime::on(Some(sockets));
+    let mut runtime = Runtime::on(Some(sockets), Journal::default());
     let none = trouble(&mut runtime).await;
 
     let mut second = Fake::start(late.path(), "containerd", "1.7.24");
