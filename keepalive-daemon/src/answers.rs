@@ -65,6 +65,7 @@ impl State<'_> {
             unreachable: unreachable.collect(),
             annotations: self.annotations(|_| true),
             no_longer_governed: self.sweeps.left(),
+            nobody: String::new(),
         }
     }
 

@@ -1,4 +1,4 @@
-//! The local control socket: HTTP with JSON on a unix socket that only its owner may open.
+//! The local control socket: HTTP with JSON on a unix socket that only its owner may open, and a group if one is named.
 //!
 //! What is served is described by `/v1/openapi.json`, which is made of the handlers and the types themselves.
 
@@ -9,4 +9,7 @@ pub(crate) mod server;
 mod socket;
 
 pub(crate) use question::Question;
-pub(crate) use routes::{APPLY, EXPLAIN, HEALTH, POLICIES, SOCKETS, STATUS, SubjectQuery};
+pub(crate) use routes::{
+    APPLY, EVENTS, EXPLAIN, EventsQuery, HEALTH, POLICIES, SOCKETS, STATUS, SubjectQuery,
+};
+pub(crate) use socket::{Group, nobody};

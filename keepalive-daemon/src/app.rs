@@ -13,7 +13,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     answers::State,
-    api::{Question, server},
+    api::{Group, Question, server},
     governor::{Cause, Governor},
     helped::{self, Helped},
     journal::{Event, Journal, Kind},
@@ -45,6 +45,8 @@ pub(crate) struct Config {
     pub(crate) runtime: CriSocket,
     /// The control socket.
     pub(crate) api_socket: PathBuf,
+    /// Whose members may open that, too.
+    pub(crate) api_group: Option<Group>,
     /// Bounds on what policies may ask for.
     pub(crate) limits: Limits,
     /// Whether the program writes a log line a connection.
@@ -68,6 +70,7 @@ pub(crate) async fn run(config: Config) -> Result<()> {
         bpffs,
         runtime,
         api_socket,
+        api_group,
         limits,
         log_bpf,
         sweeping,
@@ -80,7 +83,7 @@ pub(crate) async fn run(config: Config) -> Result<()> {
     let journal = Journal::default();
     let node = Node::open(&root, runtime, journal.clone())?;
     let held = Held::take(&bpffs)?;
-    let (_socket, mut questions) = server::serve(&api_socket)?;
+    let (_socket, mut questions) = server::serve(&api_socket, api_group, journal.clone())?;
     let kernel = Kernel::open(held, log_bpf)?;
     info!(cgroup_root = %root.display(), bpffs = %bpffs.display(), policies = %policies.display(), "started");
     let swept_cgroups = Targets::default();

@@ -5,6 +5,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
+    api::Group,
     commands::{self, failure},
     kernel::Method,
     logging,
@@ -37,6 +38,8 @@ enum Command {
     Run(commands::run::Options),
     Exec(commands::exec::Options),
     Status(commands::status::Options),
+    Events(commands::events::Options),
+    Sockets(commands::sockets::Options),
     Apply(commands::apply::Options),
     #[command(subcommand)]
     Policy(commands::policy::Verb),
@@ -72,6 +75,15 @@ pub(crate) struct SocketArg {
         default_value = "/run/keepalive/keepalive.sock"
     )]
     pub(crate) api_socket: PathBuf,
+}
+
+/// Who may ask the daemon.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct GroupArg {
+    /// A group, by name or number, whose members may use the control socket too, which only root may otherwise: to look,
+    /// and to have policies applied to open connections. They also need to be let into its directory.
+    #[arg(long, value_name = "NAME|GID", env = "KEEPALIVE_API_GROUP", value_parser = |text: &str| text.parse::<Group>())]
+    pub(crate) api_group: Option<Group>,
 }
 
 /// How low `idle` may be.
@@ -170,6 +182,8 @@ impl Cli {
             }
             Command::Exec(options) => commands::exec::run(options),
             Command::Status(options) => failure::report(commands::status::run(&options)),
+            Command::Events(options) => failure::report(commands::events::run(&options)),
+            Command::Sockets(options) => failure::report(commands::sockets::run(options)),
             Command::Apply(options) => failure::report(commands::apply::run(options)),
             Command::Policy(verb) => failure::report(commands::policy::run(verb)),
             Command::Health(options) => failure::report(commands::health::run(&options)),

@@ -10,8 +10,8 @@
 //!
 //! One direction, one loop ([`app`]). Whatever changes ends in the same reconcile: compute what should be,
 //! look at what is, act on the difference. A restart is a first reconcile that finds pins. What is in force then, the
-//! `sweeper`, on a thread of its own, also does to connections that are open already; and what came of it, `helped`, on
-//! another, finds out.
+//! `sweeper`, on a thread of its own, also does to connections that are open already. What the connections have, the
+//! `observer` reads from the kernel when somebody asks, and says why; what came of it, `helped` finds out.
 //!
 //! Invariants:
 //! - `policy`, `plan` and `reconcile` do no IO, except for `policy::directory`, which reads files;

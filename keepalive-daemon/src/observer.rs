@@ -21,12 +21,14 @@ use anyhow::{Context as _, Result};
 use tokio::{
     runtime::Handle,
     sync::{OwnedSemaphorePermit, mpsc},
+    task::spawn_blocking,
 };
 
 use self::places::Places;
 use crate::{
     kernel::sockets,
     report::sockets::{SocketLine, SocketRow, SocketSummary},
+    sweeper::name,
 };
 
 /// How long what reads options stays loaded after a list.
@@ -78,7 +80,7 @@ impl Observer {
             drop(turn);
             runtime.spawn(async move {
                 tokio::time::sleep(LINGER).await;
-                drop(this.idle());
+                spawn_blocking(move || this.let_go());
             });
         };
         thread::Builder::new()
@@ -89,22 +91,39 @@ impl Observer {
     }
 
     fn take(&self) -> sockets::Observer {
-        self.lock().observer.take().unwrap_or_else(sockets::Observer::load)
+        let loaded = self.lock().observer.take();
+        loaded.unwrap_or_else(|| {
+            let observer = sockets::Observer::load();
+            give_back_memory();
+            observer
+        })
     }
 
     fn put_back(&self, observer: sockets::Observer) {
         *self.lock() = Loaded { observer: Some(observer), used: Some(Instant::now()) };
     }
 
-    /// What is loaded, if it was not used for long.
-    fn idle(&self) -> Option<sockets::Observer> {
+    /// Lets go of what is loaded, if it was not used for long.
+    fn let_go(&self) {
         let mut loaded = self.lock();
         let is_idle = loaded.used.is_some_and(|used| used.elapsed() >= LINGER);
-        loaded.observer.take_if(|_| is_idle)
+        if is_idle && loaded.observer.take().is_some() {
+            give_back_memory();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Loaded> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Has the C library give back what it keeps of memory that was freed: the description of the kernel's types takes some
+/// 30 MB while a program is loaded, and a list of many connections some as well.
+fn give_back_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it takes a number and touches nothing that is in use.
+    unsafe {
+        libc::malloc_trim(0);
     }
 }
 
@@ -132,6 +151,7 @@ impl Page {
         if is_abandoned {
             return;
         }
+        name(observer.method()).clone_into(&mut self.summary.method);
         match listed {
             Ok((seen, missing)) => {
                 let unreachable = seen.unreachable.into_iter().map(|(name, why)| format!("{name}: {why}"));

@@ -3,10 +3,12 @@
 
 pub(crate) mod applied;
 pub(crate) mod counters;
+pub(crate) mod events;
 pub(crate) mod explanation;
 pub(crate) mod health;
 pub(crate) mod helped;
 pub(crate) mod in_force;
+mod live;
 pub(crate) mod open_connections;
 pub(crate) mod policies;
 pub(crate) mod sockets;
@@ -20,6 +22,7 @@ use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 use serde::Serialize;
 
+pub(crate) use live::redraw;
 pub(crate) use table::Table;
 
 /// How a listing is printed.
@@ -40,10 +43,27 @@ pub(crate) trait ForPeople {
 
 /// Prints a listing.
 pub(crate) fn print<T: Serialize + ForPeople>(listing: &T, output: Output) -> Result<()> {
+    print_text(&text(listing, output)?)
+}
+
+/// A listing as it is printed.
+fn text<T: Serialize + ForPeople>(listing: &T, output: Output) -> Result<String> {
+    Ok(match output {
+        Output::Table => printable_lines(listing.for_people().trim_end()),
+        Output::Json => serde_json::to_string_pretty(listing)?,
+        Output::Yaml => serde_saphyr::to_string(listing).context("cannot write YAML")?.trim_end().to_owned(),
+    })
+}
+
+/// Prints one of the items of a listing that does not end: a line, a line of JSON, or a YAML document.
+pub(crate) fn print_item<T: Serialize + ForPeople>(item: &T, output: Output) -> Result<()> {
     match output {
-        Output::Table => print_text(&printable_lines(listing.for_people().trim_end())),
-        Output::Json => print_text(&serde_json::to_string_pretty(listing)?),
-        Output::Yaml => print_text(serde_saphyr::to_string(listing).context("cannot write YAML")?.trim_end()),
+        Output::Table => print_text(&printable_lines(&item.for_people())),
+        Output::Json => print_text(&serde_json::to_string(item)?),
+        Output::Yaml => {
+            let document = serde_saphyr::to_string(item).context("cannot write YAML")?;
+            print_text(&format!("---\n{}", document.trim_end()))
+        }
     }
 }
 

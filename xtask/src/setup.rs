@@ -8,6 +8,7 @@ use clap::Args;
 use crate::{console, failures::Failures, process, workspace};
 
 mod debs;
+mod fuzzer;
 mod linker;
 mod linker_path;
 mod links;
@@ -39,6 +40,7 @@ pub fn run(Options {}: Options) -> Result<()> {
         ("eBPF compiler and linker", ebpf_toolchain as fn() -> Result<()>),
         ("tools for tests and the demo", test_tools),
         ("what tests of pods run", || pod_tools().map(drop)),
+        ("what tests hostile requests", || fuzzer().map(drop)),
         ("what builds the image", || image_builder().map(drop)),
         ("tools for lint", lint_tools),
     ] {
@@ -102,6 +104,16 @@ pub fn test_tools() -> Result<()> {
 /// If a package is missing and cannot be fetched.
 pub fn pod_tools() -> Result<PodTools> {
     pods::find(&Pins::read()?)
+}
+
+/// Makes sure that there is what asks the control socket hostile questions, and returns its path. It is in a folder of
+/// this user's. Silent if there is nothing to do.
+///
+/// # Errors
+///
+/// If it is missing and cannot be fetched.
+pub fn fuzzer() -> Result<PathBuf> {
+    fuzzer::find(&Pins::read()?)
 }
 
 /// Makes sure that there is the client of Kubernetes, which renders manifests, and returns its path; like

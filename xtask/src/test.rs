@@ -120,6 +120,9 @@ pub(crate) fn kernel_command(filter: Option<&str>) -> Result<Command> {
     if has("kernel::pods::") || filter.is_some_and(|filter| filter.starts_with(IN_MACHINE)) {
         command.env("KEEPALIVE_POD_TOOLS", serde_json::to_string(&setup::pod_tools()?)?);
     }
+    if has("kernel::api::fuzz::") {
+        command.env("KEEPALIVE_FUZZER", setup::fuzzer()?);
+    }
     if has("kernel::pods::packaged::") {
         command.env("KEEPALIVE_IMAGE", serde_json::to_string(&image::in_place()?)?);
     }

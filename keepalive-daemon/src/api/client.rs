@@ -18,7 +18,7 @@ use tokio::{
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::routes::Problem;
+use super::{routes::Problem, socket};
 
 /// More than any node's status; a server that sends more is not ours.
 const MOST_BYTES: usize = 64 * 1024 * 1024;
@@ -70,6 +70,9 @@ pub(crate) fn stream<T: DeserializeOwned>(
                 }
             }
             rest.drain(..end);
+            if rest.len() > MOST_BYTES {
+                bail!("the daemon on {} tells a line without an end; is it one?", socket.display());
+            }
         }
         Ok(())
     })
@@ -91,10 +94,8 @@ fn runtime() -> Result<Runtime> {
 }
 
 fn nobody(socket: &Path) -> String {
-    format!(
-        "no daemon answers on {}; start one with `keepalive-daemon run`, or name its --api-socket",
-        socket.display()
-    )
+    let nobody = socket::nobody(socket);
+    format!("{nobody}; start one with `keepalive-daemon run`, or name its --api-socket")
 }
 
 async fn ask<T: DeserializeOwned>(socket: &Path, request: Request<Full<Bytes>>) -> Result<Option<T>> {
@@ -109,7 +110,9 @@ async fn send(socket: &Path, request: Request<Full<Bytes>>) -> Result<Option<Inc
         Err(error) if is_absent(&error) => return Ok(None),
         Err(error) => {
             let cure = match error.kind() {
-                io::ErrorKind::PermissionDenied => "; it answers to its owner only",
+                io::ErrorKind::PermissionDenied => {
+                    "; it answers to root, and to the group of its --api-group"
+                }
                 _ => "",
             };
             return Err(error)

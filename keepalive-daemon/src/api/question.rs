@@ -28,7 +28,7 @@ pub(crate) enum Question {
 #[derive(Clone)]
 pub(super) struct Questions(mpsc::Sender<Question>);
 
-/// How many questions may wait; more clients than that are told to come back.
+/// How many questions may wait before the loop; more wait for their place, each with its client, of whom there are few.
 const BACKLOG: usize = 16;
 
 impl Questions {
@@ -40,14 +40,14 @@ impl Questions {
     /// Asks, and waits for the answer.
     ///
     /// # Errors
-    /// If the loop is busy with others, or has ended.
+    /// If the loop has ended. Whoever asks decides for how long to wait for one that is busy.
     pub(super) async fn ask<T>(
         &self,
         question: impl FnOnce(oneshot::Sender<T>) -> Question,
     ) -> Result<T, Refusal> {
-        let busy = || Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the daemon is busy, or ends; try again");
+        let ends = || Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the daemon ends; try again");
         let (reply, answer) = oneshot::channel();
-        self.0.try_send(question(reply)).map_err(|_| busy())?;
-        answer.await.map_err(|_| busy())
+        self.0.send(question(reply)).await.map_err(|_| ends())?;
+        answer.await.map_err(|_| ends())
     }
 }

@@ -1,22 +1,33 @@
 //! The paths, what each takes, and what it answers.
 
 mod apply;
+mod description;
+mod events;
 mod explain;
+mod nothing;
 mod sockets;
 mod state;
 
+use std::sync::Arc;
+
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     http::StatusCode,
+    middleware::from_fn,
     response::{IntoResponse, Response},
-    routing::get,
 };
 use serde::{Deserialize, Serialize};
-use utoipa::{OpenApi, ToSchema};
+use tokio::sync::Semaphore;
+use utoipa::{OpenApi as _, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::question::Questions;
+use super::{
+    question::Questions,
+    server::{hear, in_time},
+};
+use crate::journal::Journal;
 
+pub(crate) use events::EventsQuery;
 pub(crate) use explain::SubjectQuery;
 
 /// Where the daemon has its status.
@@ -29,31 +40,41 @@ pub(crate) const HEALTH: &str = "/v1/health";
 pub(crate) const EXPLAIN: &str = "/v1/explain";
 /// Where it sweeps open connections; a POST with a [`Selection`](crate::answers::Selection).
 pub(crate) const APPLY: &str = "/v1/apply";
+/// Where it has what happened; with an [`EventsQuery`].
+pub(crate) const EVENTS: &str = "/v1/events";
 /// Where it lists connections; with a [`SocketQuery`](crate::answers::SocketQuery).
 pub(crate) const SOCKETS: &str = "/v1/sockets";
 /// Where it has the description of all of these.
 const OPENAPI: &str = "/v1/openapi.json";
 
-#[derive(OpenApi)]
-#[openapi(info(
-    title = "keepalive-daemon",
-    description = "What the daemon of a node has attached, what came of it, and the connections it governs. Served on \
-                   a unix socket; `curl --unix-socket /run/keepalive/keepalive.sock http://localhost/v1/status`."
-))]
-struct Description;
+/// How many answers may be streams, that last for as long as somebody listens.
+const MOST_STREAMS: usize = 16;
+
+/// The right to stream an answer.
+#[derive(Clone, Debug)]
+struct Streams(Arc<Semaphore>);
 
 /// All of them.
-pub(super) fn router(questions: Questions) -> Router {
-    let (router, description) = OpenApiRouter::with_openapi(Description::openapi())
+pub(super) fn router(questions: Questions, journal: Journal) -> Router {
+    let at_once = OpenApiRouter::new()
         .routes(routes!(state::status))
         .routes(routes!(state::policies))
         .routes(routes!(state::health))
         .routes(routes!(explain::explain))
+        .routes(routes!(description::description))
+        .layer(from_fn(in_time));
+    let (router, described) = OpenApiRouter::with_openapi(description::Description::openapi())
+        .merge(at_once)
+        .routes(routes!(events::events))
         .merge(apply::router())
         .merge(sockets::router())
         .with_state(questions)
         .split_for_parts();
-    router.route(OPENAPI, get(async || Json(description)))
+    router
+        .layer(Extension(journal))
+        .layer(Extension(Streams(Arc::new(Semaphore::new(MOST_STREAMS)))))
+        .layer(Extension(description::Written::new(described)))
+        .layer(from_fn(hear))
 }
 
 /// An answer that is none.
@@ -81,3 +102,6 @@ impl IntoResponse for Refusal {
         (self.code, Json(self.body)).into_response()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,13 +2,18 @@
 
 use std::{
     fs, io,
-    os::unix::{fs::FileTypeExt as _, net::UnixStream},
+    os::unix::{
+        fs::{FileTypeExt as _, PermissionsExt as _},
+        net::{UnixListener, UnixStream},
+    },
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, Result, bail};
-use nix::sys::stat::{Mode, umask};
-use tokio::net::UnixListener;
+use nix::{
+    sys::stat::{Mode, umask},
+    unistd::{self, Gid},
+};
 
 /// The socket; removed when dropped.
 #[derive(Debug)]
@@ -22,8 +27,35 @@ impl Drop for ControlSocket {
     }
 }
 
-/// Makes the socket, in place of one that a killed daemon left.
-pub(super) fn bind(path: &Path) -> Result<(UnixListener, ControlSocket)> {
+/// A group whose members may open the socket too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Group(pub(crate) Gid);
+
+impl std::str::FromStr for Group {
+    type Err = String;
+
+    /// A name, or a number.
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(number) = text.parse() {
+            return Ok(Self(Gid::from_raw(number)));
+        }
+        match unistd::Group::from_name(text) {
+            Ok(Some(group)) => Ok(Self(group.gid)),
+            Ok(None) => {
+                Err(format!("there is no group {text}; write its number if it is one of a container"))
+            }
+            Err(error) => Err(format!("cannot look for the group {text}: {error}")),
+        }
+    }
+}
+
+/// What to tell whoever asks where nobody answers.
+pub(crate) fn nobody(socket: &Path) -> String {
+    format!("no daemon answers on {}", socket.display())
+}
+
+/// Makes the socket, in place of one that a killed daemon left; members of `group` may open it too.
+pub(super) fn bind(path: &Path, group: Option<Group>) -> Result<(UnixListener, ControlSocket)> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)
             .with_context(|| format!("cannot create {} for the control socket", parent.display()))?;
@@ -48,5 +80,23 @@ pub(super) fn bind(path: &Path) -> Result<(UnixListener, ControlSocket)> {
         listener
     };
     let listener = make().with_context(|| format!("cannot make the control socket {}", path.display()))?;
-    Ok((listener, ControlSocket(path.to_owned())))
+    let socket = ControlSocket(path.to_owned());
+    listener.set_nonblocking(true).context("cannot use the control socket without waiting")?;
+    if let Some(group) = group {
+        open_to(path, group)?;
+    }
+    Ok((listener, socket))
+}
+
+/// First the group and then its rights: at no time is it open to another.
+fn open_to(path: &Path, Group(group): Group) -> Result<()> {
+    unistd::chown(path, None, Some(group)).with_context(|| {
+        format!(
+            "cannot give the control socket {} to group {group}; it takes CAP_CHOWN, or to be a member of it (systemd: \
+             SupplementaryGroups=)",
+            path.display()
+        )
+    })?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o660))
+        .with_context(|| format!("cannot open the control socket {} to group {group}", path.display()))
 }

@@ -8,7 +8,7 @@ use nix::sys::resource::{Resource, getrlimit};
 
 use crate::{
     app::{self, Config},
-    cli::{BpffsArg, CgroupRootArg, MinIdleArg, SocketArg, SweepArgs},
+    cli::{BpffsArg, CgroupRootArg, GroupArg, MinIdleArg, SocketArg, SweepArgs},
     helped::HelpArgs,
     logging,
     workloads::CriSocket,
@@ -41,6 +41,8 @@ pub(crate) struct Options {
     #[command(flatten)]
     socket: SocketArg,
     #[command(flatten)]
+    group: GroupArg,
+    #[command(flatten)]
     min_idle: MinIdleArg,
     #[command(flatten)]
     sweep: SweepArgs,
@@ -65,6 +67,7 @@ pub(crate) fn run(options: Options) -> Result<()> {
         bpffs,
         cri_socket,
         socket,
+        group,
         min_idle,
         sweep,
         help,
@@ -78,6 +81,7 @@ pub(crate) fn run(options: Options) -> Result<()> {
         bpffs: bpffs.bpffs,
         runtime: cri_socket,
         api_socket: socket.api_socket,
+        api_group: group.api_group,
         limits: min_idle.limits(),
         log_bpf,
         sweeping: sweep.options(),
@@ -91,10 +95,10 @@ pub(crate) fn run(options: Options) -> Result<()> {
     runtime.block_on(app::run(config))
 }
 
-/// Checks that the daemon may open as many files as it needs: two dozen, however many cgroups it governs, and
-/// one for each client of the control socket.
+/// Checks that the daemon may open as many files as it needs: two dozen or three, however many cgroups it governs, and
+/// one for each client of the control socket, of which it serves 64 at once.
 fn check_open_files() -> Result<()> {
-    const ENOUGH: u64 = 64;
+    const ENOUGH: u64 = 128;
 
     let (limit, _) = getrlimit(Resource::RLIMIT_NOFILE).context("cannot read RLIMIT_NOFILE")?;
     if limit < ENOUGH {

@@ -32,7 +32,7 @@ pub(crate) fn run(options: &Options) -> Result<Verdict> {
     let Options { socket, bpffs, output } = options;
     let status = match client::get::<status::Status>(&socket.api_socket, api::STATUS)? {
         Some(status) => status,
-        None => pinned(&bpffs.bpffs)?,
+        None => status::Status { nobody: api::nobody(&socket.api_socket), ..pinned(&bpffs.bpffs)? },
     };
     let status = status.sorted();
     report::print(&status, output.output)?;
@@ -62,5 +62,6 @@ fn pinned(bpffs: &std::path::Path) -> Result<status::Status> {
         unreachable: Vec::new(),
         annotations: Vec::new(),
         no_longer_governed: Vec::new(),
+        nobody: String::new(),
     })
 }

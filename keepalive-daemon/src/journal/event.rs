@@ -146,6 +146,11 @@ impl Event {
         }
     }
 
+    /// Whether the message has the reason.
+    pub(crate) const fn tells_reason(&self) -> bool {
+        self.kind.ends_with_reason()
+    }
+
     /// Writes the log line.
     pub(super) fn log(&self) {
         macro_rules! line {

@@ -1,9 +1,13 @@
 //! TCP connections, one by one, as the kernel has them.
 
+mod table;
+
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+pub(crate) use table::Sockets;
 
 use super::sweep::Values;
 
@@ -80,6 +84,8 @@ pub(crate) struct SocketSummary {
     pub(crate) unknown: u64,
     /// Whether there are more than were asked for.
     pub(crate) left_off: bool,
+    /// By what options were read: `iterator` or `descriptors`.
+    pub(crate) method: String,
     /// The network namespaces that were looked through.
     pub(crate) namespaces: usize,
     /// Those that were not, each with why.

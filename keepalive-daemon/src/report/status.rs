@@ -33,6 +33,9 @@ pub(crate) struct Status {
     /// The cgroups that are no longer governed and whose open connections keep what they were given.
     #[serde(default)]
     pub(crate) no_longer_governed: Vec<LeftBehind>,
+    /// Who was asked in vain, if no daemon answers; for people.
+    #[serde(skip)]
+    pub(crate) nobody: String,
 }
 
 /// The running daemon.
@@ -169,7 +172,7 @@ impl Status {
 impl ForPeople for Status {
     fn for_people(&self) -> String {
         let mut text = self.daemon.as_ref().map_or_else(
-            || "no daemon answers on --api-socket; this is what is pinned, and in force\n".to_owned(),
+            || format!("{}; this is what is pinned, and in force\n", self.nobody),
             ForPeople::for_people,
         );
         if self.cgroups.is_empty() {

@@ -5,8 +5,10 @@
 //! `getsockopt`, timers by sock_diag (`ss`), links and programs by `bpftool`, probes by a capture.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot be set up, or fails, panics")]
 
+mod api;
 mod destinations;
 mod enforce;
+mod events;
 mod exec;
 mod foreign;
 mod guard;
@@ -20,6 +22,7 @@ mod others;
 mod peer;
 mod pods;
 mod reload;
+mod sockets;
 mod spread;
 mod story;
 mod support;
@@ -52,8 +55,10 @@ fn main() {
     // SAFETY: no handler is installed, and no other thread runs yet.
     unsafe { signal(Signal::SIGINT, SigHandler::SigDfl) }.unwrap();
     let trials = [
+        &api::ALL.concat(),
         destinations::TESTS,
         enforce::TESTS,
+        events::TESTS,
         exec::TESTS,
         foreign::TESTS,
         guard::TESTS,
@@ -65,6 +70,7 @@ fn main() {
         others::TESTS,
         &pods::TESTS.concat(),
         reload::TESTS,
+        sockets::TESTS,
         spread::TESTS,
         story::TESTS,
         surroundings::TESTS,

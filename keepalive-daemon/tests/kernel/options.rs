@@ -100,5 +100,5 @@ fn outside_the_selected_cgroup_nothing_changes() {
 
     assert_eq!(peer.options(pair.client), UNTOUCHED);
     assert_eq!(peer.options(pair.server), UNTOUCHED);
-    assert_eq!(keepalive_timers(&host), []);
+    assert_eq!(keepalive_timers(&host), Vec::<Duration>::new());
 }

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 pub(crate) use calls::Call;
+pub(crate) use many::Ends;
 pub(crate) use others::Others;
 
 /// The options this project is about; on setting, what is absent is left alone.
@@ -63,8 +64,12 @@ pub(crate) enum Request {
     Close { socket: usize },
     /// Connect to oneself so many times, and keep both ends of each.
     Pairs { count: usize },
+    /// Send a byte.
+    Send { socket: usize },
     /// Answers with the options of all sockets but listeners, and how many have them.
     GetAll,
+    /// Answers with both ends and the options of each socket but listeners.
+    GetEach,
 }
 
 /// What a peer answers.
@@ -80,6 +85,7 @@ pub(crate) enum Answer {
     Called(Result<(), i32>),
     Value(Result<i32, i32>),
     AllOptions(Vec<(Options, usize)>),
+    EachOptions(Vec<many::Ends>),
     Failed(String),
 }
 
@@ -158,6 +164,11 @@ impl Sockets {
                 many::connect(count, |socket| drop(self.keep(socket)))?;
                 Answer::Done
             }
+            Request::Send { socket } => {
+                (&self.open[&socket]).write_all(b"x")?;
+                Answer::Done
+            }
+            Request::GetEach => Answer::EachOptions(many::each(self.open.values())?),
             Request::GetAll => Answer::AllOptions(many::options(self.open.values())?),
         })
     }

@@ -34,6 +34,8 @@ pub(crate) struct Pins {
     pub(crate) debian: Debian,
     /// What the tests of pods run.
     pub(crate) pod_tools: PodPackages,
+    /// What asks the control socket hostile questions: packages of PyPI, each with its version.
+    pub(crate) fuzzer: BTreeMap<String, String>,
     /// What machines of the tests' own are made of.
     pub(crate) machine: MachinePackages,
 }

@@ -6,7 +6,7 @@ use axum::{Extension, Json, extract::State, http::StatusCode};
 use tokio::sync::Semaphore;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{APPLY, Problem, Refusal};
+use super::{APPLY, Problem, Refusal, nothing::Nothing};
 use crate::{
     answers::Selection,
     api::question::{Question, Questions},
@@ -26,11 +26,11 @@ pub(super) fn router() -> OpenApiRouter<Questions> {
     (status = OK, body = Applied),
     (status = UNPROCESSABLE_ENTITY, body = Problem, description = "Nothing is selected, or it cannot be done."),
     (status = TOO_MANY_REQUESTS, body = Problem, description = "Others wait for theirs."),
-    (status = SERVICE_UNAVAILABLE, body = Problem, description = "The daemon is busy, or ends."),
 ))]
 async fn apply(
     State(to): State<Questions>,
     Extension(sweeps): Extension<Arc<Semaphore>>,
+    _: Nothing,
     Json(selection): Json<Selection>,
 ) -> Result<Json<Applied>, Refusal> {
     let busy = |_| {

@@ -1,4 +1,5 @@
 //! Which policy governs a pod or a cgroup, and why.
+#![expect(unused_qualifications, reason = "the macro for paths repeats the paths of types")]
 
 use axum::{
     Json,
@@ -18,6 +19,7 @@ use crate::{
 /// What is to be explained: one of the two.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct SubjectQuery {
     /// A pod, as `NAMESPACE/NAME`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,9 +51,7 @@ impl SubjectQuery {
 /// Which policy governs a pod or a cgroup, why, and with which values.
 #[utoipa::path(get, path = EXPLAIN, params(SubjectQuery), responses(
     (status = OK, body = Explanation),
-    (status = BAD_REQUEST, body = Problem, description = "The question is none."),
     (status = NOT_FOUND, body = Problem, description = "There is no such pod or cgroup."),
-    (status = SERVICE_UNAVAILABLE, body = Problem, description = "The daemon is busy, or ends."),
 ))]
 pub(super) async fn explain(
     State(to): State<Questions>,

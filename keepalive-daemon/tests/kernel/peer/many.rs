@@ -1,6 +1,6 @@
 //! Many connections at a time.
 
-use std::io;
+use std::{io, net::SocketAddr};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use socket2::{Domain, Socket, Type};
@@ -23,6 +23,22 @@ pub(super) fn connect(count: usize, mut keep: impl FnMut(Socket)) -> io::Result<
         keep(listener.accept()?.0);
     }
     Ok(())
+}
+
+/// Both ends of a connection, and its options.
+pub(crate) type Ends = (SocketAddr, SocketAddr, Options);
+
+/// The options of connections, one by one.
+pub(super) fn each<'s>(sockets: impl Iterator<Item = &'s Socket>) -> io::Result<Vec<Ends>> {
+    let mut all = Vec::new();
+    for socket in sockets {
+        if socket.is_listener()? {
+            continue;
+        }
+        let ip = |address: socket2::SockAddr| address.as_socket().ok_or(io::ErrorKind::InvalidData);
+        all.push((ip(socket.local_addr()?)?, ip(socket.peer_addr()?)?, super::get(socket)?));
+    }
+    Ok(all)
 }
 
 /// The options of connections: each set of them, with how many have it.

@@ -65,7 +65,12 @@ impl Host {
     /// As [`Self::command`], of another build of the program.
     pub(crate) fn command_of(&self, program: &Path, verb: &str) -> Command {
         let mut command = Command::new(program);
-        command.arg(verb).arg("--bpffs").arg(self.bpffs.path()).env_remove("RUST_LOG");
+        command.arg(verb).env_remove("RUST_LOG");
+        if verb == "sockets" {
+            command.arg("--api-socket").arg(self.socket());
+            return command;
+        }
+        command.arg("--bpffs").arg(self.bpffs.path());
         match verb {
             "run" => {
                 command.arg("--policies").arg(self.policies()).args(["--min-idle", "1s"]);

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, process::Command};
 
 use xtask::lab::{Cgroup, InCgroup as _, Process};
 
-use crate::peer::{Answer, Call, Options, Others, Request};
+use crate::peer::{Answer, Call, Ends, Options, Others, Request};
 
 /// A process that makes sockets for a test.
 pub(crate) struct Peer(Process);
@@ -166,6 +166,19 @@ impl Peer {
             Answer::AllOptions(options) => options,
             answer => panic!("{answer:?}"),
         }
+    }
+
+    /// Both ends of all open sockets but listeners, and what getsockopt says of each.
+    pub(crate) fn each_options(&mut self) -> Vec<Ends> {
+        match self.ask(&Request::GetEach) {
+            Answer::EachOptions(options) => options,
+            answer => panic!("{answer:?}"),
+        }
+    }
+
+    /// Sends a byte.
+    pub(crate) fn send(&mut self, socket: usize) {
+        self.done(&Request::Send { socket });
     }
 
     fn socket(&mut self, request: &Request) -> usize {

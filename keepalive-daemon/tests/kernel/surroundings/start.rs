@@ -85,17 +85,17 @@ pub(super) fn too_few_open_files_are_refused() {
         command.env_remove("RUST_LOG");
         command
     };
-    for limit in [6, 16, 63] {
+    for limit in [6, 16, 127] {
         let what = format!("{limit} open files");
 
-        refused(&what, &mut limited(limit), 1, &["RLIMIT_NOFILE", "needs 64", "ulimit -n"]);
+        refused(&what, &mut limited(limit), 1, &["RLIMIT_NOFILE", "needs 128", "ulimit -n"]);
 
         assert_free(&app, &what);
     }
     // What is asked for is enough, also for far more cgroups than that.
     let many: Vec<_> = (0..200).map(|number| host.cgroup(&format!("many/{number}"))).collect();
     host.write_policies("many.yaml", &crate::support::document("many", "many/*", super::KEEPALIVE));
-    let daemon = host.start_with(limited(64));
+    let daemon = host.start_with(limited(128));
     daemon.wait_line("ready: all policies").unwrap();
     for cgroup in [&app, &many[0], &many[199]] {
         let mut peer = host.peer(cgroup);

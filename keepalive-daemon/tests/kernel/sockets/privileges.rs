@@ -1,0 +1,82 @@
+//! Lists made with fewer rights than root has.
+
+use std::process::Command;
+
+use xtask::lab::{Netns, Process};
+
+use super::{KEEPALIVE, rows, sockets, told};
+use crate::support::{Host, Peer, document, with_privileges};
+
+/// Starts the daemon with no more than these capabilities, in the host's network namespace.
+fn start_with(host: &Host, capabilities: &str) -> Process {
+    let bounding = format!("--bounding-set=-all,{capabilities}");
+    let reduced = with_privileges(&[&bounding], &host.command("run"));
+    let daemon = host.start_with(inside(&host.netns, &reduced));
+    daemon.wait_line("ready: all policies").unwrap();
+    daemon
+}
+
+fn inside(netns: &Netns, command: &Command) -> Command {
+    let mut inside = netns.command(command.get_program());
+    inside.args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => inside.env(name, value),
+            None => inside.env_remove(name),
+        };
+    }
+    inside
+}
+
+pub(super) fn with_few_privileges_what_can_be_had_is_told() {
+    let host = Host::new("few");
+    let app = host.cgroup("app");
+    host.write_policies("p.yaml", &document("p", "app", KEEPALIVE));
+    let _daemon = start_with(&host, "+bpf,+net_admin");
+    let mut peer = host.peer(&app);
+    let pair = peer.pair();
+    assert_eq!(peer.options(pair.client).keepalive, Some(true));
+
+    let listing = sockets(&host, &[]);
+
+    assert_eq!(rows(&listing).len(), 2, "{listing}");
+    for row in rows(&listing) {
+        // The timer tells that it is on, and nothing more.
+        assert_eq!(
+            (&row["options"], &row["verdict"]),
+            (&serde_json::json!({"keepalive": true}), &"unknown".into())
+        );
+        assert!(row["timer"]["expiresMilliseconds"].as_u64() > Some(500_000), "{row}");
+        assert!(row["lastDataSentMilliseconds"].is_u64(), "{row}");
+    }
+    let summary = &listing["summary"];
+    assert_eq!((&summary["namespaces"], &summary["unknown"]), (&1.into(), &2.into()));
+    let missing = summary["missing"].to_string();
+    for said in
+        ["the options of 2 connections", "CAP_PERFMON", "CAP_SYS_PTRACE", "the processes of 2 connections"]
+    {
+        assert!(missing.contains(said), "{said} is not in {missing}");
+    }
+    assert!(summary["unreachable"].to_string().contains("CAP_SYS_PTRACE"), "{summary}");
+}
+
+pub(super) fn by_descriptors_where_the_program_may_not_be_loaded() {
+    let host = Host::new("borrowed");
+    let app = host.cgroup("app");
+    host.write_policies("p.yaml", &document("p", "app", KEEPALIVE));
+    let _daemon = start_with(&host, "+bpf,+net_admin,+sys_ptrace");
+    // Whom it may look into has no more rights than it has.
+    let program = std::env::current_exe().unwrap();
+    let peer = with_privileges(&["--bounding-set=-all"], &Command::new(program));
+    let mut peer = Peer::spawn(inside(&host.netns, &peer), &app);
+    let pair = peer.pair();
+
+    let listing = sockets(&host, &[]);
+
+    assert_eq!(listing["summary"]["method"], "descriptors");
+    assert_eq!(rows(&listing).len(), 2, "{listing}");
+    for row in rows(&listing) {
+        assert_eq!((told(row), &row["verdict"]), (peer.options(pair.client), &"policy".into()), "{row}");
+        assert!(row["process"]["pid"].is_u64(), "{row}");
+    }
+}
