@@ -12,7 +12,9 @@ use anyhow::Result;
 
 pub(crate) use observer::{Observation, Observer};
 
-pub(crate) use super::sweep::diag::{Listed, TCP_CLOSE_WAIT, TCP_ESTABLISHED, Timer, TimerKind, Times};
+pub(crate) use super::sweep::diag::{Listed, TCP_CLOSE_WAIT, TCP_ESTABLISHED, TimerKind};
+#[cfg(test)]
+pub(crate) use super::sweep::diag::{Timer, Times};
 use super::sweep::{
     diag::{Diag, Question, StateFlags},
     namespaces::{self, Namespace},
