@@ -11,9 +11,9 @@
 //! One direction, one loop ([`app`]). Whatever changes ends in the same reconcile: compute what should be,
 //! look at what is, act on the difference. A restart is a first reconcile that finds pins. What is in force then, the
 //! `sweeper`, on a thread of its own, also does to connections that are open already. What the connections have, the
-//! `observer` reads from the kernel when somebody asks, and says why. What they should have `check` tells, on the command
-//! line's end: of what the observer saw, what `facts` says the node does to silent connections, and a catalogue of
-//! middleboxes.
+//! `observer` reads from the kernel when somebody asks, and says why; what came of it, `helped` finds out. What they
+//! should have `check` tells, on the command line's end: of what the observer saw, what `facts` says the node does to
+//! silent connections, and a catalogue of middleboxes.
 //!
 //! Invariants:
 //! - `policy`, `plan`, `reconcile` and `check` do no IO, except for `policy::directory`, which reads files;

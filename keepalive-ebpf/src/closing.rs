@@ -33,6 +33,7 @@ static CLOSING_OFFSETS: ClosingOffsets = ClosingOffsets {
     acknowledged_at: 0,
     written: 0,
     acknowledged: 0,
+    cgroup_is_pointer: 0,
     ticks_a_second: 0,
 };
 
@@ -58,14 +59,30 @@ pub(crate) fn on_state_change(ctx: &BtfTracePointContext) {
     }
     // SAFETY: as above.
     let ending = unsafe { look(socket, error) };
-    // SAFETY: one of this object's; volatile, because the compiler would take the zero for what it is.
-    let ticks_a_second = unsafe { (&raw const CLOSING_OFFSETS.ticks_a_second).read_volatile() };
+    // SAFETY: one of this object's.
+    let ticks_a_second = unsafe { constant(&raw const CLOSING_OFFSETS.ticks_a_second) };
     let Some(finding) = ending.finding(ticks_a_second) else { return };
-    // SAFETY: as above.
-    let cgroup = unsafe { fields::cgroup_id(socket) };
+    // SAFETY: one of this object's.
+    let cgroup = if unsafe { constant(&raw const CLOSING_OFFSETS.cgroup_is_pointer) } == 0 {
+        // SAFETY: as above.
+        unsafe { fields::cgroup_id_by_number(socket) }
+    } else {
+        // SAFETY: as above.
+        unsafe { fields::cgroup_id(socket) }
+    };
     // SAFETY: as above.
     let is_told = unsafe { tell(socket, cgroup, &ending, finding) };
     count(cgroup, finding, is_told);
+}
+
+/// What the daemon has written there.
+///
+/// # Safety
+/// It is one of [`CLOSING_OFFSETS`].
+#[inline(always)]
+unsafe fn constant(of: *const u64) -> u64 {
+    // SAFETY: as promised. Volatile, because the compiler would take the zeros for what they are.
+    unsafe { of.read_volatile() }
 }
 
 /// What is left on the socket.

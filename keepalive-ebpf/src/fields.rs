@@ -1,7 +1,8 @@
 //! The fields of the kernel's sockets that no helper tells.
 
-use core::{ffi::c_void, mem};
+use core::{ffi::c_void, mem, ptr};
 
+use aya_ebpf::helpers::bpf_probe_read_kernel;
 use keepalive_ebpf::Offsets;
 
 const AF_INET: u16 = 2;
@@ -64,6 +65,43 @@ pub(crate) unsafe fn cgroup_id(socket: *const c_void) -> u64 {
     let node: *const c_void = unsafe { read(cgroup, &raw const OFFSETS.kernfs_node) };
     // SAFETY: as above.
     unsafe { read(node, &raw const OFFSETS.id) }
+}
+
+/// The same where the verifier knows no pointer, but a number whose lowest bits say whether it is one: before Linux
+/// 5.15. What the kernel takes for the root's is that here.
+///
+/// # Safety
+/// As for [`cgroup_id`].
+#[inline(always)]
+pub(crate) unsafe fn cgroup_id_by_number(socket: *const c_void) -> u64 {
+    const NO_POINTER: usize = 3;
+    const ROOT: u64 = 1;
+
+    // SAFETY: see `state`.
+    let cgroup: usize = unsafe { read(socket, &raw const OFFSETS.cgroup) };
+    if cgroup & NO_POINTER != 0 {
+        return ROOT;
+    }
+    // SAFETY: both are read by a helper that checks the address.
+    let id = unsafe {
+        peek::<usize>(cgroup, &raw const OFFSETS.kernfs_node)
+            .and_then(|node| peek::<u64>(node, &raw const OFFSETS.id))
+    };
+    id.unwrap_or(ROOT)
+}
+
+/// Reads a field of what lies at an address, which need not be one.
+///
+/// # Safety
+/// `offset` is one of [`OFFSETS`].
+#[expect(clippy::cast_possible_truncation, reason = "offsets in structures are small")]
+#[inline(always)]
+unsafe fn peek<T>(base: usize, offset: *const u64) -> Option<T> {
+    // SAFETY: as promised; volatile as in `read`.
+    let offset = unsafe { offset.read_volatile() };
+    let field = ptr::without_provenance(base.wrapping_add(offset as usize));
+    // SAFETY: the helper fails where nothing can be read.
+    unsafe { bpf_probe_read_kernel(field) }.ok()
 }
 
 /// The local and the remote address, as of IPv6.

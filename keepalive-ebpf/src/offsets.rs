@@ -69,6 +69,9 @@ offsets! {
     written,
     /// `tcp_sock.snd_una`: up to where the peer has acknowledged.
     acknowledged,
+    /// No offset, but 1 where what a socket says of its cgroup is a pointer, and 0 where it is a number that may be one:
+    /// before Linux 5.15.
+    cgroup_is_pointer,
     /// No offset, but how many ticks of its clock the kernel counts a second.
     ticks_a_second,
 }

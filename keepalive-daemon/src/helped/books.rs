@@ -162,7 +162,7 @@ mod tests {
     fn what_nobody_governs_is_forgotten_and_begins_anew() {
         let mut books = books();
 
-        assert_eq!(books.count(counts(&[(9, 4), (UNCOUNTED, 0)])), [9]);
+        assert_eq!(books.count(counts(&[(9, 4), (UNCOUNTED, 0)])), vec![9_u64]);
         books.follow(governed(&[(9, 9)]));
         books.count(counts(&[(9, 1), (UNCOUNTED, 3)]));
 

@@ -56,6 +56,7 @@ impl Watcher {
         let mut closing = match Closing::load() {
             Ok(closing) => {
                 self.shared.books().watch.finds_dead_peers = true;
+                debug!("peers that are found dead are counted");
                 Some(closing)
             }
             Err(error) => self.without(&error),

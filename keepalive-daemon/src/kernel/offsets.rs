@@ -23,7 +23,7 @@ const KERNEL_TYPES: &str = "/sys/kernel/btf/vmlinux";
 /// # Errors
 /// If this kernel does not describe its types, or has other fields.
 pub(super) fn find() -> Result<Offsets> {
-    read(&kernel_types()?, ends)
+    read(&kernel_types()?, |types| ends(types, "cgroup"))
 }
 
 /// Finds that, and where a connection has what tells why it ends.
@@ -32,7 +32,15 @@ pub(super) fn find() -> Result<Offsets> {
 /// As [`find`].
 pub(super) fn find_closing() -> Result<(Offsets, ClosingOffsets)> {
     let ticks_a_second = ticks_a_second()?;
-    read(&kernel_types()?, |types| Ok((ends(types)?, closing(types, ticks_a_second)?)))
+    read(&kernel_types()?, |types| {
+        let (ends, cgroup_is_pointer) = match ends(types, "cgroup") {
+            Ok(ends) => (ends, true),
+            // Before Linux 5.15.
+            Err(error) => (ends(types, "val").map_err(|_| error)?, false),
+        };
+        let closing = closing(types)?;
+        Ok((ends, ClosingOffsets { cgroup_is_pointer: cgroup_is_pointer.into(), ticks_a_second, ..closing }))
+    })
 }
 
 fn kernel_types() -> Result<Vec<u8>> {
@@ -45,7 +53,8 @@ fn read<T>(types: &[u8], find: impl FnOnce(&Btf<'_>) -> Result<T>) -> Result<T> 
     find(&Btf::parse(types).with_context(|| format!("cannot make sense of {KERNEL_TYPES}"))?)
 }
 
-fn ends(types: &Btf<'_>) -> Result<Offsets> {
+/// With the field of `sock_cgroup_data` that leads to the cgroup.
+fn ends(types: &Btf<'_>, cgroup: &str) -> Result<Offsets> {
     let common = |field| types.offset("sock_common", field);
     // A kernel without IPv6 has neither the fields nor sockets that they would be read of.
     let common_or_first = |field| common(field).unwrap_or(0);
@@ -58,13 +67,13 @@ fn ends(types: &Btf<'_>) -> Result<Offsets> {
         remote_v4: common("skc_daddr")?,
         local_v6: common_or_first("skc_v6_rcv_saddr"),
         remote_v6: common_or_first("skc_v6_daddr"),
-        cgroup: types.offset("sock", "sk_cgrp_data")? + types.offset("sock_cgroup_data", "cgroup")?,
+        cgroup: types.offset("sock", "sk_cgrp_data")? + types.offset("sock_cgroup_data", cgroup)?,
         kernfs_node: types.offset("cgroup", "kn")?,
         id: types.offset("kernfs_node", "id")?,
     })
 }
 
-fn closing(types: &Btf<'_>, ticks_a_second: u64) -> Result<ClosingOffsets> {
+fn closing(types: &Btf<'_>) -> Result<ClosingOffsets> {
     let connection = |field| types.offset("inet_connection_sock", field);
     let tcp = |field| types.offset("tcp_sock", field);
     Ok(ClosingOffsets {
@@ -77,7 +86,7 @@ fn closing(types: &Btf<'_>, ticks_a_second: u64) -> Result<ClosingOffsets> {
         acknowledged_at: tcp("rcv_tstamp")?,
         written: tcp("write_seq")?,
         acknowledged: tcp("snd_una")?,
-        ticks_a_second,
+        ..ClosingOffsets::default()
     })
 }
 

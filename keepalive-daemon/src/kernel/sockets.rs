@@ -12,8 +12,6 @@ use anyhow::Result;
 
 pub(crate) use observer::{Observation, Observer};
 
-#[cfg(test)]
-pub(crate) use super::sweep::diag::Timer;
 pub(crate) use super::sweep::diag::{Listed, TCP_CLOSE_WAIT, TCP_ESTABLISHED, TimerKind};
 #[cfg(test)]
 pub(crate) use super::sweep::diag::{Timer, Times};

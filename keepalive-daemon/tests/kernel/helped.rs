@@ -39,9 +39,7 @@ fn command(host: &Host) -> Command {
 fn start(host: &Host) -> Process {
     let daemon = host.start_with(command(host));
     daemon.wait_line("ready: all policies").unwrap();
-    eventually("dead peers are noticed", || {
-        (host.status()["daemon"]["helping"]["findsDeadPeers"] == true).then_some(())
-    });
+    daemon.wait_line("peers that are found dead are counted").unwrap();
     daemon
 }
 
@@ -57,7 +55,8 @@ fn helped(host: &Host) -> Value {
 }
 
 /// Waits until a peer was found dead, and tells how.
-fn dead_peers(host: &Host) -> Value {
+fn dead_peers(host: &Host, daemon: &Process) -> Value {
+    daemon.wait_line("found a peer dead").unwrap();
     eventually("a dead peer is counted", || {
         let dead = helped(host)["deadPeers"].clone();
         dead.as_object().is_some_and(|dead| dead.values().any(|count| *count != 0)).then_some(dead)
@@ -97,7 +96,7 @@ fn a_peer_that_vanishes_is_found_dead() {
     cut(&netns);
 
     assert_unreachable(near.receive(client));
-    assert_eq!(dead_peers(&host), json!({"keepalive": 1, "userTimeout": 0, "reset": 0}));
+    assert_eq!(dead_peers(&host, &daemon), json!({"keepalive": 1, "userTimeout": 0, "reset": 0}));
     let line = daemon.wait_line("found a peer dead").unwrap();
     for said in
         ["cgroup=\"app\"", "policy=\"p\"", &format!("remote=\"{address}\""), "probes were not answered"]
@@ -123,7 +122,7 @@ fn what_is_not_acknowledged_ends_with_the_user_timeout() {
     near.send(client);
 
     assert_unreachable(near.receive(client));
-    assert_eq!(dead_peers(&host), json!({"keepalive": 0, "userTimeout": 1, "reset": 0}));
+    assert_eq!(dead_peers(&host, &daemon), json!({"keepalive": 0, "userTimeout": 1, "reset": 0}));
     daemon.wait_line("data was not acknowledged for the user timeout").unwrap();
 }
 
@@ -145,6 +144,6 @@ fn a_peer_that_was_started_anew_answers_with_a_reset() {
     let _anew = far_end(&host, NEAR, FAR);
 
     assert_eq!(near.receive(client), Err(libc::ECONNRESET));
-    assert_eq!(dead_peers(&host), json!({"keepalive": 0, "userTimeout": 0, "reset": 1}));
+    assert_eq!(dead_peers(&host, &daemon), json!({"keepalive": 0, "userTimeout": 0, "reset": 1}));
     daemon.wait_line("a probe was answered with a reset").unwrap();
 }

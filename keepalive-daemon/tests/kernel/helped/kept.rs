@@ -38,7 +38,7 @@ pub(super) fn a_connection_is_kept_alive_through_a_nat_and_used_again() {
     assert!(nat.flows().unwrap().len() == 1, "the NAT has not forgotten it");
     // The answer that would have been lost.
     server.send(far);
-    assert_eq!(client.receive(near), Ok(4));
+    assert_eq!(client.receive(near), Ok(1));
     let used = eventually_helped(&host, "it is used again", |helped| helped["usedAgain"] == 1);
     assert_eq!(used["keptAlive"], 1);
     assert!(used["longestSilenceSeconds"].as_u64() >= Some(NAT_TIMEOUT.as_secs()), "{used}");
@@ -64,7 +64,7 @@ pub(super) fn a_silence_without_probes_is_not_kept() {
     // Time alone is what is waited for.
     thread::sleep(NAT_TIMEOUT + Duration::from_secs(2));
     far.send(server);
-    assert_eq!(near.receive(client), Ok(4));
+    assert_eq!(near.receive(client), Ok(1));
 
     let survived = eventually_helped(&host, "a silence is survived", |helped| {
         helped["longestSilenceSeconds"].as_u64() >= Some(NAT_TIMEOUT.as_secs())

@@ -23,7 +23,7 @@ pub(super) fn what_ends_otherwise_is_not_counted() {
     let mut free = host.peer(&unselected);
     let (netns, mut far) = far_end(&host, NEAR, FAR);
     govern(&host, 5, "");
-    let _daemon = start(&host);
+    let daemon = start(&host);
 
     // Closed by either end, in order.
     let (client, server, _) = connect(&mut near, &mut far);
@@ -57,7 +57,7 @@ pub(super) fn what_ends_otherwise_is_not_counted() {
     assert_unreachable(free.receive(ungoverned));
     assert_unreachable(near.receive(counted));
 
-    assert_eq!(dead_peers(&host), json!({"keepalive": 1, "userTimeout": 0, "reset": 0}));
+    assert_eq!(dead_peers(&host, &daemon), json!({"keepalive": 1, "userTimeout": 0, "reset": 0}));
     let cgroups = host.status()["cgroups"].as_array().map(Vec::len);
     assert_eq!(cgroups, Some(1));
 }
