@@ -266,7 +266,8 @@ impl Daemon {
         }
         self.governor.warn_if_blind();
         if let Some(policies) = &self.policies {
-            self.governor.forget_gone(self.node.cgroups(), policies);
+            let names = self.governor.forget_gone(self.node.cgroups(), policies);
+            self.helped.retain_policies(|name| names.contains(name));
         }
         Ok(())
     }
@@ -319,6 +320,7 @@ impl Daemon {
                     node: &self.node,
                     governor: &self.governor,
                     sweeps: &self.sweeps,
+                    helped: &self.helped,
                     reconciles: &self.reconciles,
                     labels: &self.labels,
                 };

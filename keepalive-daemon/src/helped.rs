@@ -123,6 +123,22 @@ impl Helped {
         self.options.is_on.then(|| self.shared.books().of(id))
     }
 
+    /// What is known of each policy, also of what it governs no more, and of the watching itself; `None` if nobody
+    /// watches.
+    pub(crate) fn by_policy(&self) -> Option<(BTreeMap<String, Help>, Watch)> {
+        if !self.options.is_on {
+            return None;
+        }
+        // On its own, so that the lock is free again for what follows.
+        let by_policy = self.shared.books().by_policy();
+        Some((by_policy, self.describe()))
+    }
+
+    /// Forgets the policies of which `keep` does not say so.
+    pub(crate) fn retain_policies(&self, keep: impl Fn(&str) -> bool) {
+        self.shared.books().retain_policies(keep);
+    }
+
     /// What is known of the watching itself.
     pub(crate) fn describe(&self) -> Watch {
         let watch = Watch { is_on: self.options.is_on, ..self.shared.books().watch.clone() };

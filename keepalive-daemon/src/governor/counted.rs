@@ -22,14 +22,15 @@ impl Counted {
 }
 
 impl Governor {
-    /// Lets go of what is known of cgroups and policies that are gone.
-    pub(crate) fn forget_gone(&mut self, cgroups: &Paths, policies: &PolicySet) {
+    /// Lets go of what is known of cgroups and policies that are gone; returns the names of the policies that are there.
+    pub(crate) fn forget_gone(&mut self, cgroups: &Paths, policies: &PolicySet) -> BTreeSet<String> {
         let present: BTreeSet<u64> = cgroups.values().copied().collect();
         let Self { actual, counted, .. } = self;
         counted.totals.retain_cgroups(|id| present.contains(&id) || actual.contains_key(&id));
         let mut names: BTreeSet<String> = policies.iter().map(|policy| policy.id.to_string()).collect();
         names.extend(actual.values().map(|actual| actual.policy_name.clone()));
         counted.totals.retain_policies(|name| names.contains(name));
+        names
     }
 
     /// What was counted since the daemon started.

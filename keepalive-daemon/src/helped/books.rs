@@ -61,6 +61,8 @@ pub(super) struct Books {
     pub(super) governed: Governed,
     /// By the id of the governed cgroup.
     tallies: BTreeMap<u64, Tally>,
+    /// By the name of the policy, also of cgroups that it governs no more: these never go back.
+    by_policy: BTreeMap<String, Tally>,
     /// What the program had counted in each cgroup when it was last asked.
     counted: BTreeMap<u64, DeadPeers>,
     pub(super) watch: Watch,
@@ -81,9 +83,15 @@ impl Books {
 
     /// Adds what was found out of the connections of governed cgroups.
     pub(super) fn add(&mut self, tallies: &BTreeMap<u64, Tally>) {
-        for (id, tally) in tallies.iter().filter(|(id, _)| self.governed.places.contains_key(id)) {
-            self.tallies.entry(*id).or_default().add(tally);
+        for (id, tally) in tallies {
+            self.add_one(*id, tally);
         }
+    }
+
+    fn add_one(&mut self, id: u64, tally: &Tally) {
+        let Some(place) = self.governed.places.get(&id) else { return };
+        self.tallies.entry(id).or_default().add(tally);
+        self.by_policy.entry(place.policy.clone()).or_default().add(tally);
     }
 
     /// Takes note of what the program has counted so far. Returns the cgroups that it can forget: nobody governs them.
@@ -93,7 +101,7 @@ impl Books {
             let news = now.since(&self.counted.get(cgroup).copied().unwrap_or_default());
             self.watch.untold += news.untold;
             match self.governed.governors.get(cgroup) {
-                Some(id) => self.tallies.entry(*id).or_default().dead.add(&news),
+                Some(id) => self.add_one(*id, &Tally { dead: news, ..Tally::default() }),
                 None if *cgroup == UNCOUNTED => self.watch.uncounted += news.total(),
                 None => nobodys.push(*cgroup),
             }
@@ -105,7 +113,21 @@ impl Books {
 
     /// What is known of a governed cgroup.
     pub(super) fn of(&self, id: u64) -> Help {
-        let Tally { dead, kept, used, longest_ms } = self.tallies.get(&id).copied().unwrap_or_default();
+        self.help(&self.tallies.get(&id).copied().unwrap_or_default())
+    }
+
+    /// What is known of all that a policy governs, or did.
+    pub(super) fn by_policy(&self) -> BTreeMap<String, Help> {
+        self.by_policy.iter().map(|(policy, tally)| (policy.clone(), self.help(tally))).collect()
+    }
+
+    /// Forgets the policies of which `keep` does not say so.
+    pub(super) fn retain_policies(&mut self, keep: impl Fn(&str) -> bool) {
+        self.by_policy.retain(|policy, _| keep(policy));
+    }
+
+    fn help(&self, tally: &Tally) -> Help {
+        let Tally { dead, kept, used, longest_ms } = *tally;
         let DeadPeers { keepalive, user_timeout, reset, untold: _ } = dead;
         Help {
             dead_peers: self.watch.finds_dead_peers.then_some(DeadPeerCounts {
@@ -182,6 +204,9 @@ mod tests {
         books.follow(governed(&[(7, 7)]));
 
         assert_eq!((books.of(2).kept_alive, books.of(5).kept_alive), (0, 0));
+        assert_eq!(books.by_policy()["p"].kept_alive, 1, "but for the policy, where it stays");
+        books.retain_policies(|policy| policy != "p");
+        assert_eq!(books.by_policy().len(), 0);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     governor::Governor,
+    helped::Helped,
     plan::Note,
     policy::PolicySet,
     readiness::Readiness,
@@ -28,13 +29,14 @@ pub(crate) struct View<'a> {
     pub(crate) node: &'a Node,
     pub(crate) governor: &'a Governor,
     pub(crate) sweeps: &'a Sweeps,
+    pub(crate) helped: &'a Helped,
     pub(crate) reconciles: &'a Reconciles,
     pub(crate) labels: &'a [Label],
 }
 
 impl View<'_> {
     pub(crate) fn snapshot(self) -> Snapshot {
-        let Self { policies, reloaded, readiness, node, governor, sweeps, reconciles, labels } = self;
+        let Self { policies, reloaded, readiness, node, governor, sweeps, helped, reconciles, labels } = self;
         let mut attached: BTreeMap<String, usize> = BTreeMap::new();
         for actual in governor.attached().values() {
             match attached.get_mut(&actual.policy_name) {
@@ -64,6 +66,7 @@ impl View<'_> {
             maps: governor.maps(),
             reconciles: reconciles.histogram(),
             runtime: is_missed(node, policies).then(|| runtime(node, pods, governor)),
+            helped: helped.by_policy(),
             cgroups: cgroups.collect(),
         }
     }

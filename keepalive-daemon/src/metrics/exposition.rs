@@ -76,6 +76,11 @@ impl Writer<'_> {
         })
     }
 
+    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        let family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        ConstCounter::new(value).encode(family)
+    }
+
     fn counters<'l>(
         &mut self,
         name: &str,

@@ -6,7 +6,10 @@ use keepalive_ebpf::Counters;
 use prometheus_client::metrics::histogram::Histogram;
 
 use super::Sums;
-use crate::policy::PolicySet;
+use crate::{
+    policy::PolicySet,
+    report::helped::{Help, Watch},
+};
 
 /// The state of the whole, in numbers.
 #[derive(Debug)]
@@ -33,6 +36,8 @@ pub(crate) struct Snapshot {
     pub(super) reconciles: Histogram,
     /// Absent if no container runtime is asked.
     pub(super) runtime: Option<Runtime>,
+    /// What keep-alive was good for, by policy, and how that is watched; absent if nobody does.
+    pub(super) helped: Option<(BTreeMap<String, Help>, Watch)>,
     /// If they are asked for.
     pub(super) cgroups: Vec<OfCgroup>,
 }

@@ -9,6 +9,7 @@ use crate::{
         snapshot::{OfCgroup, Runtime},
     },
     policy::{DIRECTIONS, MODES, Policy, PolicyId},
+    report::helped::Help,
 };
 
 pub(super) fn write(snapshot: &Snapshot, to: &mut Writer<'_>) -> fmt::Result {
@@ -17,6 +18,7 @@ pub(super) fn write(snapshot: &Snapshot, to: &mut Writer<'_>) -> fmt::Result {
     cgroups(snapshot, to)?;
     connections(snapshot, to)?;
     open_connections(snapshot, to)?;
+    help(snapshot, to)?;
     snapshot.runtime.as_ref().map_or(Ok(()), |it| runtime(it, to))?;
     single_cgroups(&snapshot.cgroups, to)
 }
@@ -148,6 +150,45 @@ fn open_connections(snapshot: &Snapshot, to: &mut Writer<'_>) -> fmt::Result {
         "sweep_unreachable_namespaces",
         "Network namespaces that the last sweep could not look into",
         sweeping.unreachable,
+    )
+}
+
+/// Whether it helped.
+fn help(snapshot: &Snapshot, to: &mut Writer<'_>) -> fmt::Result {
+    let Some((by_policy, watch)) = &snapshot.helped else { return Ok(()) };
+    let names = names(snapshot);
+    let nothing = Help::default();
+    let rows = || names.iter().map(|name| (name.as_str(), by_policy.get(name).unwrap_or(&nothing)));
+    let labels = |name| vec![("policy", name)];
+    if watch.finds_dead_peers {
+        let dead = rows().flat_map(|(name, help)| {
+            let dead = help.dead_peers.unwrap_or_default();
+            [("keepalive", dead.keepalive), ("user_timeout", dead.user_timeout), ("reset", dead.reset)]
+                .map(|(found_by, count)| (vec![("policy", name), ("found_by", found_by)], count))
+        });
+        to.counters("dead_peers", "Connections that were closed because their peer was found dead", dead)?;
+    }
+    let kept = rows().map(|(name, help)| (labels(name), help.kept_alive));
+    to.counters(
+        "kept_alive",
+        "Silences beyond --silent-after that a connection survived because its probes were answered",
+        kept,
+    )?;
+    let used = rows().map(|(name, help)| (labels(name), help.used_again));
+    to.counters("used_again", "Connections that carried data again after such a silence", used)?;
+    let longest = rows().map(|(name, help)| {
+        (labels(name), usize::try_from(help.longest_silence_seconds).unwrap_or(usize::MAX))
+    });
+    to.gauges("longest_silence_seconds", "The longest silence that a connection survived", longest)?;
+    to.gauge(
+        "dead_peer_watch_works",
+        "Whether connections whose peer is found dead can be noticed; absent where they are not to be",
+        watch.trouble.is_none().into(),
+    )?;
+    to.counter(
+        "events_lost",
+        "Dead peers that were counted and that no event tells of: too many at a time",
+        watch.untold,
     )
 }
 

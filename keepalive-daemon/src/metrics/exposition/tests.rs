@@ -12,6 +12,7 @@ use crate::{
         snapshot::{OfCgroup, Runtime, Sweeping},
     },
     policy::{self, Limits, PolicySet},
+    report::helped::{DeadPeerCounts, Help, Watch},
 };
 
 /// A snapshot with something of everything.
@@ -39,6 +40,12 @@ spec: {cgroups: ['system.slice/*'], mode: Enforce, direction: Outbound}
         ..Counters::default()
     };
     totals.count(7, "payments/checkout", counted);
+    let help = Help {
+        dead_peers: Some(DeadPeerCounts { keepalive: 3, user_timeout: 0, reset: 1 }),
+        kept_alive: 5,
+        used_again: 2,
+        longest_silence_seconds: 700,
+    };
     let reconciles = Reconciles::default();
     reconciles.observe(Duration::from_millis(3));
     Box::new(Snapshot {
@@ -54,6 +61,10 @@ spec: {cgroups: ['system.slice/*'], mode: Enforce, direction: Outbound}
         maps: vec![("DESTINATIONS", 3, 4096)],
         reconciles: reconciles.histogram(),
         runtime: Some(Runtime { answers: true, pods: 4, unreachable: 1, annotations: 0 }),
+        helped: Some((
+            [("payments/checkout".to_owned(), help)].into(),
+            Watch { is_on: true, finds_dead_peers: true, untold: 2, ..Watch::default() },
+        )),
         cgroups: vec![OfCgroup { labels: vec![("cgroup", "a\"b\\c\n".to_owned())], counted }],
     })
 }
@@ -82,6 +93,11 @@ fn what_is_counted_is_told_of_each_policy_also_where_nothing_happened() {
         "keepalive_unfinished_tasks{task=\"learn_pods\"} 1",
         "keepalive_reconcile_duration_seconds_count 1",
         "keepalive_sweep_works 0",
+        "keepalive_dead_peers_total{policy=\"payments/checkout\",found_by=\"keepalive\"} 3",
+        "keepalive_dead_peers_total{policy=\"hosts\",found_by=\"reset\"} 0",
+        "keepalive_kept_alive_total{policy=\"payments/checkout\"} 5",
+        "keepalive_longest_silence_seconds{policy=\"payments/checkout\"} 700",
+        "keepalive_events_lost_total 2",
     ] {
         assert!(text.lines().any(|it| it == line), "{line}\n{text}");
     }
@@ -114,9 +130,10 @@ fn what_names_a_cgroup_cannot_write_other_samples() {
 fn what_is_not_there_has_no_family() {
     let mut snapshot = full();
     (snapshot.cgroups, snapshot.sweeping, snapshot.runtime) = (Vec::new(), None, None);
+    snapshot.helped = None;
     let text = encode(snapshot).unwrap();
 
-    for absent in ["cgroup_connections", "sweep_works", "runtime_up"] {
+    for absent in ["cgroup_connections", "sweep_works", "runtime_up", "dead_peer", "kept_alive"] {
         assert!(!text.contains(absent), "{absent}");
     }
 }

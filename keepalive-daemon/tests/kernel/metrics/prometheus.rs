@@ -62,6 +62,8 @@ pub(super) fn a_prometheus_has_the_numbers_that_the_sockets_show() {
         ("keepalive_cgroup_connections_total{cgroup=\"app-1\",result=\"armed\"}".to_owned(), 14),
         ("sum(keepalive_attached_cgroups)".to_owned(), 2),
         ("keepalive_ready".to_owned(), 1),
+        ("keepalive_dead_peer_watch_works".to_owned(), 1),
+        ("sum(keepalive_dead_peers_total)".to_owned(), 0),
         ("up".to_owned(), 1),
     ] {
         eventually(&format!("{query} is {expected}"), || {
