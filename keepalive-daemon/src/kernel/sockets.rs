@@ -12,7 +12,9 @@ use anyhow::Result;
 
 pub(crate) use observer::{Observation, Observer};
 
-pub(crate) use super::sweep::diag::{Listed, Timer, TimerKind, Times};
+pub(crate) use super::sweep::diag::{Listed, TimerKind};
+#[cfg(test)]
+pub(crate) use super::sweep::diag::{Timer, Times};
 use super::sweep::{
     diag::{Diag, Question, StateFlags},
     namespaces::{self, Namespace},

@@ -83,7 +83,7 @@ pub(crate) enum Answer {
     Called(Result<(), i32>),
     Value(Result<i32, i32>),
     AllOptions(Vec<(Options, usize)>),
-    EachOptions(Vec<many::Ends>),
+    EachOptions(Vec<Ends>),
     Failed(String),
 }
 

@@ -13,7 +13,7 @@ pub(super) fn connect(count: usize, mut keep: impl FnMut(Socket)) -> io::Result<
     setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
     let socket = || Socket::new(Domain::IPV4, Type::STREAM, None);
     let listener = socket()?;
-    listener.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into())?;
+    listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())?;
     listener.listen(16)?;
     let address = listener.local_addr()?;
     for _ in 0..count {
