@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     Middlebox, Problem, Surroundings,
-    problem::{Level, problems},
+    problem::{Level, finds_dead_peer_after, problems},
 };
 use crate::report::sockets::SocketRow;
 
@@ -44,6 +44,8 @@ pub(crate) struct Group<'a> {
     pub(crate) armed: u64,
     /// The idle times of those that are, from the shortest to the longest.
     pub(crate) idle_seconds: Option<(u32, u32)>,
+    /// After how much silence the slowest of those finds that its peer is gone.
+    pub(crate) dead_peer_found_after_s: Option<u32>,
     /// What is wrong, and with how many of them; the worst first.
     pub(crate) problems: Vec<(Problem<'a>, u64)>,
     /// The strictest on the way that probes help against.
@@ -65,6 +67,7 @@ struct Tally<'a> {
     connections: u64,
     armed: u64,
     idle_seconds: Option<(u32, u32)>,
+    dead_peer_found_after_s: Option<u32>,
     problems: BTreeMap<Problem<'a>, u64>,
     strictest: Option<&'a Middlebox>,
     policies: BTreeSet<String>,
@@ -92,6 +95,7 @@ impl<'a> Groups<'a> {
             let (least, most) = tally.idle_seconds.unwrap_or((idle, idle));
             tally.idle_seconds = Some((least.min(idle), most.max(idle)));
         }
+        tally.dead_peer_found_after_s = tally.dead_peer_found_after_s.max(finds_dead_peer_after(&options));
         for problem in problems(&options, on_the_way.iter().copied(), leaves) {
             *tally.problems.entry(problem).or_default() += 1;
         }
@@ -111,10 +115,20 @@ impl<'a> Groups<'a> {
     /// All groups, the worst first.
     pub(crate) fn finish(self) -> Vec<Group<'a>> {
         let groups = self.groups.into_iter().map(|(Key { pod, cgroup, end }, tally)| {
-            let Tally { connections, armed, idle_seconds, problems, strictest, policies } = tally;
-            let mut problems: Vec<_> = problems.into_iter().collect();
+            let mut problems: Vec<_> = tally.problems.into_iter().collect();
             problems.sort_by_key(|(problem, _)| Reverse(problem.level()));
-            Group { pod, cgroup, end, connections, armed, idle_seconds, problems, strictest, policies }
+            Group {
+                pod,
+                cgroup,
+                end,
+                connections: tally.connections,
+                armed: tally.armed,
+                idle_seconds: tally.idle_seconds,
+                dead_peer_found_after_s: tally.dead_peer_found_after_s,
+                problems,
+                strictest: tally.strictest,
+                policies: tally.policies,
+            }
         });
         let mut groups: Vec<_> = groups.collect();
         groups.sort_by_key(|group| Reverse(group.level()));

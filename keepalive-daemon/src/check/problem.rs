@@ -66,15 +66,31 @@ fn slow(idle_s: u32, forgets: &Middlebox) -> Option<Problem<'_>> {
     }
 }
 
-/// With a user timeout the kernel no longer counts probes: it gives up at the first timer after one was sent at which
-/// so much time has passed since the other end was heard of.
 fn impatient(values: &Values, idle_s: u32) -> Option<Problem<'static>> {
     let milliseconds = values.user_timeout_milliseconds.filter(|it| *it > 0)?;
-    let (interval, probes) = (values.interval_seconds?.max(1), values.probes?);
-    let after_idle = u64::from(milliseconds).saturating_sub(u64::from(idle_s) * 1000);
-    let sent = after_idle.div_ceil(u64::from(interval) * 1000).max(1);
-    let sent = u32::try_from(sent).ok().filter(|sent| *sent < probes)?;
+    let probes = values.probes?;
+    let sent = probes_sent(values, idle_s).filter(|sent| *sent < probes)?;
     Some(Problem::UserTimeout { milliseconds, sent, probes })
+}
+
+/// How many probes are sent to a peer that does not answer. With a user timeout the kernel does not count them: it gives
+/// up at the first timer after one was sent at which so much time has passed since the other end was heard of.
+fn probes_sent(values: &Values, idle_s: u32) -> Option<u32> {
+    let interval = u64::from(values.interval_seconds?.max(1)) * 1000;
+    match values.user_timeout_milliseconds {
+        None | Some(0) => values.probes,
+        Some(milliseconds) => {
+            let after_idle = u64::from(milliseconds).saturating_sub(u64::from(idle_s) * 1000);
+            u32::try_from(after_idle.div_ceil(interval).max(1)).ok()
+        }
+    }
+}
+
+/// After how much silence, in seconds, a connection that is armed finds that its peer is gone.
+pub(super) fn finds_dead_peer_after(values: &Values) -> Option<u32> {
+    let idle_s = values.idle_seconds.filter(|_| values.keepalive == Some(true))?;
+    let probing = probes_sent(values, idle_s)?.saturating_mul(values.interval_seconds?);
+    Some(idle_s.saturating_add(probing))
 }
 
 impl Problem<'_> {

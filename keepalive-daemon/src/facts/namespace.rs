@@ -1,6 +1,11 @@
 //! What a network namespace does to connections.
 
-use std::{fs, path::Path, str::FromStr};
+use std::{
+    fs::{self, File},
+    io::{BufRead as _, BufReader},
+    path::Path,
+    str::FromStr,
+};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -78,8 +83,7 @@ impl Ipvs {
 /// Reads the files of the calling thread's network namespace in a `/proc`; its name is the caller's to add.
 pub(super) fn read(proc: &Path) -> Namespace {
     let sysctl = |name: &str| number::<u32>(&proc.join("sys/net").join(name));
-    let of_thread =
-        |name: &str| fs::read_to_string(proc.join("thread-self/net").join(name)).unwrap_or_default();
+    let of_thread = |name: &str| lines(&proc.join("thread-self/net").join(name));
     let may_forward = ["ipv4/ip_forward", "ipv6/conf/all/forwarding"].iter().any(|it| sysctl(it) == Some(1));
     let conntrack = sysctl("netfilter/nf_conntrack_tcp_timeout_established").map(|timeout| {
         let entries = sysctl("netfilter/nf_conntrack_count").unwrap_or_default();
@@ -91,9 +95,9 @@ pub(super) fn read(proc: &Path) -> Namespace {
     });
     let defaults = |name| sysctl(&format!("ipv4/tcp_keepalive_{name}"));
     Namespace {
-        forwards: may_forward && interfaces(&of_thread("dev")) > 1,
+        forwards: may_forward && interfaces(of_thread("dev")) > 1,
         conntrack,
-        ipvs: Some(tcp_services(&of_thread("ip_vs"))).filter(|services| *services > 0).map(Ipvs::new),
+        ipvs: Some(tcp_services(of_thread("ip_vs"))).filter(|services| *services > 0).map(Ipvs::new),
         keep_alive_defaults: defaults("time").zip(defaults("intvl")).zip(defaults("probes")).map(
             |((idle_seconds, interval_seconds), probes)| KeepAliveDefaults {
                 idle_seconds,
@@ -109,15 +113,22 @@ fn number<T: FromStr>(path: &Path) -> Option<T> {
     fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
+/// The lines of a file, none if it is not there: some of them can have a million.
+pub(super) fn lines(path: &Path) -> impl Iterator<Item = String> + use<> {
+    let file = File::open(path).ok();
+    file.into_iter().flat_map(|file| BufReader::new(file).lines().map_while(Result::ok))
+}
+
 /// How many interfaces there are that packets can come in by or leave by.
-fn interfaces(dev: &str) -> usize {
-    let names = dev.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name.trim());
-    names.filter(|name| !FALLBACKS.contains(name)).count()
+fn interfaces(dev: impl Iterator<Item = String>) -> usize {
+    let is_one =
+        |line: &String| line.split_once(':').is_some_and(|(name, _)| !FALLBACKS.contains(&name.trim()));
+    dev.filter(is_one).count()
 }
 
 /// How many TCP services are balanced.
-fn tcp_services(ip_vs: &str) -> u32 {
-    ip_vs.lines().map(|line| u32::from(line.starts_with("TCP "))).sum()
+fn tcp_services(ip_vs: impl Iterator<Item = String>) -> u32 {
+    ip_vs.map(|line| u32::from(line.starts_with("TCP "))).sum()
 }
 
 #[cfg(test)]

@@ -3,10 +3,11 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     path::Path,
 };
+
+use super::namespace::lines;
 
 /// Flags of routes, as `linux/route.h` has them.
 const VIA_GATEWAY: u32 = 0x2;
@@ -23,12 +24,11 @@ pub(super) struct Routing {
 
 /// Reads the routes and addresses of the calling thread's network namespace in a `/proc`.
 pub(super) fn read(proc: &Path) -> Routing {
-    let file = |name: &str| fs::read_to_string(proc.join("thread-self/net").join(name)).unwrap_or_default();
+    let of_thread = |name: &str| lines(&proc.join("thread-self/net").join(name));
     let mut routing = Routing::default();
-    let routes = [file("route").lines().filter_map(v4_route).collect::<Vec<_>>(), {
-        file("ipv6_route").lines().filter_map(v6_route).collect()
-    }];
-    for route in routes.into_iter().flatten() {
+    let v4 = of_thread("route").filter_map(|line| v4_route(&line));
+    let v6 = of_thread("ipv6_route").filter_map(|line| v6_route(&line));
+    for route in v4.chain(v6) {
         match route {
             Route::Via(gateway) => {
                 routing.gateways.insert(gateway);
@@ -36,8 +36,8 @@ pub(super) fn read(proc: &Path) -> Routing {
             Route::Unnamed => routing.has_unnamed_gateway = true,
         }
     }
-    routing.addresses.extend(v4_addresses(&file("fib_trie")));
-    routing.addresses.extend(file("if_inet6").lines().filter_map(v6_address));
+    routing.addresses.extend(v4_addresses(of_thread("fib_trie")));
+    routing.addresses.extend(of_thread("if_inet6").filter_map(|line| v6_address(&line)));
     routing
 }
 
@@ -107,10 +107,11 @@ fn v6_route(line: &str) -> Option<Route> {
 }
 
 /// The node's own addresses among the leaves of the tree: the address in a line, and that it is local in the next.
-fn v4_addresses(fib_trie: &str) -> Vec<IpAddr> {
+fn v4_addresses(fib_trie: impl Iterator<Item = String>) -> BTreeSet<IpAddr> {
     let mut leaf = None;
-    let mut addresses = Vec::new();
-    for line in fib_trie.lines().map(str::trim) {
+    let mut addresses = BTreeSet::new();
+    for line in fib_trie {
+        let line = line.trim();
         if let Some(address) = line.strip_prefix("|-- ") {
             leaf = address.parse::<Ipv4Addr>().ok();
         } else if line == "/32 host LOCAL" {
@@ -132,6 +133,8 @@ fn hex_v6(text: &str) -> Option<Ipv6Addr> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use tempfile::TempDir;
 
     use super::*;

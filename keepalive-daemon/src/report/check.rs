@@ -50,6 +50,9 @@ pub(crate) struct CheckedGroup {
     /// The longest of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) longest_idle_seconds: Option<u32>,
+    /// After how much silence the slowest of those that are armed finds that its peer is gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) dead_peer_found_after_seconds: Option<u32>,
     /// The policies that govern them.
     pub(crate) policies: Vec<String>,
     /// `fine`, `warning` or `bad`.
@@ -124,6 +127,7 @@ impl CheckedGroup {
             armed: group.armed,
             shortest_idle_seconds: group.idle_seconds.map(|(shortest, _)| shortest),
             longest_idle_seconds: group.idle_seconds.map(|(_, longest)| longest),
+            dead_peer_found_after_seconds: group.dead_peer_found_after_s,
             policies: group.policies.iter().cloned().collect(),
             verdict: group.level().name(),
             problems: problems.collect(),
@@ -145,9 +149,10 @@ impl CheckedGroup {
             some if some < self.connections => format!("{} of {}: {}", some, self.connections, problem.why),
             _ => problem.why.clone(),
         };
-        match &self.problems[..] {
-            [] => self.fine_because.clone(),
-            problems => problems.iter().map(one).collect::<Vec<_>>().join("; "),
+        match (&self.problems[..], self.dead_peer_found_after_seconds) {
+            ([], Some(after)) => format!("{}; a dead peer is found after {after} s", self.fine_because),
+            ([], None) => self.fine_because.clone(),
+            (problems, _) => problems.iter().map(one).collect::<Vec<_>>().join("; "),
         }
     }
 }
@@ -222,6 +227,7 @@ mod tests {
             armed: 3,
             shortest_idle_seconds: Some(60),
             longest_idle_seconds: Some(300),
+            dead_peer_found_after_seconds: Some(360),
             policies: Vec::new(),
             verdict: if problems.is_empty() { "fine" } else { "bad" },
             problems,
@@ -249,7 +255,7 @@ mod tests {
 
         for line in [
             "shop/a          5             3       60s-300s   to 10.0.0.9:5432   bad       2 of 5: keep-alive is off",
-            "shop/b          5             3       60s-300s   to 10.0.0.9:5432   fine      nothing forgets it",
+            "shop/b          5             3       60s-300s   to 10.0.0.9:5432   fine      nothing forgets it; a dead peer is found after 360 s",
             "2 destinations, not fine: 1",
             "note: a note",
             "kind: KeepalivePolicy",

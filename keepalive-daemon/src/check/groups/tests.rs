@@ -57,7 +57,7 @@ fn connections_are_one_group_by_the_end_that_they_have_in_common() {
         [("notArmed", 2)]
     );
     assert_eq!((groups[0].level(), groups[1].level()), (Level::Bad, Level::Fine));
-    assert_eq!(groups[1].idle_seconds, Some((60, 60)));
+    assert_eq!((groups[1].idle_seconds, groups[1].dead_peer_found_after_s), (Some((60, 60)), Some(120)));
 }
 
 #[test]

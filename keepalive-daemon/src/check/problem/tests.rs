@@ -89,6 +89,14 @@ fn a_user_timeout_below_what_all_probes_take_is_told_with_how_many_are_sent() {
 }
 
 #[test]
+fn a_dead_peer_is_found_when_the_last_probe_stays_unanswered() {
+    for (user_timeout, expected) in [(0, 120), (200, 75), (75_001, 90), (120_000, 120), (120_001, 135)] {
+        assert_eq!(finds_dead_peer_after(&armed(60, 15, 4, user_timeout)), Some(expected), "{user_timeout}");
+    }
+    assert_eq!(finds_dead_peer_after(&off()), None);
+}
+
+#[test]
 fn what_cannot_be_read_is_not_called_fine() {
     assert_eq!(names(&Values::default(), &[]), ["unknown"]);
     assert_eq!(names(&Values { idle_seconds: None, ..armed(1, 1, 1, 0) }, &[]), ["unknown"]);

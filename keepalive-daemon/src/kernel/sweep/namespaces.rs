@@ -141,13 +141,14 @@ pub(in crate::kernel) fn inside<T: Send>(
 /// What was found in each namespace that could be entered, by its name, that of the calling thread first.
 type InEach<T> = Vec<(String, T)>;
 
-/// Runs `f` in every network namespace of the node. With those that could not be entered, and why.
+/// What could not be entered, and why.
+type Unreachable = Vec<(String, String)>;
+
+/// Runs `f` in every network namespace of the node.
 ///
 /// # Errors
 /// As [`all`].
-pub(crate) fn in_every_namespace<T: Send>(
-    f: impl Fn() -> T + Sync,
-) -> Result<(InEach<T>, Vec<(String, String)>)> {
+pub(crate) fn in_every_namespace<T: Send>(f: impl Fn() -> T + Sync) -> Result<(InEach<T>, Unreachable)> {
     let Found { namespaces, mut unreachable } = all()?;
     let mut results = Vec::with_capacity(namespaces.len());
     for namespace in &namespaces {
