@@ -21,6 +21,7 @@ mod nesting;
 mod options;
 mod others;
 mod peer;
+mod pictures;
 mod pods;
 mod reload;
 mod sockets;
@@ -72,6 +73,7 @@ fn main() {
         nesting::TESTS,
         options::TESTS,
         others::TESTS,
+        pictures::TESTS,
         &pods::TESTS.concat(),
         reload::TESTS,
         sockets::TESTS,

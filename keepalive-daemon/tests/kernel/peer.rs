@@ -64,8 +64,6 @@ pub(crate) enum Request {
     Close { socket: usize },
     /// Connect to oneself so many times, and keep both ends of each.
     Pairs { count: usize },
-    /// Send a byte.
-    Send { socket: usize },
     /// Answers with the options of all sockets but listeners, and how many have them.
     GetAll,
     /// Answers with both ends and the options of each socket but listeners.
@@ -162,10 +160,6 @@ impl Sockets {
             }
             Request::Pairs { count } => {
                 many::connect(count, |socket| drop(self.keep(socket)))?;
-                Answer::Done
-            }
-            Request::Send { socket } => {
-                (&self.open[&socket]).write_all(b"x")?;
                 Answer::Done
             }
             Request::GetEach => Answer::EachOptions(many::each(self.open.values())?),

@@ -9,6 +9,7 @@ mod host;
 mod kernel_log;
 pub(crate) mod objects;
 mod peer;
+pub(crate) mod picture;
 mod privileges;
 mod prober;
 mod terminal;

@@ -176,11 +176,6 @@ impl Peer {
         }
     }
 
-    /// Sends a byte.
-    pub(crate) fn send(&mut self, socket: usize) {
-        self.done(&Request::Send { socket });
-    }
-
     fn socket(&mut self, request: &Request) -> usize {
         match self.ask(request) {
             Answer::Socket(socket) => socket,
