@@ -1,17 +1,13 @@
 //! The pictures of the documents: what a real terminal shows. They are made again with `KEEPALIVE_PICTURES=1` in the
 //! environment; without it, what is drawn now is compared with them.
 
-use std::{fs, path::PathBuf};
+use std::{fs, os::unix::fs::symlink, path::PathBuf};
 
 use xtask::lab::Cgroup;
 
 use crate::{
     peer::Options,
-    support::{
-        Host, Peer, Terminal, document, eventually,
-        foreign::{Foreign, Way},
-        picture,
-    },
+    support::{Host, Peer, Terminal, document, eventually, picture},
 };
 
 crate::tests!(the_pictures_show_what_is_drawn);
@@ -21,33 +17,44 @@ const MOST_BYTES: usize = 20_000;
 
 fn the_pictures_show_what_is_drawn() {
     let host = Host::new("picture");
-    let [nginx, checkout, reports, legacy] =
-        ["nginx", "checkout", "reports", "legacy"].map(|name| host.cgroup(&format!("system.slice/{name}.service")));
-    let (jobs, foreign) = (host.cgroup("batch.slice/jobs.scope"), Foreign::load(1));
-    let _alone = foreign.attach(&legacy, Way::Alone).unwrap();
+    let [nginx, checkout, reports] =
+        ["nginx", "checkout", "reports"].map(|name| host.cgroup(&format!("system.slice/{name}.service")));
+    let jobs = host.cgroup("batch.slice/jobs.scope");
     let policies = document("host-services", "system.slice/*.service", "keepalive: {idle: 60s}, userTimeout: auto")
         + &document("batch", "batch.slice/*", "mode: Monitor");
     host.write_policies("p.yaml", &policies);
-    let daemon = host.start_with(host.command("run"));
-    daemon.wait_line("not governed").or_else(|_| daemon.wait_line("cannot")).unwrap();
-    let mut peers: Vec<Peer> =
-        [(&nginx, 640), (&checkout, 96), (&jobs, 12)].map(|(cgroup, pairs)| with_pairs(&host, cgroup, pairs)).into();
-    let mut asks = host.peer(&reports);
-    let pairs = [7, 8, 9].map(|_| asking_pair(&mut asks));
-    peers.push(asks);
+    let _daemon = host.start();
+    // What is open at that moment is armed again.
+    eventually("what was open is swept", || {
+        let status = host.status();
+        let cgroups = status["cgroups"].as_array()?;
+        cgroups.iter().all(|cgroup| cgroup["openConnections"]["state"] == "swept").then_some(())
+    });
+    // Before there is anything to count, so that there are rates to see.
+    let mut terminal = Terminal::start(host.command("top").args(["--interval", "2s"]), 124, 17);
+    terminal.await_text(&["ready", "4 cgroups, 0 connections"]);
+    let _peers = [(&nginx, 640), (&checkout, 96), (&jobs, 12)].map(|(cgroup, pairs)| with_pairs(&host, cgroup, pairs));
+    // By the name of a program that might be there.
+    let program = host.directory().join("reportd");
+    symlink(std::env::current_exe().unwrap(), &program).unwrap();
+    let mut asks = Peer::spawn(host.netns.command(program), &reports);
+    let [first, _, _] = [(); 3].map(|_| asking_pair(&mut asks));
+    asks.set(first, Options { keepalive: Some(false), ..Options::default() });
 
-    let mut terminal = Terminal::start(host.command("top").args(["--interval", "1s"]), 124, 21);
-    terminal.await_text(&["1280", "not governed", "/s)", &format!("{}", pairs.len() * 2)]);
-    terminal.press("\u{1b}[B\u{1b}[B");
-    terminal.await_text(&["reports.service (id"]);
-    keep("top.svg", &terminal, 21, "POD, OR CGROUP");
+    terminal.press("\u{1b}[B\u{1b}[B\u{1b}[B");
+    terminal.await_text(&["1502 connections", "reports.service (id", "6 established, 3 armed, 3 tightened"]);
+    keep("top.svg", &terminal, "POD, OR CGROUP");
+    terminal.press("\r");
+    terminal.await_text(&["6 of 6", "nobody"]);
+    // What is set by nobody comes first.
+    terminal.press("7g");
+    terminal.await_text(&["the application changed it since"]);
+    keep("connections.svg", &terminal, "LOCAL");
 
-    let mut command = host.command("sockets");
-    command.args(["--cgroup", "system.slice/reports.service"]);
-    let mut table = Terminal::start(&command, 190, 9);
+    // As many rows as the table has.
+    let mut table = Terminal::start(&host.command("status"), 178, 6);
     table.await_end();
-    keep("sockets.svg", &table, 8, "LOCAL");
-    eventually("nobody left", || Some(peers.len()));
+    keep("status.svg", &table, "POLICY");
 }
 
 fn with_pairs(host: &Host, cgroup: &Cgroup, count: usize) -> Peer {
@@ -56,7 +63,7 @@ fn with_pairs(host: &Host, cgroup: &Cgroup, count: usize) -> Peer {
     peer
 }
 
-/// A connection whose application asks for keep-alive itself, with looser values.
+/// A connection whose application asks for keep-alive itself, with looser values; returns the end that connected.
 fn asking_pair(peer: &mut Peer) -> usize {
     let (listener, address) = peer.listen("127.0.0.1:0", false);
     let socket = peer.open(address, false);
@@ -69,9 +76,9 @@ fn asking_pair(peer: &mut Peer) -> usize {
 
 /// Makes a picture, or compares what is on the screen with the one that is there: they must have the same line of
 /// titles, which begins with this.
-fn keep(name: &str, terminal: &Terminal, rows: u16, titles: &str) {
+fn keep(name: &str, terminal: &Terminal, titles: &str) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../deploy/pictures").join(name);
-    let drawn = picture::svg(terminal.screen(), rows);
+    let drawn = picture::svg(terminal.screen());
     assert!(drawn.len() < MOST_BYTES, "{name} has {} bytes", drawn.len());
     if std::env::var_os("KEEPALIVE_PICTURES").is_some() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();

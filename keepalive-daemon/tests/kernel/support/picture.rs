@@ -22,9 +22,10 @@ struct Look {
     inverse: bool,
 }
 
-/// The first rows of a screen.
-pub(crate) fn svg(screen: &Screen, rows: u16) -> String {
+/// A screen, without the empty rows at its end.
+pub(crate) fn svg(screen: &Screen) -> String {
     let columns = screen.size().1.get();
+    let rows = u16::try_from(screen.contents().lines().count()).unwrap();
     let width = (f64::from(columns) * WIDTH).ceil() + 2.0 * f64::from(MARGIN);
     let height = u32::from(rows) * HEIGHT + 2 * MARGIN;
     let mut svg = format!(
