@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use crate::report::{
     sockets::{SocketRow, SocketSummary},
-    status::Status,
+    status::{Status, plural},
 };
 use cgroups::Counted;
 use header::Header;
@@ -150,7 +150,10 @@ impl Inside {
             Ok(Connections { rows, summary }) => {
                 self.listing.replace(rows.iter().map(sockets::line).collect());
                 let first = summary.left_off.then(|| format!("only the first {}", rows.len()));
-                let notes = first.into_iter().chain(summary.unreachable).chain(summary.missing);
+                // `status` names them, and why.
+                let unreachable = (!summary.unreachable.is_empty())
+                    .then(|| format!("{} out of reach", plural(summary.unreachable.len(), "network namespace")));
+                let notes = first.into_iter().chain(unreachable).chain(summary.missing);
                 self.note = Some(notes.collect::<Vec<_>>().join("; "));
             }
             // What was known is worth more than nothing.

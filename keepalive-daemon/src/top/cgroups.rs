@@ -98,8 +98,9 @@ fn governed(cgroup: &Cgroup, rate: Option<f64>) -> Line {
         Some(format!("left alone  {}", counters.left_alone())),
         (refusals > 0).then(|| format!("refused     {}", counters.refused())),
         open.map(|open| format!("open before {}", open.text())),
-        helped.as_ref().map(|helped| {
-            format!("helped      {}; longest silence {} s", helped.text(), helped.longest_silence_seconds)
+        helped.as_ref().map(|helped| match helped.longest_silence_seconds {
+            0 => format!("helped      {}", helped.text()),
+            longest => format!("helped      {}; longest silence {longest} s", helped.text()),
         }),
     ];
     Line {

@@ -23,6 +23,7 @@ mod nesting;
 mod options;
 mod others;
 mod peer;
+mod pictures;
 mod pods;
 mod reload;
 mod sockets;
@@ -76,6 +77,7 @@ fn main() {
         nesting::TESTS,
         options::TESTS,
         others::TESTS,
+        pictures::TESTS,
         &pods::TESTS.concat(),
         reload::TESTS,
         sockets::TESTS,

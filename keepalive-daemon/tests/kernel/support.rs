@@ -10,6 +10,7 @@ mod http;
 mod kernel_log;
 pub(crate) mod objects;
 mod peer;
+pub(crate) mod picture;
 mod privileges;
 mod prober;
 mod terminal;
