@@ -46,6 +46,8 @@ pub(crate) enum Request {
     ConnectWithData { socket: usize, to: SocketAddr },
     /// Accept; answers with the new socket's number.
     Accept { socket: usize },
+    /// Send a few bytes, which is done when the kernel has them.
+    Send { socket: usize },
     /// Wait for data or the end of the connection; answers with what came first.
     Receive { socket: usize },
     /// Answers with the options, as getsockopt tells them.
@@ -135,6 +137,10 @@ impl Sockets {
             Request::Accept { socket } => {
                 let (accepted, _) = self.open[&socket].accept()?;
                 self.keep(accepted)
+            }
+            Request::Send { socket } => {
+                (&self.open[&socket]).write_all(b"used")?;
+                Answer::Done
             }
             Request::Receive { socket } => {
                 let received = (&self.open[&socket]).read(&mut [0; 64]);

@@ -82,6 +82,11 @@ impl Peer {
         self.done(&Request::ConnectWithData { socket, to });
     }
 
+    /// Sends a few bytes, without waiting for the other end.
+    pub(crate) fn send(&mut self, socket: usize) {
+        self.done(&Request::Send { socket });
+    }
+
     /// Waits for data or the end of the connection: the number of bytes, or the errno.
     pub(crate) fn receive(&mut self, socket: usize) -> Result<usize, i32> {
         match self.ask(&Request::Receive { socket }) {
