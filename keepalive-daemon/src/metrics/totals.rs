@@ -4,12 +4,12 @@
 //! cgroup counted since it was last looked at is added to the policy that it had meanwhile, and when the cgroup goes,
 //! its part of the sum stays.
 //!
-//! What can be missed: the counts of a cgroup between the last look and the moment when the kernel frees them. A cgroup
-//! that a policy lets go of is looked at once more, after its program is detached, and so is a pod's, whose end the
-//! runtime tells before the cgroup goes. Of one that is removed, the kernel keeps the counts for as long as it has
-//! sockets, and else for the grace period of RCU, some milliseconds, in which the daemon hears of the end. Where it is
-//! late, it has what it saw when it read them last, five seconds before at most: a sum may then lack what the cgroup did
-//! in its last seconds, and never has anything that did not happen.
+//! What can be missed: the counts of a cgroup between the last look, five seconds before at most, and the moment when the
+//! kernel frees them. A cgroup that a policy lets go of is looked at once more, after its program is detached, and so is
+//! a pod's, whose end the runtime tells before the kubelet removes the cgroup. Of one that is removed first, the kernel
+//! frees the counts as soon as none of its sockets is left, milliseconds later, and the daemon gathers what becomes of
+//! cgroups for a tenth of a second before it looks. So a sum may lack what such a cgroup did in its last five seconds, and
+//! never has anything that did not happen.
 
 use std::collections::BTreeMap;
 

@@ -73,7 +73,8 @@ fn the_answer_arrives_under_a_policy() {
     host.write_policies("p.yaml", &document("clients", clients, &policy));
     // The clients' cgroup is none of the host's: the daemon finds the root of the hierarchy by itself.
     let mut run = Command::new(PROGRAM);
-    run.args(["run", "--min-idle", "1s", "--cri-socket", "none", "--policies"]).arg(host.policies());
+    run.args(["run", "--min-idle", "1s", "--cri-socket", "none", "--metrics", "none", "--policies"])
+        .arg(host.policies());
     run.arg("--bpffs").arg(host.bpffs.path()).arg("--api-socket").arg(host.socket());
     let daemon = host.start_with(run);
     daemon.wait_line("ready: all policies").unwrap();

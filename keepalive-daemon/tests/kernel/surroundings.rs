@@ -56,7 +56,7 @@ fn host_with_app(label: &str) -> (Host, Cgroup) {
 fn run_with(host: &Host, flags: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
     command
-        .args(["run", "--cri-socket", "none", "--policies"])
+        .args(["run", "--cri-socket", "none", "--metrics", "none", "--policies"])
         .arg(host.policies())
         .args(flags)
         .env_remove("RUST_LOG");

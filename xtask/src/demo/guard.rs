@@ -54,7 +54,9 @@ impl Guard {
             .arg("--api-socket")
             .arg(directory.path().join("api.sock"))
             .args(["--min-idle", "1s"])
-            .args(["--cri-socket", "none"]);
+            .args(["--cri-socket", "none"])
+            // A daemon of this machine may have the port.
+            .args(["--metrics", "none"]);
         screen.line(format_args!("$ {}", process::describe(&command)));
         let process = Process::observed("keepalive-daemon", command, happenings.daemon_observer())?;
         let guard = Self { process, binary, bpffs, directory };
