@@ -9,5 +9,7 @@ pub(crate) mod server;
 mod socket;
 
 pub(crate) use question::Question;
-pub(crate) use routes::{APPLY, EVENTS, EXPLAIN, EventsQuery, HEALTH, POLICIES, SOCKETS, STATUS, SubjectQuery};
+pub(crate) use routes::{
+    APPLY, EVENTS, EXPLAIN, EventsQuery, HEALTH, POLICIES, SOCKETS, STATUS, SubjectQuery,
+};
 pub(crate) use socket::{Group, nobody};

@@ -94,9 +94,7 @@ impl Top {
 
     /// What is to be asked; changes with keys only.
     pub(crate) fn question(&self) -> Question {
-        self.inside
-            .as_ref()
-            .map_or(Question::Cgroups, |inside| Question::Connections(inside.scope.clone()))
+        self.inside.as_ref().map_or(Question::Cgroups, |inside| Question::Connections(inside.scope.clone()))
     }
 
     /// Whether somebody had enough.
@@ -153,8 +151,9 @@ impl Inside {
                 self.listing.replace(rows.iter().map(sockets::line).collect());
                 let first = summary.left_off.then(|| format!("only the first {}", rows.len()));
                 // `status` names them, and why.
-                let unreachable = (!summary.unreachable.is_empty())
-                    .then(|| format!("{} out of reach", plural(summary.unreachable.len(), "network namespace")));
+                let unreachable = (!summary.unreachable.is_empty()).then(|| {
+                    format!("{} out of reach", plural(summary.unreachable.len(), "network namespace"))
+                });
                 let notes = first.into_iter().chain(unreachable).chain(summary.missing);
                 self.note = Some(notes.collect::<Vec<_>>().join("; "));
             }

@@ -4,8 +4,8 @@ mod apply;
 mod description;
 mod events;
 mod explain;
-mod sockets;
 mod nothing;
+mod sockets;
 mod state;
 
 use std::sync::Arc;

@@ -82,7 +82,9 @@ impl Drop for Voice {
 /// Draws until somebody has enough.
 pub(crate) fn run(options: &Options) -> Result<Verdict> {
     if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
-        bail!("`top` draws on a terminal, and this is none; `status` and `sockets --watch` print the same as text");
+        bail!(
+            "`top` draws on a terminal, and this is none; `status` and `sockets --watch` print the same as text"
+        );
     }
     let (tell, happenings) = mpsc::channel();
     // Before any thread is started, so that all of them leave signals alone.
@@ -135,7 +137,9 @@ fn follow(
             match happening {
                 Happening::Terminal(Ok(Event::Key(key))) if key.is_press() => top.press(key),
                 Happening::Terminal(Ok(_)) => {}
-                Happening::Terminal(Err(error)) => return Err(error).context("cannot read the terminal's keys"),
+                Happening::Terminal(Err(error)) => {
+                    return Err(error).context("cannot read the terminal's keys");
+                }
                 Happening::News(news) => top.hear(news, Instant::now()),
                 Happening::Signal(signal) => return Ok(Some(signal)),
                 Happening::Silence => bail!("a thread of `top` has failed"),

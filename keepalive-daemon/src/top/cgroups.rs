@@ -18,7 +18,12 @@ pub(super) const COLUMNS: &[Column] = &[
     column("MODE", 8, false, "what the policy may do"),
     column("CONNECTIONS", 1, true, "ends of connections established since it is governed"),
     column("NEW/S", 6, true, "of these, a second, since the last picture"),
-    column("ARMED", 2, true, "for how many of them the application had not asked for keep-alive, and has it now"),
+    column(
+        "ARMED",
+        2,
+        true,
+        "for how many of them the application had not asked for keep-alive, and has it now",
+    ),
     column("TIGHTENED", 7, true, "of how many others values were lowered or replaced"),
     column("REFUSED", 3, true, "options that the kernel refused"),
     column("DEAD PEERS", 5, true, "connections that were closed because their other end was found dead"),
@@ -67,7 +72,8 @@ pub(super) fn lines(status: &Status, before: Option<&Counted>, counted: &Counted
         let scope = Scope { pod: None, cgroup: it.path.clone() };
         ungoverned(&it.path, "not governed", &it.reason, Some(scope))
     });
-    let unreachable = status.unreachable.iter().map(|it| ungoverned(&it.pod, "out of reach", &it.reason, None));
+    let unreachable =
+        status.unreachable.iter().map(|it| ungoverned(&it.pod, "out of reach", &it.reason, None));
     governed.chain(refused).chain(unreachable).collect()
 }
 

@@ -23,7 +23,8 @@ impl Header {
     pub(super) fn well(&mut self, status: &Status, before: Option<&Counted>, counted: &Counted) {
         let established: u64 = status.cgroups.iter().map(|cgroup| cgroup.counters.established()).sum();
         let armed: u64 = status.cgroups.iter().map(|cgroup| cgroup.counters.armed()).sum();
-        let rate = before.map_or_else(String::new, |before| format!(" ({:.1}/s)", counted.whole_rate(before)));
+        let rate =
+            before.map_or_else(String::new, |before| format!(" ({:.1}/s)", counted.whole_rate(before)));
         let governed = plural(status.cgroups.len(), "cgroup");
         *self = Self {
             who: printable(&who(status)),

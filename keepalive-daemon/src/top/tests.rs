@@ -59,7 +59,8 @@ impl Seen {
         self.terminal.draw(|frame| draw(frame, &mut self.top)).unwrap();
         let buffer = self.terminal.backend().buffer();
         let rows = buffer.content().chunks(buffer.area().width.max(1).into());
-        rows.map(|row| row.iter().map(|cell| cell.symbol()).collect::<String>().trim_end().to_owned()).collect()
+        rows.map(|row| row.iter().map(|cell| cell.symbol()).collect::<String>().trim_end().to_owned())
+            .collect()
     }
 
     fn screen(&mut self) -> String {
@@ -94,7 +95,8 @@ fn three() -> [Value; 3] {
         "state": "swept", "examined": 9, "armed": 7, "tightened": 0, "overridden": 0, "keptChosen": 0, "keptTighter": 2,
         "keptDirection": 0, "keptDestination": 0, "wouldArm": 0, "wouldTighten": 0, "refused": 0, "at": "now",
     });
-    let mut second = cgroup("b.slice", 2, json!({"inbound": 20, "armed": 10, "refused_idle": 4, "last_errno": 22}));
+    let mut second =
+        cgroup("b.slice", 2, json!({"inbound": 20, "armed": 10, "refused_idle": 4, "last_errno": 22}));
     second["helped"] = json!({
         "deadPeers": {"keepalive": 1, "userTimeout": 0, "reset": 0}, "keptAlive": 0, "usedAgain": 0, "longestSilenceSeconds": 77,
     });
@@ -131,7 +133,14 @@ fn connection(cookie: u64, remote: &str, verdict: &str) -> SocketRow {
 fn the_busiest_come_first_and_each_column_can_be_sorted_by() {
     let mut seen = Seen::of(&three());
     assert_eq!(seen.names(), ["a.slice", "b.slice", "c.slice"]);
-    for (key, first) in [('1', "a.slice"), ('6', "c.slice"), ('7', "a.slice"), ('8', "b.slice"), ('9', "b.slice"), ('0', "c.slice")] {
+    for (key, first) in [
+        ('1', "a.slice"),
+        ('6', "c.slice"),
+        ('7', "a.slice"),
+        ('8', "b.slice"),
+        ('9', "b.slice"),
+        ('0', "c.slice"),
+    ] {
         seen.press(KeyCode::Char(key));
         assert_eq!(seen.names()[0], first, "{key}");
     }
@@ -147,7 +156,8 @@ fn the_busiest_come_first_and_each_column_can_be_sorted_by() {
 
 #[test]
 fn rates_are_of_the_time_between_two_pictures() {
-    let mut seen = Seen::of(&[cgroup("a", 1, json!({"outbound": 30})), cgroup("b", 2, json!({"outbound": 5}))]);
+    let mut seen =
+        Seen::of(&[cgroup("a", 1, json!({"outbound": 30})), cgroup("b", 2, json!({"outbound": 5}))]);
     assert!(!seen.screen().contains("/s)"), "nothing to compare with");
     seen.pass(4);
 
@@ -219,7 +229,9 @@ fn going_into_a_cgroup_shows_its_connections() {
     let screen = seen.screen();
     let at = |text: &str| screen.find(text).unwrap_or_else(|| panic!("no {text:?} in\n{screen}"));
     assert!(at("[2001:db8::1]:443") < at("10.0.0.9:5432"), "the longest silence first:\n{screen}");
-    for text in ["11m40s", "1m01s", "nginx (12)", "60s/15s/4", "keepalive 42s, 1 unanswered", "as the policy says"] {
+    for text in
+        ["11m40s", "1m01s", "nginx (12)", "60s/15s/4", "keepalive 42s, 1 unanswered", "as the policy says"]
+    {
         at(text);
     }
     assert!(screen.contains("only the first 2; 1 network namespace out of reach"), "{screen}");
@@ -245,7 +257,10 @@ fn a_pause_shows_what_was_there_before() {
     assert!(seen.screen().contains("(10.0/s)") && !seen.screen().contains("PAUSED"), "{}", seen.screen());
     seen.press(KeyCode::Char(' '));
     seen.press(KeyCode::Enter);
-    assert!(!seen.screen().contains("PAUSED"), "there is nothing to look at in a cgroup of which nothing is known");
+    assert!(
+        !seen.screen().contains("PAUSED"),
+        "there is nothing to look at in a cgroup of which nothing is known"
+    );
 }
 
 #[test]
@@ -278,7 +293,11 @@ fn a_daemon_that_goes_and_comes_back_loses_nothing() {
     assert_eq!(seen.names().len(), 3, "what is known stays");
     seen.pass(1);
     seen.news(News::Status(Ok(without_daemon(&three()))));
-    assert!(seen.screen().contains("no daemon answers on /s; what is pinned is in force"), "{}", seen.screen());
+    assert!(
+        seen.screen().contains("no daemon answers on /s; what is pinned is in force"),
+        "{}",
+        seen.screen()
+    );
     assert!(!seen.screen().contains("does not answer"), "{}", seen.screen());
     seen.pass(1);
     let [a, b, _] = three();

@@ -105,7 +105,10 @@ fn collect(host: &Host, arguments: &[&str]) -> BTreeMap<String, String> {
 fn everything_is_in_it_and_no_secret_is() {
     let host = Host::new("bugtool");
     let app = host.cgroup("app");
-    host.write_policies("p.yaml", &document("web", "app", "keepalive: {idle: 61s, interval: 13s, probes: 5}"));
+    host.write_policies(
+        "p.yaml",
+        &document("web", "app", "keepalive: {idle: 61s, interval: 13s, probes: 5}"),
+    );
     let mut command = host.command("run");
     command.env("DATABASE_PASSWORD", SECRET);
     let daemon = host.start_with(command);
@@ -121,7 +124,10 @@ fn everything_is_in_it_and_no_secret_is() {
     let stray = format!("apiVersion: v1\nkind: {SECRET}\ndata: {{password: {SECRET}, {SECRET}: x}}\n");
     host.write_policies("secret.yaml", &stray);
     daemon.wait_line_from(mark, "cannot use the policies").unwrap();
-    assert!(host.status()["daemon"]["policyError"].as_str().unwrap().contains(SECRET), "it is there to be left out");
+    assert!(
+        host.status()["daemon"]["policyError"].as_str().unwrap().contains(SECRET),
+        "it is there to be left out"
+    );
 
     let files = collect(&host, &[]);
 
@@ -145,7 +151,8 @@ fn everything_is_in_it_and_no_secret_is() {
     assert_eq!(kernel["release"], nix::sys::utsname::uname().unwrap().release().to_str().unwrap());
     assert_eq!(json(&files, "daemon-privileges.json")["CapEff"], json(&files, "privileges.json")["CapEff"]);
     let manifest = json(&files, "manifest.json");
-    let listed: Vec<&str> = manifest["files"].as_array().unwrap().iter().map(|it| it["file"].as_str().unwrap()).collect();
+    let listed: Vec<&str> =
+        manifest["files"].as_array().unwrap().iter().map(|it| it["file"].as_str().unwrap()).collect();
     assert_eq!(listed.len(), files.len() - 1, "all but itself: {manifest}");
 }
 
@@ -160,8 +167,7 @@ fn with_addresses_each_connection_is_in_it() {
     let files = collect(&host, &["--with-addresses"]);
 
     let rows = files["connections.ndjson"].lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let ends: Vec<Value> =
-        rows.filter(|row| row["cgroup"] == "app" && row["state"] == "ESTAB").collect();
+    let ends: Vec<Value> = rows.filter(|row| row["cgroup"] == "app" && row["state"] == "ESTAB").collect();
     let at_port = |end: &str| ends.iter().filter(|row| row[end] == address.to_string()).count();
     assert_eq!((ends.len(), at_port("local"), at_port("remote")), (2, 1, 1), "{ends:?}");
     assert_eq!(json(&files, "manifest.json")["withAddresses"], true);
@@ -170,9 +176,14 @@ fn with_addresses_each_connection_is_in_it() {
 fn it_works_without_a_daemon_and_says_what_is_missing() {
     let host = Host::new("bugtool-alone");
     let app = host.cgroup("app");
-    host.write_policies("p.yaml", &document("web", "app", "keepalive: {idle: 61s, interval: 13s, probes: 5}"));
+    host.write_policies(
+        "p.yaml",
+        &document("web", "app", "keepalive: {idle: 61s, interval: 13s, probes: 5}"),
+    );
     drop(host.start());
-    eventually("what is pinned is there", || host.status()["cgroups"].as_array().filter(|it| !it.is_empty()).map(drop));
+    eventually("what is pinned is there", || {
+        host.status()["cgroups"].as_array().filter(|it| !it.is_empty()).map(drop)
+    });
 
     let files = collect(&host, &[]);
 

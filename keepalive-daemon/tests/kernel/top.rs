@@ -38,7 +38,8 @@ fn ss(host: &Host, port: u16) -> Vec<[String; 2]> {
     command.args(["-Htno", "state", "established"]).arg(format!("( sport = {port} or dport = {port} )"));
     let shown = String::from_utf8(command.output().unwrap().stdout).unwrap();
     let armed = shown.lines().filter(|line| line.contains("timer:(keepalive"));
-    let ends = armed.map(|line| line.split_whitespace().skip(2).take(2).map(str::to_owned).collect::<Vec<_>>());
+    let ends =
+        armed.map(|line| line.split_whitespace().skip(2).take(2).map(str::to_owned).collect::<Vec<_>>());
     ends.map(|ends| ends.try_into().unwrap()).collect()
 }
 

@@ -54,7 +54,9 @@ impl Archive {
     pub(super) fn finish(mut self) -> Result<()> {
         let Some(packer) = self.packer.take() else { return Ok(()) };
         let finished = packer.into_inner().and_then(GzEncoder::finish).and_then(|file| file.sync_all());
-        finished.with_context(|| format!("cannot write {}", self.path.display())).inspect_err(|_| self.discard())
+        finished
+            .with_context(|| format!("cannot write {}", self.path.display()))
+            .inspect_err(|_| self.discard())
     }
 
     fn discard(&self) {

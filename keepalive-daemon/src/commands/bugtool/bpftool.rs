@@ -65,7 +65,8 @@ fn list(top: &Path) -> Result<Vec<u8>> {
     let mut text = String::new();
     for entry in WalkDir::new(top).sort_by_file_name() {
         let entry = entry.with_context(|| format!("cannot list {}", top.display()))?;
-        let metadata = entry.metadata().with_context(|| format!("cannot look at {}", entry.path().display()))?;
+        let metadata =
+            entry.metadata().with_context(|| format!("cannot look at {}", entry.path().display()))?;
         let kind = match entry.file_type() {
             kind if kind.is_dir() => 'd',
             kind if kind.is_symlink() => 'l',

@@ -79,7 +79,8 @@ fn counts(source: &Source) -> Result<Vec<u8>> {
 
 fn one_by_one(source: &Source) -> Result<Vec<u8>> {
     let mut lines = Vec::new();
-    let summary = each(source, Some(MOST_CONNECTIONS), |row| lines.push(SocketLine::Connection(Box::new(row))))?;
+    let summary =
+        each(source, Some(MOST_CONNECTIONS), |row| lines.push(SocketLine::Connection(Box::new(row))))?;
     lines.push(SocketLine::Summary { summary });
     ndjson(&lines)
 }

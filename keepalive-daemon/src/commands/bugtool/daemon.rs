@@ -29,7 +29,11 @@ pub(super) const PARTS: &[Part] = &[
         about: "whether the daemon does its job",
         collect: |source| ask(source, api::HEALTH),
     },
-    Part { file: "events.ndjson", about: "what happened, as far back as the daemon remembers", collect: events },
+    Part {
+        file: "events.ndjson",
+        about: "what happened, as far back as the daemon remembers",
+        collect: events,
+    },
 ];
 
 fn ask(source: &Source, path: &str) -> Result<Vec<u8>> {
@@ -102,7 +106,10 @@ mod tests {
 
     #[test]
     fn what_a_mistake_quotes_is_left_out() {
-        assert_eq!(without_quotes("a.yaml:3:1: `hunter2` is none; write `x`"), "a.yaml:3:1: `…` is none; write `…`");
+        assert_eq!(
+            without_quotes("a.yaml:3:1: `hunter2` is none; write `x`"),
+            "a.yaml:3:1: `…` is none; write `…`"
+        );
         assert_eq!(without_quotes("none"), "none");
         assert_eq!(without_quotes("an open `hunter2"), "an open `…`");
     }

@@ -20,9 +20,11 @@ pub(super) const PARTS: &[Part] = &[
         collect: |source| json(&probe::examine(&source.bpffs, source.cgroup_root.as_deref())?),
     },
     Part { file: "mounts.txt", about: "where cgroups and bpffs are mounted", collect: |_| mounts() },
-    Part { file: "privileges.json", about: "the capabilities of whoever made this", collect: |_| {
-        json(&privileges(Path::new("/proc/self/status"))?)
-    } },
+    Part {
+        file: "privileges.json",
+        about: "the capabilities of whoever made this",
+        collect: |_| json(&privileges(Path::new("/proc/self/status"))?),
+    },
     Part {
         file: "daemon-privileges.json",
         about: "the capabilities of the daemon",

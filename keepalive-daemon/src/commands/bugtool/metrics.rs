@@ -10,11 +10,8 @@ use anyhow::{Context as _, Result, bail};
 
 use super::Part;
 
-pub(super) const PARTS: &[Part] = &[Part {
-    file: "metrics.txt",
-    about: "the metrics",
-    collect: |source| scrape(&source.metrics),
-}];
+pub(super) const PARTS: &[Part] =
+    &[Part { file: "metrics.txt", about: "the metrics", collect: |source| scrape(&source.metrics) }];
 
 /// Far beyond what it takes to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -26,9 +23,13 @@ fn scrape(address: &str) -> Result<Vec<u8>> {
     let address = place(address)?;
     let about = || format!("cannot read the metrics at {address}");
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE).with_context(about)?;
-    stream.set_read_timeout(Some(PATIENCE)).and_then(|()| stream.set_write_timeout(Some(PATIENCE))).with_context(about)?;
+    stream
+        .set_read_timeout(Some(PATIENCE))
+        .and_then(|()| stream.set_write_timeout(Some(PATIENCE)))
+        .with_context(about)?;
     // Of the older version: an answer ends with the connection, and is in one piece.
-    write!(stream, "GET /metrics HTTP/1.0\r\nHost: {address}\r\n\r\n").with_context(about)?;
+    let question = format!("GET /metrics HTTP/1.0\r\nHost: {address}\r\n\r\n");
+    stream.write_all(question.as_bytes()).with_context(about)?;
     let mut answer = String::new();
     stream.take(MOST_BYTES).read_to_string(&mut answer).with_context(about)?;
     let body = answer.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default();
@@ -73,7 +74,8 @@ mod tests {
 
     #[test]
     fn only_what_is_ours_is_taken() {
-        let ours = answering("HTTP/1.0 200 OK\r\nX: y\r\n\r\n# TYPE keepalive_x counter\nkeepalive_x_total 1\n");
+        let ours =
+            answering("HTTP/1.0 200 OK\r\nX: y\r\n\r\n# TYPE keepalive_x counter\nkeepalive_x_total 1\n");
         let others = answering("HTTP/1.0 200 OK\r\n\r\nsecret_total 1\n");
 
         assert_eq!(scrape(&ours).unwrap(), b"# TYPE keepalive_x counter\nkeepalive_x_total 1\n");

@@ -54,7 +54,8 @@ mod tests {
     #[test]
     fn a_panic_leaves_the_terminal_as_it_was_and_is_seen() {
         let program = std::env::current_exe().unwrap();
-        let test = format!("{}::panics_on_the_screen_if_it_is_told_to", module_path!().split_once("::").unwrap().1);
+        let test =
+            format!("{}::panics_on_the_screen_if_it_is_told_to", module_path!().split_once("::").unwrap().1);
         let panicking = format!("{} --exact --nocapture {test}", program.display());
         // In between two looks at the terminal's settings.
         let command = format!("stty -g; {PANIC}=1 {panicking}; stty -g");
@@ -67,7 +68,8 @@ mod tests {
         let (entered, left) = (at("\u{1b}[?1049h"), at("\u{1b}[?1049l"));
         assert!(entered < left && left < at("on purpose"), "{written:?}");
         assert!(at("\u{1b}[?25h") > entered, "the cursor is shown: {written:?}");
-        let is_settings = |line: &&str| line.contains(':') && line.chars().all(|c| c == ':' || c.is_ascii_hexdigit());
+        let is_settings =
+            |line: &&str| line.contains(':') && line.chars().all(|c| c == ':' || c.is_ascii_hexdigit());
         let settings: Vec<&str> = written.lines().filter(is_settings).collect();
         assert_eq!((settings.len(), settings.first()), (2, settings.last()), "{written:?}");
     }

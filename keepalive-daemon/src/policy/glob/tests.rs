@@ -130,7 +130,9 @@ fn what_is_not_a_glob_is_refused_with_a_cure() {
 
 #[test]
 fn the_literal_of_a_path_matches_it_and_nothing_else() {
-    for path in ["system.slice/nginx.service", "a[b]*?{c,d}/e", r"system.slice/dev\x2dhugepages.mount", "a]b}c"] {
+    for path in
+        ["system.slice/nginx.service", "a[b]*?{c,d}/e", r"system.slice/dev\x2dhugepages.mount", "a]b}c"]
+    {
         let glob = CgroupGlob::parse(&CgroupGlob::literal(path)).unwrap();
 
         assert!(glob.matches(path), "{path}");

@@ -12,7 +12,12 @@ const LEAST: usize = 24;
 const MOST: usize = 36;
 
 /// Columns by their place and width: those that fit, in their order.
-pub(super) fn fit(columns: &[Column], widths: &[usize], sorted_by: usize, room: usize) -> Vec<(usize, usize)> {
+pub(super) fn fit(
+    columns: &[Column],
+    widths: &[usize],
+    sorted_by: usize,
+    room: usize,
+) -> Vec<(usize, usize)> {
     let wanted = |at: usize| {
         // The mark of the column that is sorted by takes one more.
         let titled = columns[at].title.len() + usize::from(at == sorted_by);
@@ -44,7 +49,11 @@ pub(super) fn fit(columns: &[Column], widths: &[usize], sorted_by: usize, room: 
 }
 
 /// The titles, with a mark at the one that is sorted by.
-pub(super) fn head(columns: &[(usize, usize)], all: &[Column], (sorted_by, reversed): (usize, bool)) -> String {
+pub(super) fn head(
+    columns: &[(usize, usize)],
+    all: &[Column],
+    (sorted_by, reversed): (usize, bool),
+) -> String {
     let title = |at: usize| {
         let falls = all[at].is_number != reversed;
         let mark = if falls { "\u{25bc}" } else { "\u{25b2}" };
@@ -116,7 +125,10 @@ mod tests {
         assert_eq!(shorten_start("system.slice/nginx.service", 14), "\u{2026}nginx.service");
         assert_eq!(shorten_end("payments/checkout", 9), "payments\u{2026}");
         for (text, width, short) in [("ab", 2, "ab"), ("ab", 1, "\u{2026}"), ("ab", 0, ""), ("", 0, "")] {
-            assert_eq!((shorten_start(text, width), shorten_end(text, width)), (short.to_owned(), short.to_owned()));
+            assert_eq!(
+                (shorten_start(text, width), shorten_end(text, width)),
+                (short.to_owned(), short.to_owned())
+            );
         }
     }
 }

@@ -6,8 +6,9 @@ use super::*;
 
 #[test]
 fn a_terminal_of_any_size_is_drawn_on() {
-    let many: Vec<Value> =
-        (0..300).map(|id| cgroup(&format!("system.slice/{id}.service"), id, json!({"outbound": id}))).collect();
+    let many: Vec<Value> = (0..300)
+        .map(|id| cgroup(&format!("system.slice/{id}.service"), id, json!({"outbound": id})))
+        .collect();
     for (width, height) in [(0, 0), (1, 1), (3, 2), (10, 3), (20, 5), (80, 24), (500, 200), (65_535, 1)] {
         let mut seen = Seen::new(width, height);
         seen.screen();
@@ -28,7 +29,8 @@ fn a_terminal_of_any_size_is_drawn_on() {
 
 #[test]
 fn a_narrow_terminal_keeps_the_name_and_what_matters() {
-    let cgroups = [cgroup("system.slice/a-service-with-a-long-name.service", 1, json!({"outbound": 30, "armed": 3}))];
+    let cgroups =
+        [cgroup("system.slice/a-service-with-a-long-name.service", 1, json!({"outbound": 30, "armed": 3}))];
     let mut seen = Seen::new(50, 20);
     seen.status(&cgroups);
 
@@ -37,12 +39,16 @@ fn a_narrow_terminal_keeps_the_name_and_what_matters() {
     let head = lines.iter().find(|line| line.contains("CONNECTIONS")).unwrap();
     assert!(head.contains("ARMED") && !head.contains("OPEN") && !head.contains("MODE"), "{head}");
     let row = lines.iter().find(|line| line.contains("10%")).unwrap();
-    assert!(row.starts_with('\u{2026}') && row.contains("a-long-name.service") && row.contains("30"), "{row}");
+    assert!(
+        row.starts_with('\u{2026}') && row.contains("a-long-name.service") && row.contains("30"),
+        "{row}"
+    );
 }
 
 #[test]
 fn the_selected_entry_is_on_the_screen_and_its_details_below() {
-    let many: Vec<Value> = (0..500).map(|id| cgroup(&format!("{id:03}.service"), id, json!({"outbound": 1}))).collect();
+    let many: Vec<Value> =
+        (0..500).map(|id| cgroup(&format!("{id:03}.service"), id, json!({"outbound": 1}))).collect();
     let mut seen = Seen::of(&many);
     for (key, name) in [
         (KeyCode::End, "499"),
@@ -54,7 +60,10 @@ fn the_selected_entry_is_on_the_screen_and_its_details_below() {
         seen.press(key);
         let (names, lines) = (seen.names(), seen.lines());
         assert!(names.contains(&format!("{name}.service")), "{key}: {names:?}");
-        assert!(lines.iter().any(|line| line.starts_with(&format!("cgroup      {name}.service"))), "{lines:?}");
+        assert!(
+            lines.iter().any(|line| line.starts_with(&format!("cgroup      {name}.service"))),
+            "{lines:?}"
+        );
     }
 }
 
@@ -65,8 +74,10 @@ fn what_is_wrong_is_said() {
     daemon.ready = false;
     daemon.unfinished = vec!["read the policies".to_owned()];
     daemon.policy_error = Some("p.yaml:3: no such field\nmore".to_owned());
-    status.refused = serde_json::from_value(json!([{"path": "d.slice", "reason": "another program is alone"}])).unwrap();
-    status.unreachable = serde_json::from_value(json!([{"pod": "shop/kata", "reason": "a TCP of its own"}])).unwrap();
+    status.refused =
+        serde_json::from_value(json!([{"path": "d.slice", "reason": "another program is alone"}])).unwrap();
+    status.unreachable =
+        serde_json::from_value(json!([{"pod": "shop/kata", "reason": "a TCP of its own"}])).unwrap();
     let mut seen = Seen::new(160, 30);
     seen.news(News::Status(Ok(status)));
 
@@ -76,7 +87,10 @@ fn what_is_wrong_is_said() {
     }
     seen.type_in("/not governed");
     let screen = seen.screen();
-    assert!(screen.contains("d.slice") && screen.contains("not governed: another program is alone"), "{screen}");
+    assert!(
+        screen.contains("d.slice") && screen.contains("not governed: another program is alone"),
+        "{screen}"
+    );
     seen.press(KeyCode::Esc);
     seen.type_in("/kata");
     let screen = seen.screen();

@@ -15,7 +15,8 @@ fn annotations_and_labels_of_others_are_not_in_a_bug_report() {
     let node = Node::new("bugtool", "1.7");
     node.host.write_policies("p.yaml", &of_namespace("shop", "all", 31, ""));
     let _daemon = node.start_daemon();
-    let spec = PodSpec::new("shop", "web").label("team", SECRET).annotation("vault.example.org/token", SECRET);
+    let spec =
+        PodSpec::new("shop", "web").label("team", SECRET).annotation("vault.example.org/token", SECRET);
     let (_pod, _container) = node.run(spec.annotation("keepalive.dev/idle", "2h"));
     let archive = node.host.directory().join("a.tar.gz");
 

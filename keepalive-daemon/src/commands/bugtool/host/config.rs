@@ -48,7 +48,10 @@ mod tests {
     fn what_is_not_set_is_told_as_such() {
         let picked = pick("CONFIG_BPF=y\n# CONFIG_BPF_LSM is not set\nCONFIG_INET_DIAG=m\nCONFIG_OTHER=y\n");
 
-        assert_eq!((&*picked["CONFIG_BPF"], &*picked["CONFIG_BPF_LSM"], &*picked["CONFIG_INET_DIAG"]), ("y", "n", "m"));
+        assert_eq!(
+            (&*picked["CONFIG_BPF"], &*picked["CONFIG_BPF_LSM"], &*picked["CONFIG_INET_DIAG"]),
+            ("y", "n", "m")
+        );
         assert_eq!(picked.len(), NAMES.len());
     }
 }
