@@ -45,7 +45,7 @@ pub(crate) struct Scope {
 
 /// What came of asking. What is an error is for people.
 pub(crate) enum News {
-    Status(Result<Status, String>),
+    Status(Result<Box<Status>, String>),
     Connections(Scope, Result<Connections, String>),
 }
 

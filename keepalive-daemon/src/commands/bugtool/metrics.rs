@@ -53,6 +53,7 @@ fn place(address: &str) -> Result<SocketAddr> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use std::{net::TcpListener, thread};
 
