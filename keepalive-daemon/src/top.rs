@@ -45,7 +45,7 @@ pub(crate) struct Scope {
 
 /// What came of asking. What is an error is for people.
 pub(crate) enum News {
-    Status(Result<Status, String>),
+    Status(Result<Box<Status>, String>),
     Connections(Scope, Result<Connections, String>),
 }
 
@@ -151,8 +151,9 @@ impl Inside {
                 self.listing.replace(rows.iter().map(sockets::line).collect());
                 let first = summary.left_off.then(|| format!("only the first {}", rows.len()));
                 // `status` names them, and why.
-                let unreachable = (!summary.unreachable.is_empty())
-                    .then(|| format!("{} out of reach", plural(summary.unreachable.len(), "network namespace")));
+                let unreachable = (!summary.unreachable.is_empty()).then(|| {
+                    format!("{} out of reach", plural(summary.unreachable.len(), "network namespace"))
+                });
                 let notes = first.into_iter().chain(unreachable).chain(summary.missing);
                 self.note = Some(notes.collect::<Vec<_>>().join("; "));
             }

@@ -55,7 +55,7 @@ fn interval(text: &str) -> Result<Duration, String> {
 /// What the view has to follow.
 enum Happening {
     Terminal(io::Result<Event>),
-    News(News),
+    News(Box<News>),
     Signal(Signal),
     /// One of the threads that tell of these is gone.
     Silence,
@@ -140,7 +140,7 @@ fn follow(
                 Happening::Terminal(Err(error)) => {
                     return Err(error).context("cannot read the terminal's keys");
                 }
-                Happening::News(news) => top.hear(news, Instant::now()),
+                Happening::News(news) => top.hear(*news, Instant::now()),
                 Happening::Signal(signal) => return Ok(Some(signal)),
                 Happening::Silence => bail!("a thread of `top` has failed"),
             }

@@ -1,4 +1,5 @@
 //! What is on the screen after keys and news.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod drawing;
 
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant};
 use ratatui::{
     Terminal,
     backend::TestBackend,
+    buffer::Cell,
     crossterm::event::{KeyCode, KeyEvent, KeyModifiers},
 };
 use serde_json::{Value, json};
@@ -38,7 +40,7 @@ impl Seen {
     }
 
     fn status(&mut self, cgroups: &[Value]) {
-        self.news(News::Status(Ok(status(cgroups))));
+        self.news(News::Status(Ok(Box::new(status(cgroups)))));
     }
 
     fn news(&mut self, news: News) {
@@ -59,8 +61,7 @@ impl Seen {
         self.terminal.draw(|frame| draw(frame, &mut self.top)).unwrap();
         let buffer = self.terminal.backend().buffer();
         let rows = buffer.content().chunks(buffer.area().width.max(1).into());
-        rows.map(|row| row.iter().map(|cell| cell.symbol()).collect::<String>().trim_end().to_owned())
-            .collect()
+        rows.map(|row| row.iter().map(Cell::symbol).collect::<String>().trim_end().to_owned()).collect()
     }
 
     fn screen(&mut self) -> String {
@@ -292,7 +293,7 @@ fn a_daemon_that_goes_and_comes_back_loses_nothing() {
     assert!(seen.screen().contains("the daemon does not answer"), "{}", seen.screen());
     assert_eq!(seen.names().len(), 3, "what is known stays");
     seen.pass(1);
-    seen.news(News::Status(Ok(without_daemon(&three()))));
+    seen.news(News::Status(Ok(Box::new(without_daemon(&three())))));
     assert!(
         seen.screen().contains("no daemon answers on /s; what is pinned is in force"),
         "{}",

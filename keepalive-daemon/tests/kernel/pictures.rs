@@ -20,8 +20,9 @@ fn the_pictures_show_what_is_drawn() {
     let [nginx, checkout, reports] =
         ["nginx", "checkout", "reports"].map(|name| host.cgroup(&format!("system.slice/{name}.service")));
     let jobs = host.cgroup("batch.slice/jobs.scope");
-    let policies = document("host-services", "system.slice/*.service", "keepalive: {idle: 60s}, userTimeout: auto")
-        + &document("batch", "batch.slice/*", "mode: Monitor");
+    let policies =
+        document("host-services", "system.slice/*.service", "keepalive: {idle: 60s}, userTimeout: auto")
+            + &document("batch", "batch.slice/*", "mode: Monitor");
     host.write_policies("p.yaml", &policies);
     let _daemon = host.start();
     // What is open at that moment is armed again.
@@ -33,7 +34,8 @@ fn the_pictures_show_what_is_drawn() {
     // Before there is anything to count, so that there are rates to see.
     let mut terminal = Terminal::start(host.command("top").args(["--interval", "2s"]), 124, 17);
     terminal.await_text(&["ready", "4 cgroups, 0 connections"]);
-    let _peers = [(&nginx, 640), (&checkout, 96), (&jobs, 12)].map(|(cgroup, pairs)| with_pairs(&host, cgroup, pairs));
+    let _peers =
+        [(&nginx, 640), (&checkout, 96), (&jobs, 12)].map(|(cgroup, pairs)| with_pairs(&host, cgroup, pairs));
     // By the name of a program that might be there.
     let program = host.directory().join("reportd");
     symlink(std::env::current_exe().unwrap(), &program).unwrap();
@@ -86,7 +88,8 @@ fn keep(name: &str, terminal: &Terminal, titles: &str) {
     }
     let kept = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let text = terminal.text();
-    let line = text.lines().find(|line| line.contains(titles)).unwrap_or_else(|| panic!("no {titles} in\n{text}"));
+    let line =
+        text.lines().find(|line| line.contains(titles)).unwrap_or_else(|| panic!("no {titles} in\n{text}"));
     for title in line.split("  ").map(str::trim).filter(|title| !title.is_empty()) {
         assert!(kept.contains(title), "{name} has no {title}: make it again with KEEPALIVE_PICTURES=1");
     }

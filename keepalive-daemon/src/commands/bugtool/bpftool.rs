@@ -82,6 +82,7 @@ fn list(top: &Path) -> Result<Vec<u8>> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use std::os::unix::fs::symlink;
 

@@ -136,6 +136,7 @@ fn privileges(status: &Path) -> Result<BTreeMap<String, String>> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

@@ -32,10 +32,11 @@ impl Asker {
         let mut question = Question::Cgroups;
         let mut next = None;
         loop {
-            let status = status::ask(&self.socket, &self.bpffs).map_err(|error| format!("{error:#}"));
+            let status =
+                status::ask(&self.socket, &self.bpffs).map(Box::new).map_err(|error| format!("{error:#}"));
             // Who does not answer in time to one question would hold up the other for ever.
             let is_answered = status.is_ok();
-            if !voice.say(Happening::News(News::Status(status))) {
+            if !voice.say(Happening::News(Box::new(News::Status(status)))) {
                 return;
             }
             if let Question::Connections(scope) = &question
@@ -46,7 +47,9 @@ impl Asker {
                     next.is_some()
                 });
                 let found = found.map_err(|error| format!("{error:#}"));
-                if next.is_none() && !voice.say(Happening::News(News::Connections(scope.clone(), found))) {
+                if next.is_none()
+                    && !voice.say(Happening::News(Box::new(News::Connections(scope.clone(), found))))
+                {
                     return;
                 }
             }

@@ -33,6 +33,7 @@ fn restore() {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 mod tests {
     use std::process::{Command, Stdio};
 
@@ -42,7 +43,6 @@ mod tests {
     const PANIC: &str = "KEEPALIVE_TEST_PANIC";
 
     #[test]
-    #[expect(clippy::panic, reason = "the very thing that is looked at")]
     fn panics_on_the_screen_if_it_is_told_to() {
         if std::env::var_os(PANIC).is_some() {
             let mut screen = Screen::open().unwrap();

@@ -79,7 +79,7 @@ fn what_is_wrong_is_said() {
     status.unreachable =
         serde_json::from_value(json!([{"pod": "shop/kata", "reason": "a TCP of its own"}])).unwrap();
     let mut seen = Seen::new(160, 30);
-    seen.news(News::Status(Ok(status)));
+    seen.news(News::Status(Ok(Box::new(status))));
 
     let screen = seen.screen();
     for text in ["not ready", "has yet to: read the policies", "p.yaml:3: no such field\\nmore", "b.slice"] {

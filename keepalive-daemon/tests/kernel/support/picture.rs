@@ -56,7 +56,10 @@ fn runs(screen: &Screen, row: u16, columns: u16) -> Vec<(u16, Look, String)> {
     }
     let parts = runs.into_iter().flat_map(|(column, look, text)| {
         let separator = if look.inverse { "\0" } else { "  " };
-        words(&text, separator).into_iter().map(move |(at, word)| (column + at, look.clone(), word)).collect::<Vec<_>>()
+        words(&text, separator)
+            .into_iter()
+            .map(move |(at, word)| (column + at, look.clone(), word))
+            .collect::<Vec<_>>()
     });
     parts.collect()
 }
@@ -94,7 +97,10 @@ fn draw(svg: &mut String, row: u16, column: u16, look: &Look, text: &str) {
     let length = f64::from(u16::try_from(text.chars().count()).unwrap()) * WIDTH;
     let Look { color, bold, dim, inverse } = look;
     if *inverse {
-        let _ = writeln!(svg, "<rect x=\"{x:.1}\" y=\"{y}\" width=\"{length:.1}\" height=\"{HEIGHT}\" fill=\"{color}\"/>");
+        let _ = writeln!(
+            svg,
+            "<rect x=\"{x:.1}\" y=\"{y}\" width=\"{length:.1}\" height=\"{HEIGHT}\" fill=\"{color}\"/>"
+        );
     }
     let color = if *inverse { BACKGROUND } else { color };
     let text = text.trim_end().replace('&', "&amp;").replace('<', "&lt;");
