@@ -11,7 +11,7 @@ use axum::{
 };
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, timeout},
 };
 use tokio_stream::wrappers::ReceiverStream;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -27,8 +27,8 @@ use crate::{
 
 /// How many may wait for a list, or have theirs made: one is made at a time, of 100,000 connections in some seconds.
 const MOST_LISTS: usize = 4;
-/// How long one may wait for those before, and take to read a list: who reads more slowly than the slowest link to a
-/// node's console would, keeps others from theirs.
+/// How long one may wait for those before, and how long a list may wait for its reader altogether: who reads more slowly
+/// than the slowest link to a node's console would, keeps others from theirs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Who may have a list made.
@@ -88,10 +88,12 @@ async fn pass_on(
     body: mpsc::Sender<io::Result<Vec<u8>>>,
     _place: OwnedSemaphorePermit,
 ) {
-    let until = Instant::now() + PATIENCE;
+    let mut patience = PATIENCE;
     while let Some(part) = parts.recv().await {
-        match timeout_at(until, body.send(Ok(part))).await {
-            Ok(Ok(())) => {}
+        let begin = Instant::now();
+        match timeout(patience, body.send(Ok(part))).await {
+            // How long it takes to make the list is not the reader's fault.
+            Ok(Ok(())) => patience = patience.saturating_sub(begin.elapsed()),
             // The reader has gone away.
             Ok(Err(_)) => return,
             Err(_) => {
