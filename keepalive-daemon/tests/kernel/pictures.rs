@@ -50,7 +50,7 @@ fn the_pictures_show_what_is_drawn() {
     terminal.await_text(&["6 of 6", "nobody"]);
     // What is set by nobody comes first.
     terminal.press("7g");
-    terminal.await_text(&["the application changed it since"]);
+    terminal.await_text(&["SET BY\u{25b2}", "the application changed it since"]);
     keep("connections.svg", &terminal, "LOCAL");
 
     // As many rows as the table has.
