@@ -82,11 +82,10 @@ pub(crate) unsafe fn cgroup_id_by_number(socket: *const c_void) -> u64 {
     if cgroup & NO_POINTER != 0 {
         return ROOT;
     }
-    // SAFETY: both are read by a helper that checks the address.
-    let id = unsafe {
-        peek::<usize>(cgroup, &raw const OFFSETS.kernfs_node)
-            .and_then(|node| peek::<u64>(node, &raw const OFFSETS.id))
-    };
+    // SAFETY: the offset is one of them, and a helper that checks the address reads there.
+    let Some(node) = (unsafe { peek::<usize>(cgroup, &raw const OFFSETS.kernfs_node) }) else { return ROOT };
+    // SAFETY: as above.
+    let id = unsafe { peek::<u64>(node, &raw const OFFSETS.id) };
     id.unwrap_or(ROOT)
 }
 

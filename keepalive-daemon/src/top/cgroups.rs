@@ -11,7 +11,7 @@ use crate::report::{
     status::{Cgroup, Status},
 };
 
-/// In the order of [`cells`].
+/// In the order of the cells of a [`Line`].
 pub(super) const COLUMNS: &[Column] = &[
     column("POD, OR CGROUP", 0, false, "what is governed"),
     column("POLICY", 4, false, "the policy that governs it"),

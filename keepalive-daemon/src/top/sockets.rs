@@ -3,7 +3,7 @@
 use super::listing::{Cell, Column, Line};
 use crate::report::sockets::{SocketRow, Timer, Verdict};
 
-/// In the order of [`line`].
+/// In the order of [`line()`].
 pub(super) const COLUMNS: &[Column] = &[
     column("LOCAL", 4, false, "its end here"),
     column("REMOTE", 0, false, "its other end"),
