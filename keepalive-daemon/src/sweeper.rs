@@ -237,6 +237,7 @@ impl Sweeps {
         // Whoever asks what a policy would do that only counts means the mode that would follow.
         if sweep == Sweep::Tell && job.policy.mode() == Mode::Monitor {
             job.policy = job.policy.in_mode(Mode::Tighten);
+            job.is_only_counted = true;
         }
         Some(job)
     }

@@ -26,6 +26,9 @@ const MOST_BYTES: usize = 64 * 1024 * 1024;
 /// How long a daemon may take to answer: it has nothing to do that takes longer than some milliseconds.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long a list may take to go on: others may be waited for, a minute each way, and sockets that are locked.
+const LIST_PATIENCE: Duration = Duration::from_secs(150);
+
 /// Asks the daemon for what it has at `path`; `None` if none answers on the socket.
 ///
 /// # Errors
@@ -50,17 +53,41 @@ pub(crate) fn require<T: DeserializeOwned>(socket: &Path, path: &str) -> Result<
 /// Asks the daemon for a list that it tells line by line; `each` hears of every one, and may say that it is enough.
 ///
 /// # Errors
-/// If none answers on the socket, or not with what was asked for; or if it ends before the list does.
+/// If none answers on the socket, or not with what was asked for; if it ends before the list does, or tells nothing
+/// for two and a half minutes.
 pub(crate) fn stream<T: DeserializeOwned>(
     socket: &Path,
     path: &str,
+    each: impl FnMut(T) -> ControlFlow<()>,
+) -> Result<()> {
+    lines(socket, path, LIST_PATIENCE, each)
+}
+
+/// As [`stream`], of what has no end: nothing may happen for as long as it likes.
+///
+/// # Errors
+/// As of [`stream`], but for silence once the daemon has begun to answer.
+pub(crate) fn follow<T: DeserializeOwned>(
+    socket: &Path,
+    path: &str,
+    each: impl FnMut(T) -> ControlFlow<()>,
+) -> Result<()> {
+    lines(socket, path, Duration::MAX, each)
+}
+
+fn lines<T: DeserializeOwned>(
+    socket: &Path,
+    path: &str,
+    patience: Duration,
     mut each: impl FnMut(T) -> ControlFlow<()>,
 ) -> Result<()> {
     let request = Request::get(path).header("host", "localhost").body(Full::default())?;
+    let silent = || format!("the daemon on {} does not answer; is it stopped?", socket.display());
     runtime()?.block_on(async {
-        let mut body = send(socket, request).await?.with_context(|| nobody(socket))?;
+        let body = timeout(LIST_PATIENCE, send(socket, request)).await.with_context(silent)??;
+        let mut body = body.with_context(|| nobody(socket))?;
         let mut rest = Vec::new();
-        while let Some(frame) = body.frame().await {
+        while let Some(frame) = timeout(patience, body.frame()).await.with_context(silent)? {
             let frame = frame.with_context(|| format!("the daemon on {} broke off", socket.display()))?;
             rest.extend(frame.into_data().unwrap_or_default());
             let end = rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);

@@ -49,7 +49,7 @@ pub(crate) fn run(options: &Options) -> Result<Verdict> {
         return Ok(Verdict::Good);
     }
     let mut printed = Ok(());
-    client::stream(&socket.api_socket, &path, |line: Line| {
+    client::follow(&socket.api_socket, &path, |line: Line| {
         printed = report::print_item(&line, output.output);
         if printed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;

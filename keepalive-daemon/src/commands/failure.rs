@@ -1,7 +1,9 @@
 //! How a failed command ends.
-#![expect(clippy::print_stderr, reason = "the one place where commands report their failure")]
 
-use std::process::ExitCode;
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
 use anyhow::Result;
 
@@ -22,7 +24,7 @@ pub(crate) fn report(result: Result<Verdict>) -> ExitCode {
         Ok(Verdict::Bad) => ExitCode::FAILURE,
         Ok(Verdict::NotFine) => ExitCode::from(3),
         Err(error) => {
-            eprintln!("keepalive-daemon: {error:#}");
+            print(&error);
             ExitCode::FAILURE
         }
     }
@@ -41,5 +43,6 @@ pub(crate) fn report_logged(result: Result<()>) -> ExitCode {
 
 /// Prints an error with its causes, for a command whose exit codes are its own.
 pub(crate) fn print(error: &anyhow::Error) {
-    eprintln!("keepalive-daemon: {error:#}");
+    // A terminal that is gone wants to know no more, and is no reason to panic.
+    let _ = writeln!(io::stderr(), "keepalive-daemon: {error:#}");
 }

@@ -99,9 +99,12 @@ impl Books {
         let mut nobodys = Vec::new();
         for (cgroup, now) in &counts {
             let news = now.since(&self.counted.get(cgroup).copied().unwrap_or_default());
-            self.watch.untold += news.untold;
             match self.governed.governors.get(cgroup) {
-                Some(id) => self.add_one(*id, &Tally { dead: news, ..Tally::default() }),
+                Some(id) => {
+                    // Of what nobody governs no event was to tell.
+                    self.watch.untold += news.untold;
+                    self.add_one(*id, &Tally { dead: news, ..Tally::default() });
+                }
                 None if *cgroup == UNCOUNTED => self.watch.uncounted += news.total(),
                 None => nobodys.push(*cgroup),
             }

@@ -44,8 +44,12 @@ pub(crate) struct Totals {
 }
 
 impl Totals {
-    pub(crate) fn add(&mut self, tally: &Tally) {
+    pub(crate) fn add(&mut self, tally: &Tally, is_only_counted: bool) {
         self.examined += tally.examined();
+        if is_only_counted {
+            self.monitored += tally.of(Outcome::Arm) + tally.of(Outcome::Tighten);
+            return;
+        }
         self.armed += tally.of(Outcome::Arm);
         self.tightened += tally.of(Outcome::Tighten);
         self.overridden += tally.of(Outcome::Override);

@@ -157,7 +157,7 @@ impl Books {
             }
         }
         previous.drain(..previous.len().saturating_sub(MOST_PREVIOUS));
-        Some(Job { sweep, policy, previous, members, why })
+        Some(Job { sweep, policy, previous, members, why, is_only_counted: false })
     }
 
     fn want(&self, wanted: &mut BTreeMap<u64, Job>, view: &View<'_>) {
@@ -203,6 +203,7 @@ impl Books {
                 previous: vec![gave],
                 members: members.remove(&id).unwrap_or_default(),
                 why: "the cgroup is no longer governed",
+                is_only_counted: false,
             };
             wanted.insert(id, job);
         }

@@ -77,8 +77,9 @@ impl Manual {
     }
 
     /// Adds up what came of one cgroup.
-    pub(super) fn done(&mut self, tally: &Tally) {
-        self.totals.add(tally);
+    pub(super) fn done(&mut self, id: u64, tally: &Tally) {
+        let is_only_counted = self.jobs.get(&id).is_some_and(|(_, job)| job.is_only_counted);
+        self.totals.add(tally, is_only_counted);
     }
 
     /// Answers.

@@ -26,6 +26,8 @@ pub(crate) struct Job {
     pub(crate) members: BTreeSet<u64>,
     /// What it is for.
     pub(crate) why: &'static str,
+    /// Whether the policy in force sets nothing, and this tells what it would in the mode that follows.
+    pub(crate) is_only_counted: bool,
 }
 
 /// A sweep that came to its end.
@@ -162,7 +164,7 @@ impl Job {
 
     /// Whether this does the same, whatever for.
     pub(super) fn is_same(&self, other: &Self) -> bool {
-        let Self { sweep, policy, previous, members, why: _ } = self;
+        let Self { sweep, policy, previous, members, why: _, is_only_counted: _ } = self;
         (sweep, policy, previous, members) == (&other.sweep, &other.policy, &other.previous, &other.members)
     }
 

@@ -264,7 +264,7 @@ impl<P: Passes, L: Fn() -> Result<P>> Crew<L, P> {
             match ending {
                 Ending::Complete(pass) => {
                     for Done { id, job, tally } in queue.complete() {
-                        manual.done(&tally);
+                        manual.done(id, &tally);
                         let pass = pass.clone();
                         self.tell(Event::Finished(Box::new(Finished { id, job, tally, pass })));
                     }

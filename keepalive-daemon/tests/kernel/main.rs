@@ -57,9 +57,12 @@ fn main() {
         _ => {}
     }
     let arguments = Arguments::from_args();
-    // A shell has what it starts in the background ignore interrupts, and so would all that is started here.
-    // SAFETY: no handler is installed, and no other thread runs yet.
-    unsafe { signal(Signal::SIGINT, SigHandler::SigDfl) }.unwrap();
+    // A shell has what it starts in the background ignore interrupts, and nohup hang-ups; so would all that is started
+    // here.
+    for ignored in [Signal::SIGINT, Signal::SIGHUP] {
+        // SAFETY: no handler is installed, and no other thread runs yet.
+        unsafe { signal(ignored, SigHandler::SigDfl) }.unwrap();
+    }
     let trials = [
         &api::ALL.concat(),
         bugtool::TESTS,

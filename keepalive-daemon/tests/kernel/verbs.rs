@@ -124,8 +124,9 @@ fn status_is_the_same_from_the_daemon_and_from_the_pins() {
     let from_pins: Value = serde_json::from_slice(&inspected.stdout).unwrap();
     let mut cgroups = status["cgroups"].clone();
     for cgroup in cgroups.as_array_mut().unwrap() {
-        // What a sweep found is known to the daemon that made it.
+        // What a sweep found, and what it was good for, is known to the daemon that saw it.
         cgroup["openConnections"] = json!({"state": "swept"});
+        cgroup.as_object_mut().unwrap().remove("helped").unwrap();
     }
     let nothing_else = json!({
         "cgroups": cgroups, "refused": [], "unreachable": [], "annotations": [], "noLongerGoverned": [],
@@ -133,6 +134,7 @@ fn status_is_the_same_from_the_daemon_and_from_the_pins() {
     assert_eq!(from_pins, nothing_else);
     assert_eq!(inspected.status.code(), Some(0));
     assert!(table_of_pins.starts_with("no daemon answers"), "{table_of_pins}");
+    let (row, _helped) = row.trim_end().rsplit_once("   ").unwrap();
     assert!(table_of_pins.contains(row), "{table_of_pins}");
 }
 

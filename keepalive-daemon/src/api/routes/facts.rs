@@ -6,7 +6,7 @@ use axum::{Extension, Json, http::StatusCode};
 use tokio::{sync::Semaphore, task::spawn_blocking};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{FACTS, Problem, Refusal};
+use super::{FACTS, Problem, Refusal, nothing::Nothing};
 use crate::{
     api::question::Questions,
     facts::{self, Facts},
@@ -25,7 +25,7 @@ pub(super) fn router() -> OpenApiRouter<Questions> {
     (status = TOO_MANY_REQUESTS, body = Problem, description = "Others look already."),
     (status = SERVICE_UNAVAILABLE, body = Problem, description = "They cannot be read."),
 ))]
-async fn facts(Extension(looks): Extension<Arc<Semaphore>>) -> Result<Json<Facts>, Refusal> {
+async fn facts(_: Nothing, Extension(looks): Extension<Arc<Semaphore>>) -> Result<Json<Facts>, Refusal> {
     let busy = |_| {
         let reason = format!("{MOST_LOOKS} others look at the node's network namespaces; try again");
         Refusal::new(StatusCode::TOO_MANY_REQUESTS, reason)

@@ -72,7 +72,9 @@ async fn sockets(
     let turn = timeout(PATIENCE, Arc::clone(&turns.turn).acquire_owned()).await;
     let turn = turn.ok().and_then(Result::ok).ok_or_else(busy)?;
     let SocketQuery { unarmed, limit, .. } = query;
-    let places = to.ask(|reply| Question::Places(query, reply)).await?;
+    let places = timeout(PATIENCE, to.ask(|reply| Question::Places(query, reply))).await;
+    let stuck = |_| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the daemon is busy, or ends; try again");
+    let places = places.map_err(stuck)??;
     let places = places.map_err(|reason| Refusal::new(StatusCode::NOT_FOUND, reason))?;
     let parts = turns.observer.list(Listing { places, unarmed, limit, turn });
     let parts = parts.map_err(|error| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, format!("{error:#}")))?;

@@ -1,15 +1,23 @@
 //! The terminal, drawn on as a whole.
 
+use std::mem::ManuallyDrop;
+
 use anyhow::{Context as _, Result};
 use ratatui::{DefaultTerminal, Frame};
 
 /// The terminal; it is as it was before when this is dropped, and when the program panics.
-pub(super) struct Screen(DefaultTerminal);
+///
+/// The library's own is never dropped: it would complain on standard error that it cannot show the cursor of a terminal
+/// that is gone, and panic as that is gone, too.
+pub(super) struct Screen(ManuallyDrop<DefaultTerminal>);
 
 impl Screen {
     /// Takes the terminal.
     pub(super) fn open() -> Result<Self> {
-        ratatui::try_init().map(Self).inspect_err(|_| restore()).context("cannot draw on the terminal")
+        ratatui::try_init()
+            .map(|it| Self(ManuallyDrop::new(it)))
+            .inspect_err(|_| restore())
+            .context("cannot draw on the terminal")
     }
 
     pub(super) fn draw(&mut self, draw: impl FnOnce(&mut Frame<'_>)) -> Result<()> {
@@ -22,6 +30,8 @@ impl Drop for Screen {
     fn drop(&mut self) {
         // Who panics has done so before saying why; doing it again would put the cursor on top of that.
         if !std::thread::panicking() {
+            // A terminal that is gone has none.
+            let _ = self.0.show_cursor();
             restore();
         }
     }

@@ -21,7 +21,7 @@ use crate::kernel::{
     Method,
     sweep::{
         descriptors::{Reached, holders::Holders, socket::Values},
-        diag::{Diag, Question, StateFlags, TCP_LISTEN},
+        diag::{Diag, Question, StateFlags, TCP_CLOSE_WAIT, TCP_ESTABLISHED, TCP_LISTEN},
         namespaces::{self, Namespace},
     },
 };
@@ -146,7 +146,11 @@ impl Observer {
                 let direction = if is_accepted { Direction::Inbound } else { Direction::Outbound };
                 let holder = desk.holder(socket.inode);
                 let options = match &table {
-                    Some(table) => table.get(socket.cookie),
+                    Some(table) => match table.get(socket.cookie) {
+                        // It began after the options were read, and is for the next list.
+                        None if has_options(&socket) => return flow,
+                        options => options,
+                    },
                     None => desk.options(&socket),
                 };
                 flow = each(&Observation { network, socket: &socket, direction, options, holder });
@@ -155,6 +159,11 @@ impl Observer {
         })?;
         Ok(flow)
     }
+}
+
+/// Whether the program tells of a connection: of one that is open, it does.
+const fn has_options(socket: &Listed) -> bool {
+    matches!(socket.state, TCP_ESTABLISHED | TCP_CLOSE_WAIT)
 }
 
 /// What a list needs of processes, looked up when the first connection asks for it, and what it could not have.

@@ -12,6 +12,7 @@ fn job(id: u64, idle_s: u32) -> Job {
         previous: Vec::new(),
         members: BTreeSet::from([id]),
         why: "a test",
+        is_only_counted: false,
     }
 }
 

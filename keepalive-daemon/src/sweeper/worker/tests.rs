@@ -41,7 +41,14 @@ fn start(rate: u32, passes: Vec<Vec<Swept>>) -> (Worker, UnboundedReceiver<Event
 
 fn job(id: u64, idle_s: u32) -> Job {
     let (sweep, policy) = (Sweep::Apply, policy(id, idle_s));
-    Job { sweep, policy, previous: Vec::new(), members: BTreeSet::from([id]), why: "a test" }
+    Job {
+        sweep,
+        policy,
+        previous: Vec::new(),
+        members: BTreeSet::from([id]),
+        why: "a test",
+        is_only_counted: false,
+    }
 }
 
 fn sweep(id: u64, idle_s: u32) -> Request {

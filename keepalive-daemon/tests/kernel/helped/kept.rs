@@ -6,7 +6,10 @@ use serde_json::Value;
 use xtask::lab::{Nat, Process, TEST_PREFIX, sockets};
 
 use super::{FAR, NEAR, connect, govern, helped, start};
-use crate::support::{Host, Peer, UNTOUCHED, document, eventually, far_end, options};
+use crate::{
+    peer::SENT,
+    support::{Host, Peer, UNTOUCHED, document, eventually, far_end, options},
+};
 
 /// After what silence the NAT forgets; the same that counts.
 const NAT_TIMEOUT: Duration = Duration::from_secs(4);
@@ -38,7 +41,7 @@ pub(super) fn a_connection_is_kept_alive_through_a_nat_and_used_again() {
     assert!(nat.flows().unwrap().len() == 1, "the NAT has not forgotten it");
     // The answer that would have been lost.
     server.send(far);
-    assert_eq!(client.receive(near), Ok(1));
+    assert_eq!(client.receive(near), Ok(SENT));
     let used = eventually_helped(&host, "it is used again", |helped| helped["usedAgain"] == 1);
     assert_eq!(used["keptAlive"], 1);
     assert!(used["longestSilenceSeconds"].as_u64() >= Some(NAT_TIMEOUT.as_secs()), "{used}");
@@ -55,16 +58,20 @@ pub(super) fn a_silence_without_probes_is_not_kept() {
     // Without a policy that arms: it is looked at all the same.
     let monitor = "mode: Monitor, keepalive: {idle: 1s, interval: 1s, probes: 4}";
     host.write_policies("p.yaml", &document("p", "app", monitor));
-    let _daemon = start(&host);
+    let daemon = start(&host);
     let (client, server, _) = connect(&mut near, &mut far);
     assert_eq!(near.options(client), UNTOUCHED);
     let connections = sockets(&host.netns).unwrap();
     assert!(connections.iter().all(|connection| connection.timer.is_none()), "{connections:?}");
 
-    // Time alone is what is waited for.
-    thread::sleep(NAT_TIMEOUT + Duration::from_secs(2));
+    // Time alone is what is waited for; and then for a look that began afterwards, which the second to end did.
+    thread::sleep(NAT_TIMEOUT + Duration::from_secs(1));
+    for _ in 0..2 {
+        let mark = daemon.mark();
+        daemon.wait_line_from(mark, "looked for connections kept alive").unwrap();
+    }
     far.send(server);
-    assert_eq!(near.receive(client), Ok(1));
+    assert_eq!(near.receive(client), Ok(SENT));
 
     let survived = eventually_helped(&host, "a silence is survived", |helped| {
         helped["longestSilenceSeconds"].as_u64() >= Some(NAT_TIMEOUT.as_secs())

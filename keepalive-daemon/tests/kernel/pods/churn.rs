@@ -64,8 +64,15 @@ fn two_hundred_pods_leave_nothing_behind() {
     let node = Node::new("churn", "2");
     node.host.write_policies("p.yaml", &of_namespace("shop", "all", 31, ""));
     let daemon = node.start_daemon();
-    // What a first pod leaves (a connection to the runtime, buffers) is not what this is about.
-    come_and_go(&node, "first");
+    // What a first pod leaves (programs that are loaded when something is governed, a connection to the runtime) is not
+    // what this is about.
+    let first = node.run_pod(PodSpec::new("shop", "first"));
+    eventually("all is loaded", || {
+        let status = node.ask_json(&["status"]);
+        let is_swept = status["cgroups"][0]["openConnections"]["state"] == "swept";
+        (is_swept && status["daemon"]["helping"]["findsDeadPeers"] == true).then_some(())
+    });
+    node.remove(first);
     let before = eventually("the first pod is forgotten", || {
         let held = Held::by(&node, &daemon);
         (held.links.is_empty() && held.entries == [0; 2]).then_some(held)

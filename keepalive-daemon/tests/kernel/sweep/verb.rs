@@ -61,7 +61,10 @@ pub(super) fn a_dry_run_of_what_only_counts_tells_what_would_be_set() {
     let told = answer(&apply(&host, &["--existing", "--dry-run"]));
 
     let rows = told["sockets"].as_array().unwrap();
-    assert_eq!((rows.len(), &told["totals"]["armed"]), (2, &2.into()));
+    assert_eq!(
+        (rows.len(), &told["totals"]["armed"], &told["totals"]["monitored"]),
+        (2, &0.into(), &2.into())
+    );
     assert!(rows.iter().all(|row| row["set"]["idleSeconds"] == 60), "{told}");
     assert_eq!(both(&mut peer, pair), [UNTOUCHED; 2], "nothing is changed");
 }
