@@ -9,6 +9,9 @@ use document::{Wanted, free_name, literal};
 use super::{Group, Problem};
 use crate::policy::{self, CgroupGlob, DEFAULT_IDLE, Limits};
 
+/// The root cgroup, as rows call it.
+const ROOT: &str = "/";
+
 /// What of a policy matters to one that is to take its place.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Governing {
@@ -52,13 +55,18 @@ impl Cure {
         limits: &Limits,
     ) -> Self {
         let mut cure = Self::default();
-        let mut homeless = 0;
+        let [mut homeless, mut of_root] = [0; 2];
         let mut needs: BTreeMap<Subject, Need> = BTreeMap::new();
         for group in groups {
             let Some((problem, _)) = group.problems.iter().find(|(problem, _)| is_cured_by_idle(problem))
             else {
                 continue;
             };
+            // A policy for the root would be for every process of the host that no other governs.
+            if group.pod.is_none() && group.cgroup.as_deref() == Some(ROOT) {
+                of_root += group.connections;
+                continue;
+            }
             let Some(subject) = Subject::of(group) else {
                 homeless += group.connections;
                 continue;
@@ -74,6 +82,12 @@ impl Cure {
         }
         if homeless > 0 {
             cure.notes.push(format!("no policy can select {homeless} of them: their cgroup is not known"));
+        }
+        if of_root > 0 {
+            cure.notes.push(format!(
+                "{of_root} of them belong to the root cgroup, and with it to no workload: start what holds them in a \
+                 cgroup of its own (`systemd-run --scope`), and select that"
+            ));
         }
         cure.policy = cure.documents(needs, governing, limits);
         cure.advise_on_the_rest(groups);
@@ -158,7 +172,8 @@ impl Cure {
         if problems().any(|problem| matches!(problem, Problem::UserTimeout { .. })) {
             self.notes.push(
                 "a user timeout that is too short is for whoever set it to raise: the application, or `userTimeout: \
-                 auto` in a policy that set it"
+                 auto` in a policy that set it; where an application has raised other values since, `keepalive-daemon \
+                 apply --existing` lowers them again"
                     .to_owned(),
             );
         }

@@ -1,6 +1,9 @@
 //! What was counted, for whom: pure.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use keepalive_ebpf::{DeadPeers, UNCOUNTED};
 
@@ -58,7 +61,8 @@ impl Tally {
 /// All that is counted.
 #[derive(Debug, Default)]
 pub(super) struct Books {
-    pub(super) governed: Governed,
+    /// Shared, so that whoever reads it holds up nobody who waits for these books.
+    pub(super) governed: Arc<Governed>,
     /// By the id of the governed cgroup.
     tallies: BTreeMap<u64, Tally>,
     /// By the name of the policy, also of cgroups that it governs no more: these never go back.
@@ -72,7 +76,7 @@ impl Books {
     /// Takes note of what is governed now, and forgets what no longer is.
     pub(super) fn follow(&mut self, governed: Governed) {
         self.tallies.retain(|id, _| governed.places.contains_key(id));
-        self.governed = governed;
+        self.governed = Arc::new(governed);
     }
 
     /// The governed cgroup that answers for the connections of a cgroup, and its id.
@@ -95,8 +99,8 @@ impl Books {
     }
 
     /// Takes note of what the program has counted so far. Returns the cgroups that it can forget: nobody governs them.
-    pub(super) fn count(&mut self, counts: BTreeMap<u64, DeadPeers>) -> Vec<u64> {
-        let mut nobodys = Vec::new();
+    pub(super) fn count(&mut self, counts: BTreeMap<u64, DeadPeers>) -> BTreeSet<u64> {
+        let mut nobodys = BTreeSet::new();
         for (cgroup, now) in &counts {
             let news = now.since(&self.counted.get(cgroup).copied().unwrap_or_default());
             match self.governed.governors.get(cgroup) {
@@ -106,7 +110,9 @@ impl Books {
                     self.add_one(*id, &Tally { dead: news, ..Tally::default() });
                 }
                 None if *cgroup == UNCOUNTED => self.watch.uncounted += news.total(),
-                None => nobodys.push(*cgroup),
+                None => {
+                    nobodys.insert(*cgroup);
+                }
             }
         }
         self.counted = counts;
@@ -187,7 +193,7 @@ mod tests {
     fn what_nobody_governs_is_forgotten_and_begins_anew() {
         let mut books = books();
 
-        assert_eq!(books.count(counts(&[(9, 4), (UNCOUNTED, 0)])), vec![9_u64]);
+        assert_eq!(books.count(counts(&[(9, 4), (UNCOUNTED, 0)])), BTreeSet::from([9]));
         books.follow(governed(&[(9, 9)]));
         books.count(counts(&[(9, 1), (UNCOUNTED, 3)]));
 

@@ -14,7 +14,7 @@ use tracing::{debug, info};
 
 use super::{
     Shared,
-    books::{Governed, Tally},
+    books::Tally,
     tracker::{Moment, Seen, Tracker},
 };
 use crate::{
@@ -130,7 +130,8 @@ impl Watcher {
     /// Looks at all connections once.
     fn look(&mut self) {
         // A copy: looking takes longer than anybody may wait for the books.
-        let Governed { governors, .. } = self.shared.books().governed.clone();
+        let governed = Arc::clone(&self.shared.books().governed);
+        let governors = &governed.governors;
         if governors.is_empty() {
             return;
         }
@@ -139,7 +140,7 @@ impl Watcher {
         let from = now();
         let mut tallies: BTreeMap<u64, Tally> = BTreeMap::new();
         let listed = sockets::list(&mut |_, listed| {
-            if let Some((governor, seen)) = followed(listed, &governors) {
+            if let Some((governor, seen)) = followed(listed, governors) {
                 let gain = tracker.look(&seen, Moment { from, to: now() });
                 tallies.entry(governor).or_default().gain(gain);
             }

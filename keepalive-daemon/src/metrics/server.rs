@@ -1,7 +1,14 @@
 //! The thread that serves: few connections at a time, none for long.
 
 use std::{
-    collections::VecDeque, convert::Infallible, io, net::SocketAddr, sync::Arc, thread, time::Duration,
+    cmp::Reverse,
+    collections::{BTreeMap, VecDeque},
+    convert::Infallible,
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    thread,
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result};
@@ -11,7 +18,7 @@ use socket2::{Domain, Socket, Type};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::mpsc,
-    task::AbortHandle,
+    task::{AbortHandle, yield_now},
     time::{sleep, timeout},
 };
 use tracing::{debug, info, warn};
@@ -19,7 +26,7 @@ use tracing::{debug, info, warn};
 use super::{Address, Question, respond::Site};
 
 /// The most connections at a time. A scraper and the probes of the kubelet make three; whoever comes when there are so
-/// many takes the place of the oldest, so that nobody who holds connections open keeps those out.
+/// many takes the place of another, so that nobody who holds connections open keeps those out.
 const MOST_CONNECTIONS: usize = 16;
 /// How long a request's head may take.
 const HEAD: Duration = Duration::from_secs(5);
@@ -64,9 +71,11 @@ async fn accept(listener: TcpListener, site: Arc<Site>) {
     let mut connections = Connections::default();
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
-                connections
-                    .add(tokio::spawn(timeout(LIFE, converse(stream, Arc::clone(&site)))).abort_handle());
+            Ok((stream, from)) => {
+                let task = tokio::spawn(timeout(LIFE, converse(stream, Arc::clone(&site))));
+                connections.add(from.ip().to_canonical(), task.abort_handle());
+                // However many come at once, each is heard before the next.
+                yield_now().await;
             }
             Err(error) => {
                 // No descriptor is left, or the other end went away already; the next one may fare better.
@@ -86,20 +95,31 @@ async fn converse(stream: TcpStream, site: Arc<Site>) {
     }
 }
 
-/// The connections, the oldest first.
+/// The connections and where they come from, the oldest first.
 #[derive(Default)]
-struct Connections(VecDeque<AbortHandle>);
+struct Connections(VecDeque<(IpAddr, AbortHandle)>);
 
 impl Connections {
-    fn add(&mut self, connection: AbortHandle) {
-        self.0.retain(|connection| !connection.is_finished());
+    fn add(&mut self, from: IpAddr, connection: AbortHandle) {
+        self.0.retain(|(_, connection)| !connection.is_finished());
         if self.0.len() >= MOST_CONNECTIONS
-            && let Some(oldest) = self.0.pop_front()
+            && let Some(index) = who_goes(self.0.iter().map(|(from, _)| *from))
+            && let Some((_, oldest)) = self.0.remove(index)
         {
             oldest.abort();
         }
-        self.0.push_back(connection);
+        self.0.push_back((from, connection));
     }
+}
+
+/// Which of the connections from these addresses goes where there are too many: the oldest of whoever has the most, so
+/// that no pod can keep the kubelet's probes out.
+fn who_goes(from: impl Iterator<Item = IpAddr>) -> Option<usize> {
+    let mut of_each: BTreeMap<IpAddr, (usize, usize)> = BTreeMap::new();
+    for (index, address) in from.enumerate() {
+        of_each.entry(address).or_insert((0, index)).0 += 1;
+    }
+    of_each.into_values().max_by_key(|(count, oldest)| (*count, Reverse(*oldest))).map(|(_, oldest)| oldest)
 }
 
 /// Listens, as soon as that is possible.

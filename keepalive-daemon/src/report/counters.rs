@@ -47,6 +47,7 @@ impl CounterReport {
         let options = ["keepalive", "idle", "interval", "probes", "user_timeout"];
         match options.iter().map(|option| self.get(&format!("rewritten_{option}"))).sum::<u64>() {
             0 => tightened.to_string(),
+            1 => format!("{tightened}, 1 later call rewritten"),
             rewritten => format!("{tightened}, {rewritten} later calls rewritten"),
         }
     }

@@ -7,8 +7,8 @@ use ratatui::crossterm::terminal;
 
 use super::{ForPeople, Output, text};
 
-/// Clears the screen, and goes to its first line.
-const CLEAR: &str = "\u{1b}[H\u{1b}[2J\u{1b}[3J";
+/// Clears the screen, and goes to its first line; what was scrolled off before stays.
+const CLEAR: &str = "\u{1b}[H\u{1b}[2J";
 
 /// Draws a listing over the one before on a terminal, as much of it as fits, and else appends it. Whether there is still
 /// somebody to draw for.

@@ -72,7 +72,6 @@ fn a_namespace_gets_a_policy_of_its_own_and_cgroups_share_one() {
         of_pod("fine/a", Some(60)),
         of_cgroup("system.slice/x.service", None),
         of_cgroup("user.slice", None),
-        of_cgroup("/", None),
     ];
 
     let policies = policies(&cure(rows, 350), 5);
@@ -83,7 +82,7 @@ fn a_namespace_gets_a_policy_of_its_own_and_cgroups_share_one() {
         assert_eq!((policy.timers.idle_s, policy.timers.interval_s, policy.priority), (60, 15, 0));
     }
     let globs: Vec<_> = globs(&policies[2]).iter().map(CgroupGlob::as_str).collect();
-    assert_eq!(globs, ["/", "system.slice/x.service", "user.slice"]);
+    assert_eq!(globs, ["system.slice/x.service", "user.slice"]);
 }
 
 #[test]
@@ -145,4 +144,7 @@ fn what_is_fine_needs_no_cure_and_what_none_can_select_gets_none() {
     assert_eq!((fine.policy, fine.notes), (None, Vec::new()));
     assert_eq!(unknown.policy, None);
     assert!(unknown.notes[0].contains("cgroup is not known"), "{:?}", unknown.notes);
+    let root = cure(vec![of_cgroup("/", None)], 350);
+    assert_eq!(root.policy, None);
+    assert!(root.notes[0].contains("1 of them belong to the root cgroup"), "{:?}", root.notes);
 }

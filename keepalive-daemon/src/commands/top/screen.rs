@@ -28,10 +28,10 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
+        // A terminal that is gone has none.
+        let _ = self.0.show_cursor();
         // Who panics has done so before saying why; doing it again would put the cursor on top of that.
         if !std::thread::panicking() {
-            // A terminal that is gone has none.
-            let _ = self.0.show_cursor();
             restore();
         }
     }

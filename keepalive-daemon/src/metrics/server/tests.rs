@@ -55,6 +55,36 @@ async fn whoever_holds_all_connections_keeps_nobody_out() {
     assert_eq!(idle[0].read_to_end(&mut rest).await.unwrap_or_default(), 0);
 }
 
+#[test]
+fn whoever_comes_with_many_keeps_out_nobody_who_was_there_first() {
+    let [pod, kubelet] = ["10.0.0.7", "10.0.0.1"].map(|address| address.parse::<IpAddr>().unwrap());
+
+    let flooded = [kubelet, pod, pod, pod];
+
+    assert_eq!(who_goes(flooded.into_iter()), Some(1));
+    assert_eq!(who_goes([kubelet, pod].into_iter()), Some(0), "the oldest of equals");
+    assert_eq!(who_goes([].into_iter()), None);
+}
+
+#[tokio::test]
+async fn a_question_from_elsewhere_is_answered_though_it_came_before_a_flood() {
+    let at = serve().await;
+    let mut probe = TcpStream::connect(at).await.unwrap();
+    probe.write_all(b"GET /healthz HTTP/1.1\r\n").await.unwrap();
+    let mut flood = Vec::new();
+    for _ in 0..MOST_CONNECTIONS * 4 {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+        flood.push(socket.connect(at).await.unwrap());
+    }
+
+    probe.write_all(b"Host: x\r\n\r\n").await.unwrap();
+
+    let mut answer = String::new();
+    probe.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.ends_with("ok\n"), "{answer}");
+}
+
 #[tokio::test]
 async fn what_is_no_request_is_refused() {
     let at = serve().await;
