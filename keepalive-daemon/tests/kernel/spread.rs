@@ -9,7 +9,8 @@ use crate::support::{Host, NEAR, document, eventually, far_end, options};
 crate::tests!(what_was_silent_for_long_probes_at_the_rate_of_the_sweep);
 
 const CONNECTIONS: usize = 40;
-/// So many of the first and of the last do not count: a capture may miss one of forty packets of the same moment.
+/// So many of the first and of the last do not count, and so many need not be seen: a capture may miss one of forty
+/// packets of the same moment, and of a connection whose handshake it missed no probe is known as one.
 const TAIL: usize = 4;
 
 /// The seconds between the first probes of the first connections and those of the last, where they are swept at `rate`.
@@ -34,19 +35,19 @@ fn spread(rate: &str) -> f64 {
 
     let _daemon = host.start_with(run);
 
-    let first_probes = eventually("every connection has probed", || {
+    let first_probes = eventually("the connections have probed", || {
         let mut first: BTreeMap<_, f64> = BTreeMap::new();
         for probe in capture.segments().unwrap().iter().filter(|it| it.kind == Kind::KeepAliveProbe) {
             first.entry(probe.from).or_insert(probe.time);
         }
-        (first.len() == CONNECTIONS).then_some(first)
+        (first.len() >= CONNECTIONS - TAIL).then_some(first)
     });
-    for connection in connections {
-        assert_eq!(client.options(connection), options(true, 1, 1, 3, 0));
-    }
+    eventually("every connection is armed", || {
+        connections.iter().all(|it| client.options(*it) == options(true, 1, 1, 3, 0)).then_some(())
+    });
     let mut times: Vec<f64> = first_probes.into_values().collect();
     times.sort_by(f64::total_cmp);
-    times[CONNECTIONS - 1 - TAIL] - times[TAIL]
+    times[times.len() - 1 - TAIL] - times[TAIL]
 }
 
 fn what_was_silent_for_long_probes_at_the_rate_of_the_sweep() {
