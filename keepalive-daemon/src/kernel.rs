@@ -8,6 +8,7 @@
 mod closing;
 mod guard;
 mod inspect;
+mod iteration;
 mod log;
 mod memory_limit;
 mod object;

@@ -33,6 +33,7 @@ mod governor;
 mod helped;
 mod journal;
 mod kernel;
+mod leisure;
 mod logging;
 mod metrics;
 mod observer;

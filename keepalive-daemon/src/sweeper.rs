@@ -37,6 +37,7 @@ use crate::{
     governor::{Cause, Governor},
     journal::{Counts, Event as Told, Journal, Kind},
     kernel::{self, Targets},
+    leisure::give_way,
     report::open_connections::{LeftBehind, OpenConnections, Sweeping},
     workloads::Paths,
 };
@@ -87,8 +88,7 @@ const SETTLE: Duration = Duration::from_secs(2);
 /// Not for the sweep itself, whose locks others may wait for.
 fn at_leisure<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     let run = || {
-        // SAFETY: it takes numbers alone, and 0 is the calling thread; at worst its priority stays.
-        unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 19) };
+        give_way();
         work()
     };
     thread::scope(|scope| scope.spawn(run).join()).unwrap_or_else(|panic| panic::resume_unwind(panic))

@@ -18,7 +18,11 @@ use tokio::{
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{routes::Problem, socket};
+use super::{SOCKETS, routes::Problem, socket};
+use crate::{
+    answers::SocketQuery,
+    report::sockets::{SocketLine, SocketRow, SocketSummary},
+};
 
 /// More than any node's status; a server that sends more is not ours.
 const MOST_BYTES: usize = 64 * 1024 * 1024;
@@ -61,6 +65,30 @@ pub(crate) fn stream<T: DeserializeOwned>(
     each: impl FnMut(T) -> ControlFlow<()>,
 ) -> Result<()> {
     lines(socket, path, LIST_PATIENCE, each)
+}
+
+/// Has the daemon list connections; `each` hears of every one, and may say that it is enough, of which nothing is told
+/// in the end.
+///
+/// # Errors
+/// As of [`stream`]; and if the list was broken off, by whichever of the two.
+pub(crate) fn connections(
+    socket: &Path,
+    query: &SocketQuery,
+    mut each: impl FnMut(SocketRow) -> ControlFlow<()>,
+) -> Result<SocketSummary> {
+    let query = serde_urlencoded::to_string(query).context("cannot write the question")?;
+    let mut summary = None;
+    stream(socket, &format!("{SOCKETS}?{query}"), |line| match line {
+        SocketLine::Connection(row) => each(*row),
+        SocketLine::Summary { summary: told } => {
+            summary = Some(told);
+            ControlFlow::Continue(())
+        }
+    })?;
+    let broken_off =
+        || format!("the daemon on {} broke its list of connections off; try again", socket.display());
+    summary.with_context(broken_off)
 }
 
 /// As [`stream`], of what has no end: nothing may happen for as long as it likes.

@@ -1,13 +1,8 @@
 //! `check`: whether what connections have holds them open on their way.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    ops::ControlFlow,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fs, ops::ControlFlow, path::PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use clap::Args;
 
 use super::failure::Verdict;
@@ -17,12 +12,7 @@ use crate::{
     check::{Catalogue, Chosen, Cure, Governing, Groups, Surroundings},
     cli::{MinIdleArg, OutputArg, SocketArg},
     facts::{Facts, KeepAliveDefaults},
-    report::{
-        self,
-        check::Checked,
-        policies::PolicyList,
-        sockets::{SocketLine, SocketSummary},
-    },
+    report::{self, check::Checked, policies::PolicyList, sockets::SocketSummary},
 };
 
 /// Check whether keep-alive holds connections open against what is on their way.
@@ -71,7 +61,11 @@ pub(crate) fn run(options: Options) -> Result<Verdict> {
     notes.extend(defaults(&facts));
     let surroundings = Surroundings::new(middleboxes, &facts);
     let mut groups = Groups::new(&surroundings);
-    let SocketSummary { connections, unreachable, missing, .. } = list(socket, &query, &mut groups)?;
+    let SocketSummary { connections, unreachable, missing, .. } =
+        client::connections(socket, &query, |row| {
+            groups.add(row);
+            ControlFlow::Continue(())
+        })?;
     if connections == 0 && !query.is_named() && !all {
         notes
             .push("no governed workload has a connection; --all looks at those of the whole node".to_owned());
@@ -84,23 +78,6 @@ pub(crate) fn run(options: Options) -> Result<Verdict> {
     let checked = Checked::new(profiles, seen, &groups, cure, notes);
     report::print(&checked, output.output)?;
     Ok(if checked.fine { Verdict::Good } else { Verdict::NotFine })
-}
-
-/// Has the daemon list connections, and adds each to its group.
-fn list(socket: &Path, query: &SocketQuery, groups: &mut Groups<'_>) -> Result<SocketSummary> {
-    let query = serde_urlencoded::to_string(query).context("cannot write the question")?;
-    let mut summary = None;
-    client::stream(socket, &format!("{}?{query}", api::SOCKETS), |line| {
-        match line {
-            SocketLine::Connection(row) => groups.add(*row),
-            SocketLine::Summary { summary: last } => summary = Some(last),
-        }
-        ControlFlow::Continue(())
-    })?;
-    match summary {
-        Some(summary) => Ok(summary),
-        None => bail!("the daemon on {} broke its list of connections off; try again", socket.display()),
-    }
 }
 
 fn read(file: Option<&PathBuf>) -> Result<Catalogue> {

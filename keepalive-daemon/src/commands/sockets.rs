@@ -2,18 +2,15 @@
 
 use std::{ops::ControlFlow, thread, time::Duration};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::Result;
 use clap::Args;
 
 use super::failure::Verdict;
 use crate::{
     answers::SocketQuery,
-    api::{self, client},
+    api::client,
     cli::{OutputArg, SocketArg},
-    report::{
-        self,
-        sockets::{SocketLine, Sockets},
-    },
+    report::{self, sockets::Sockets},
 };
 
 /// Show the TCP connections of governed pods and cgroups, as the kernel has them.
@@ -60,21 +57,12 @@ pub(crate) struct Options {
 pub(crate) fn run(options: Options) -> Result<Verdict> {
     let Options { namespace, pod, cgroup, policy, unarmed, all, watch, socket, output } = options;
     let query = SocketQuery { namespace, pod, cgroup, policy, unarmed, all, limit: None };
-    let query = serde_urlencoded::to_string(query).context("cannot write the question")?;
-    let path = format!("{}?{query}", api::SOCKETS);
     let ask = || -> Result<Sockets> {
         let mut sockets = Vec::new();
-        let mut summary = None;
-        client::stream(&socket.api_socket, &path, |line| {
-            match line {
-                SocketLine::Connection(row) => sockets.push(*row),
-                SocketLine::Summary { summary: last } => summary = Some(last),
-            }
+        let summary = client::connections(&socket.api_socket, &query, |row| {
+            sockets.push(row);
             ControlFlow::Continue(())
         })?;
-        let Some(summary) = summary else {
-            bail!("the daemon on {} did not finish the list; try again", socket.api_socket.display());
-        };
         Ok(Sockets { sockets, summary }.sorted())
     };
     let Some(seconds) = watch else {

@@ -23,6 +23,7 @@ use crate::{
         Closing,
         sockets::{self, Listed, TimerKind},
     },
+    leisure::give_way,
 };
 
 /// How often, at most, what the program has counted is read: peers are found dead together when their machine goes.
@@ -50,8 +51,7 @@ impl Watcher {
 
     /// Watches for as long as the process lives.
     pub(super) fn run(mut self) {
-        // SAFETY: it takes numbers alone, and 0 is the calling thread; at worst its priority stays.
-        unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 19) };
+        give_way();
         self.shared.wait();
         let mut closing = match Closing::load() {
             Ok(closing) => {

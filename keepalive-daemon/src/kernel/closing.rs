@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, os::fd::AsFd as _, time::Duration};
 use anyhow::{Context as _, Result, anyhow};
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{HashMap, Map, MapData, RingBuf},
+    maps::{HashMap, MapData, RingBuf},
     programs::BtfTracePoint,
 };
 use keepalive_ebpf::{
@@ -23,7 +23,7 @@ use nix::{
 
 use super::{
     memory_limit::MemoryLimit,
-    object::{LOG_MAP, OBJECT, SWEEP_MAPS, drop_maps, rejected, shrink},
+    object::{LOG_MAP, OBJECT, SWEEP_MAPS, drop_maps, rejected, shrink, take_any_map},
     offsets,
 };
 
@@ -60,9 +60,9 @@ impl Closing {
         drop_maps(&mut ebpf, &[POLICY_MAP, COUNTERS_MAP, CLAIMS_MAP, DESTINATIONS_MAP, LOG_MAP]);
         drop_maps(&mut ebpf, &SWEEP_MAPS);
         let mut counts: HashMap<MapData, u64, [u64; 4]> =
-            HashMap::try_from(take_map(&mut ebpf, DEAD_PEERS_MAP)?)?;
+            HashMap::try_from(take_any_map(&mut ebpf, DEAD_PEERS_MAP)?)?;
         counts.insert(UNCOUNTED, [0; 4], 0)?;
-        let records = RingBuf::try_from(take_map(&mut ebpf, DEAD_PEER_LOG_MAP)?)?;
+        let records = RingBuf::try_from(take_any_map(&mut ebpf, DEAD_PEER_LOG_MAP)?)?;
         let types = aya::Btf::from_sys_fs().context("cannot read the kernel's types")?;
         let program = ebpf.program_mut(CLOSING_PROGRAM);
         let program: &mut BtfTracePoint =
@@ -118,8 +118,4 @@ impl Closing {
     pub(crate) fn time(&self, ticks: u32) -> Duration {
         Duration::from_millis(u64::from(ticks) * 1000 / self.ticks_a_second)
     }
-}
-
-fn take_map(ebpf: &mut Ebpf, name: &str) -> Result<Map> {
-    ebpf.take_map(name).ok_or_else(|| anyhow!("the object holds no map {name}"))
 }

@@ -260,9 +260,13 @@ fn page_size() -> Result<u32> {
     Ok(u32::try_from(size)?)
 }
 
+/// Takes a map out of an object, whose programs go on to use it.
+pub(super) fn take_any_map(ebpf: &mut Ebpf, name: &str) -> Result<Map> {
+    ebpf.take_map(name).ok_or_else(|| anyhow!("the object holds no map {name}"))
+}
+
 fn take_map(ebpf: &mut Ebpf, name: &str) -> Result<aya::maps::MapData> {
-    let map = ebpf.take_map(name).ok_or_else(|| anyhow!("the object holds no map {name}"))?;
-    match map {
+    match take_any_map(ebpf, name)? {
         Map::CgroupStorage(data) | Map::PerCpuCgroupStorage(data) | Map::HashMap(data) => Ok(data),
         other => Err(anyhow!("the map {name} is {other:?}")),
     }

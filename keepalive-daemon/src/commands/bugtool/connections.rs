@@ -2,13 +2,13 @@
 
 use std::{collections::BTreeMap, ops::ControlFlow};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use serde::Serialize;
 
 use super::{Part, Source, json, ndjson};
 use crate::{
     answers::SocketQuery,
-    api::{self, client},
+    api::client,
     report::sockets::{SocketLine, SocketRow, SocketSummary, Verdict},
 };
 
@@ -88,14 +88,8 @@ fn one_by_one(source: &Source) -> Result<Vec<u8>> {
 /// Tells of each connection of the node.
 fn each(source: &Source, limit: Option<u64>, mut told: impl FnMut(SocketRow)) -> Result<SocketSummary> {
     let query = SocketQuery { all: true, limit, ..SocketQuery::default() };
-    let path = format!("{}?{}", api::SOCKETS, serde_urlencoded::to_string(&query)?);
-    let mut summary = None;
-    client::stream(&source.socket, &path, |line| {
-        match line {
-            SocketLine::Connection(row) => told(*row),
-            SocketLine::Summary { summary: whole } => summary = Some(whole),
-        }
+    client::connections(&source.socket, &query, |row| {
+        told(row);
         ControlFlow::Continue(())
-    })?;
-    summary.context("the daemon broke off the list of connections")
+    })
 }

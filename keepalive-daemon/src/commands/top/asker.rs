@@ -7,15 +7,14 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use super::{Happening, Voice};
 use crate::{
     answers::SocketQuery,
-    api::{self, client},
+    api::client,
     commands::status,
     policy::CgroupGlob,
-    report::sockets::SocketLine,
     top::{Connections, MOST_CONNECTIONS, News, Question, Scope},
 };
 
@@ -66,17 +65,11 @@ impl Asker {
     fn connections(&self, scope: &Scope, mut is_enough: impl FnMut() -> bool) -> Result<Connections> {
         let cgroup = Some(CgroupGlob::literal(&scope.cgroup));
         let query = SocketQuery { cgroup, limit: Some(MOST_CONNECTIONS), ..SocketQuery::default() };
-        let path = format!("{}?{}", api::SOCKETS, serde_urlencoded::to_string(&query)?);
         let mut rows = Vec::new();
-        let mut summary = None;
-        client::stream(&self.socket, &path, |line| {
-            match line {
-                SocketLine::Connection(row) => rows.push(*row),
-                SocketLine::Summary { summary: told } => summary = Some(told),
-            }
+        let summary = client::connections(&self.socket, &query, |row| {
+            rows.push(row);
             if is_enough() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
-        let summary = summary.context("the daemon broke off the list of connections")?;
         Ok(Connections { rows, summary })
     }
 }

@@ -15,10 +15,11 @@ use keepalive_ebpf::{Direction, Observed};
 
 use super::{
     Listed, Seen, connected,
-    options::{self, Program, Table},
+    options::{self, Table},
 };
 use crate::kernel::{
     Method,
+    iteration::{self, SocketProgram},
     sweep::{
         descriptors::{Reached, holders::Holders, socket::Values},
         diag::{Diag, Question, StateFlags, TCP_CLOSE_WAIT, TCP_ESTABLISHED, TCP_LISTEN},
@@ -47,7 +48,7 @@ pub(crate) struct Observer {
 
 /// By what options are read.
 enum Means {
-    Program(Box<Program>),
+    Program(Box<SocketProgram>),
     /// By duplicates of the descriptors of the processes that hold the sockets; says why the program cannot.
     Descriptors(String),
 }
@@ -56,7 +57,7 @@ impl Observer {
     /// Loads what this kernel and these privileges allow, which may be nothing. The limit on locked memory is lifted
     /// already, by the one that keeps the pins.
     pub(crate) fn load() -> Self {
-        let means = match Program::load() {
+        let means = match options::load() {
             Ok(program) => Means::Program(Box::new(program)),
             Err(error) => Means::Descriptors(format!("{error:#}")),
         };
@@ -109,7 +110,7 @@ impl Observer {
             Means::Descriptors(_) => None,
         };
         let opened = namespaces::inside(namespace, || {
-            let walk = link.map(options::begin).transpose()?;
+            let walk = link.map(iteration::begin).transpose()?;
             Ok((walk, Diag::open()?))
         });
         opened?.transpose()

@@ -1,67 +1,35 @@
 //! The options of connections, by the program `sockets`, which the kernel runs for each TCP socket of a network namespace.
 
-use std::{
-    fs::File,
-    io::{self, Read as _},
-};
+use std::fs::File;
 
-use anyhow::{Context as _, Result, anyhow};
-use aya::{
-    Ebpf, EbpfLoader,
-    programs::{Iter, iter::IterLink},
-};
+use anyhow::{Context as _, Result};
+use aya::EbpfLoader;
 use keepalive_ebpf::{OBSERVED_BYTES, Observed, SOCKETS_PROGRAM, Socket as _, SocketOption};
 
-use crate::kernel::object::{CLOSING_MAPS, LOG_MAP, OBJECT, SWEEP_MAPS, rejected, shrink};
+use crate::kernel::{
+    iteration::{self, SocketProgram},
+    object::{CLOSING_MAPS, LOG_MAP, OBJECT, SWEEP_MAPS, shrink},
+};
 
 /// How many records are read at a time: the kernel has room for as many (eight pages).
 const BATCH: usize = 1024;
 
-/// The loaded program.
-pub(super) struct Program(Ebpf);
-
-impl Program {
-    /// Loads it.
-    ///
-    /// # Errors
-    /// If the kernel or the privileges do not suffice.
-    pub(super) fn load() -> Result<Self> {
-        let mut loader = EbpfLoader::new();
-        shrink(&mut loader, &[LOG_MAP])?;
-        shrink(&mut loader, &SWEEP_MAPS)?;
-        shrink(&mut loader, &CLOSING_MAPS)?;
-        let mut ebpf = loader.load(OBJECT).context("cannot create the eBPF maps (it needs CAP_BPF)")?;
-        // All maps are of other programs.
-        let names: Vec<String> = ebpf.maps().map(|(name, _)| name.to_owned()).collect();
-        for name in names {
-            drop(ebpf.take_map(&name));
-        }
-        let types = aya::Btf::from_sys_fs().context("cannot read the kernel's types")?;
-        program(&mut ebpf)?.load("tcp", &types).map_err(|error| rejected(&error)).with_context(|| {
-            format!(
-                "the kernel does not accept the program {SOCKETS_PROGRAM} (it needs Linux 5.15, CAP_BPF and CAP_PERFMON)"
-            )
-        })?;
-        Ok(Self(ebpf))
-    }
-
-    /// What [`begin`] makes a walk of.
-    ///
-    /// # Errors
-    /// If the kernel refuses what it allowed before.
-    pub(super) fn link(&mut self) -> Result<IterLink> {
-        let program = program(&mut self.0)?;
-        let link = program.attach()?;
-        Ok(program.take_link(link)?)
-    }
-}
-
-/// Begins a walk over the sockets of the network namespace of the calling thread.
+/// Loads the program.
 ///
 /// # Errors
-/// If the kernel refuses what it allowed before.
-pub(super) fn begin(link: IterLink) -> Result<File> {
-    link.into_file().context("cannot create the iterator")
+/// If the kernel or the privileges do not suffice.
+pub(super) fn load() -> Result<SocketProgram> {
+    let mut loader = EbpfLoader::new();
+    shrink(&mut loader, &[LOG_MAP])?;
+    shrink(&mut loader, &SWEEP_MAPS)?;
+    shrink(&mut loader, &CLOSING_MAPS)?;
+    let mut ebpf = loader.load(OBJECT).context("cannot create the eBPF maps (it needs CAP_BPF)")?;
+    // All maps are of other programs.
+    let names: Vec<String> = ebpf.maps().map(|(name, _)| name.to_owned()).collect();
+    for name in names {
+        drop(ebpf.take_map(&name));
+    }
+    SocketProgram::load(ebpf, SOCKETS_PROGRAM)
 }
 
 /// The options of the sockets of a network namespace, by their cookies.
@@ -77,20 +45,10 @@ impl Table {
         let mut table = Vec::new();
         let mut buffer = vec![0; BATCH * OBSERVED_BYTES];
         loop {
-            let length = match walk.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(length) => length,
-                // After a million sockets that are not whole.
-                Err(error)
-                    if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) =>
-                {
-                    continue;
-                }
-                Err(error) => return Err(error.into()),
-            };
-            let (records, []) = buffer[..length].as_chunks() else {
-                return Err(anyhow!("the program wrote what it never writes"));
-            };
+            let records = iteration::read(&mut walk, &mut buffer)?;
+            if records.is_empty() {
+                break;
+            }
             table.extend(records.iter().map(Observed::from_bytes));
             if table.first().is_some_and(|first| first.get(SocketOption::Keepalive).is_none()) {
                 return Ok(None);
@@ -108,13 +66,6 @@ impl Table {
         let at = self.0.binary_search_by_key(&cookie, |observed| observed.cookie).ok()?;
         self.0.get(at).copied()
     }
-}
-
-fn program(ebpf: &mut Ebpf) -> Result<&mut Iter> {
-    let program = ebpf
-        .program_mut(SOCKETS_PROGRAM)
-        .ok_or_else(|| anyhow!("the object holds no program {SOCKETS_PROGRAM}"))?;
-    Ok(program.try_into()?)
 }
 
 #[cfg(test)]

@@ -1,17 +1,11 @@
 //! The sweep by the program `sweep`, which the kernel runs for each TCP socket of a network namespace.
 
-use std::{
-    fs::File,
-    io::{self, Read as _},
-    ops::ControlFlow,
-    path::PathBuf,
-};
+use std::{fs::File, ops::ControlFlow, path::PathBuf};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result};
 use aya::{
-    Ebpf, EbpfLoader,
+    EbpfLoader,
     maps::{Array, HashMap, MapData},
-    programs::Iter,
 };
 use keepalive_ebpf::{
     CLAIMS_MAP, COUNTERS_MAP, DESTINATIONS_MAP, LISTENING_MAP, OFFSETS, Outcome, POLICY_MAP, SWEEP_PROGRAM,
@@ -20,7 +14,8 @@ use keepalive_ebpf::{
 
 use super::{
     super::{
-        object::{CLOSING_MAPS, LOG_MAP, OBJECT, drop_maps, rejected, shrink},
+        iteration::{self, SocketProgram},
+        object::{CLOSING_MAPS, LOG_MAP, OBJECT, drop_maps, shrink},
         offsets,
         pins::{Pins, exists},
         storage,
@@ -32,7 +27,7 @@ use super::{
 
 /// The loaded program.
 pub(super) struct SocketIterator {
-    ebpf: Ebpf,
+    program: SocketProgram,
     listening: Array<MapData, [u64; PORT_WORDS]>,
 }
 
@@ -75,15 +70,10 @@ impl SocketIterator {
         // What the other programs use.
         drop_maps(&mut ebpf, &[POLICY_MAP, COUNTERS_MAP, LOG_MAP]);
         drop_maps(&mut ebpf, &CLOSING_MAPS);
-        let types = aya::Btf::from_sys_fs().context("cannot read the kernel's types")?;
-        program(&mut ebpf)?.load("tcp", &types).map_err(|error| rejected(&error)).with_context(|| {
-            format!(
-                "the kernel does not accept the program {SWEEP_PROGRAM} (it needs Linux 5.15, CAP_BPF and CAP_PERFMON)"
-            )
-        })?;
-        targets.show(HashMap::try_from(take_map(&mut ebpf, TARGETS_MAP)?)?);
-        let listening = Array::try_from(take_map(&mut ebpf, LISTENING_MAP)?)?;
-        Ok(Self { ebpf, listening })
+        let mut program = SocketProgram::load(ebpf, SWEEP_PROGRAM)?;
+        targets.show(HashMap::try_from(program.take_map(TARGETS_MAP)?)?);
+        let listening = Array::try_from(program.take_map(LISTENING_MAP)?)?;
+        Ok(Self { program, listening })
     }
 
     /// See [`super::Sweeper::pass`].
@@ -115,11 +105,8 @@ impl SocketIterator {
     /// the namespace is gone.
     fn open(&mut self, namespace: &Namespace) -> Result<Option<File>> {
         self.listening.set(0, [0; PORT_WORDS], 0)?;
-        let program = program(&mut self.ebpf)?;
-        let link = program.attach()?;
-        let link = program.take_link(link)?;
-        let sockets = namespaces::inside(namespace, || link.into_file())?;
-        sockets.transpose().context("cannot create the iterator")
+        let link = self.program.link()?;
+        namespaces::inside(namespace, || iteration::begin(link))?.transpose()
     }
 }
 
@@ -134,18 +121,12 @@ fn read_all(mut sockets: File, each: &mut dyn FnMut(&Swept) -> ControlFlow<()>) 
     // The kernel goes on only as far as this has room: nothing is changed long before `each` hears of it.
     let mut buffer = [0; BATCH * SWEPT_BYTES];
     loop {
-        let length = match sockets.read(&mut buffer) {
-            Ok(0) => return Ok(Walked::All),
-            Ok(length) => length,
-            // After a million sockets of others.
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
-                continue;
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let (records, rest) = buffer[..length].as_chunks();
+        let records = iteration::read(&mut sockets, &mut buffer)?;
+        if records.is_empty() {
+            return Ok(Walked::All);
+        }
         let swept: Option<Vec<Swept>> = records.iter().map(Swept::from_bytes).collect();
-        let swept = swept.filter(|_| rest.is_empty()).context("the program wrote what it never writes")?;
+        let swept = swept.context("the program wrote what it never writes")?;
         for swept in &swept {
             if swept.outcome == Outcome::ArmBlind {
                 return Ok(Walked::Blind);
@@ -155,15 +136,4 @@ fn read_all(mut sockets: File, each: &mut dyn FnMut(&Swept) -> ControlFlow<()>) 
             }
         }
     }
-}
-
-fn program(ebpf: &mut Ebpf) -> Result<&mut Iter> {
-    let program = ebpf
-        .program_mut(SWEEP_PROGRAM)
-        .ok_or_else(|| anyhow!("the object holds no program {SWEEP_PROGRAM}"))?;
-    Ok(program.try_into()?)
-}
-
-fn take_map(ebpf: &mut Ebpf, name: &str) -> Result<aya::maps::Map> {
-    ebpf.take_map(name).ok_or_else(|| anyhow!("the object holds no map {name}"))
 }
