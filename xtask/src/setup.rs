@@ -148,6 +148,15 @@ pub fn machine(kernel: &str) -> Result<Machine> {
     machine::find(&Pins::read()?, kernel)
 }
 
+/// The lines of kernels that there are machines with, the oldest first.
+///
+/// # Errors
+///
+/// If the root manifest cannot be read.
+pub fn kernel_lines() -> Result<Vec<String>> {
+    Pins::read().map(|pins| machine::lines(&pins))
+}
+
 /// Makes sure that there is a program that builds images, and returns its path. Silent if there is nothing to do.
 ///
 /// # Errors
