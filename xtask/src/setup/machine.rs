@@ -28,6 +28,9 @@ pub(crate) struct MachinePackages {
     pub(crate) kernels: BTreeMap<String, Package>,
 }
 
+/// What says which modules are built in, and in which order the others are.
+const LISTS: [&str; 3] = ["modules.builtin", "modules.builtin.modinfo", "modules.order"];
+
 /// A kernel, and what boots it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Machine {
@@ -56,10 +59,10 @@ pub(super) fn find(pins: &Pins, line: &str) -> Result<Machine> {
 
     let busybox = &pins.pod_tools.busybox;
     let busybox = Debs::with(&pins.debian, [busybox])?.path(busybox, "bin/busybox")?;
-    let Kernel { release, image, file, modules } = find_kernel(pins, latest)?;
-    let debs = Debs::with(&pins.debian, [&image, &modules])?;
+    let Kernel { release, image, file, modules, lists } = find_kernel(pins, latest)?;
+    let debs = Debs::with(&pins.debian, [&image, &modules, &lists])?;
     let modules = debs.path(&modules, "")?;
-    index_modules(&modules, &release)?;
+    index_modules(&modules, &release, &debs.path(&lists, "")?)?;
     Ok(Machine { kernel: debs.path(&image, &file)?, release, modules, busybox })
 }
 
@@ -104,27 +107,31 @@ struct Kernel {
     image: Package,
     file: String,
     modules: Package,
+    /// The package that says what is built in.
+    lists: Package,
 }
 
 impl Kernel {
-    /// By a package whose name has its version, if it has: until Linux 7 the only one, and since then one that is
-    /// empty, beside which there are others.
+    /// By a package whose name has its version, if it has: until Linux 7 the only one, and since then one of
+    /// several, that are for it together.
     fn named_by(Package { name, suite }: &Package) -> Option<Self> {
         let is_release = |release: &&str| release.starts_with(|first: char| first.is_ascii_digit());
         let package = |name: String| Package { name, suite: suite.clone() };
         if let Some(release) = name.strip_prefix("linux-image-").filter(is_release) {
             let release = release.to_owned();
-            let [image, modules] = [package(name.clone()), package(name.clone())];
-            return Some(Self { file: format!("boot/vmlinuz-{release}"), release, image, modules });
+            let [image, modules, lists] = [(); 3].map(|()| package(name.clone()));
+            return Some(Self { file: format!("boot/vmlinuz-{release}"), release, image, modules, lists });
         }
         let release = name.strip_prefix("linux-base-").filter(is_release)?.to_owned();
-        let [image, modules] = ["binary", "modules"].map(|part| package(format!("linux-{part}-{release}")));
-        Some(Self { file: format!("usr/lib/modules/{release}/vmlinuz"), release, image, modules })
+        let [image, modules, lists] =
+            ["binary", "modules", "base"].map(|part| package(format!("linux-{part}-{release}")));
+        Some(Self { file: format!("usr/lib/modules/{release}/vmlinuz"), release, image, modules, lists })
     }
 }
 
-/// Writes what `modprobe` looks modules up in: the package's scripts would have.
-fn index_modules(base: &Path, release: &str) -> Result<()> {
+/// Writes what `modprobe` looks modules up in: the package's scripts would have, with the lists of what is built in,
+/// which another package may have.
+fn index_modules(base: &Path, release: &str, lists: &Path) -> Result<()> {
     // The last of the files that it writes.
     if base.join("lib/modules").join(release).join("modules.devname").exists() {
         return Ok(());
@@ -133,6 +140,14 @@ fn index_modules(base: &Path, release: &str) -> Result<()> {
     let lib = base.join("lib");
     if !lib.exists() {
         symlink("usr/lib", &lib).with_context(|| format!("cannot create {}", lib.display()))?;
+    }
+    for list in LISTS {
+        let [from, to] = [lists.join("usr"), base.to_owned()]
+            .map(|base| base.join("lib/modules").join(release).join(list));
+        if !to.exists() {
+            fs::copy(&from, &to)
+                .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
+        }
     }
     let depmod = process::find("depmod").context("there is no depmod, which the package kmod has")?;
     process::output(Command::new(depmod).arg("--basedir").arg(base).arg(release)).map(drop)
@@ -179,10 +194,11 @@ mod tests {
             (one.release.as_str(), one.file.as_str()),
             ("6.1.0-50-amd64", "boot/vmlinuz-6.1.0-50-amd64")
         );
-        assert_eq!(one.image, one.modules);
+        assert_eq!((&one.image, &one.lists), (&one.modules, &one.modules));
         assert_eq!(two.file, "usr/lib/modules/7.2.13+deb14-amd64/vmlinuz");
         assert_eq!(two.image.name, "linux-binary-7.2.13+deb14-amd64");
         assert_eq!(two.modules.name, "linux-modules-7.2.13+deb14-amd64");
+        assert_eq!(two.lists.name, "linux-base-7.2.13+deb14-amd64");
     }
 
     #[test]
