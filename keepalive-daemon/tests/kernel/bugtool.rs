@@ -14,7 +14,7 @@ use flate2::read::GzDecoder;
 use serde_json::Value;
 use xtask::lab::{InCgroup as _, Process};
 
-use crate::support::{Host, Peer, document, eventually};
+use crate::support::{Host, Peer, armed_counter, document, eventually};
 
 crate::tests!(
     everything_is_in_it_and_no_secret_is,
@@ -135,7 +135,7 @@ fn everything_is_in_it_and_no_secret_is() {
     assert_eq!(files_with(&files, SECRET), Vec::<&str>::new());
     let status = json(&files, "status.json");
     assert!(status["daemon"]["policyError"].as_str().unwrap().contains("secret.yaml"), "{status}");
-    assert_eq!(status["cgroups"][0]["counters"]["armed"], 2);
+    assert_eq!(status["cgroups"][0]["counters"][armed_counter()], 2);
     assert_eq!(json(&files, "policies.json")[0]["name"], "web");
     let events = &files["events.ndjson"];
     assert!(events.contains("\"attached\"") && events.contains("secret.yaml"), "{events}");

@@ -24,7 +24,7 @@ use self::{
     },
     prometheus::a_prometheus_has_the_numbers_that_the_sockets_show,
 };
-use crate::support::{Host, document, get};
+use crate::support::{Host, armed_counter, document, get};
 
 crate::tests!(
     a_cgroup_that_refuses_is_counted_with_its_reason,
@@ -93,7 +93,8 @@ impl Samples {
 
     /// Armed connections of a policy; none of one that nobody knows yet.
     fn armed(&self, policy: &str) -> f64 {
-        let series = format!("keepalive_connections_total{{policy=\"{policy}\",result=\"armed\"}}");
+        let result = armed_counter();
+        let series = format!("keepalive_connections_total{{policy=\"{policy}\",result=\"{result}\"}}");
         self.0.get(&series).copied().unwrap_or_default()
     }
 }

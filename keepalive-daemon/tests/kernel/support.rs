@@ -13,6 +13,7 @@ mod peer;
 pub(crate) mod picture;
 mod privileges;
 mod prober;
+mod scale;
 mod terminal;
 
 pub(crate) use bpftool::{bpftool, list};
@@ -25,9 +26,16 @@ pub(crate) use kernel_log::kernel_complaints;
 pub(crate) use peer::{Pair, Peer};
 pub(crate) use privileges::{NOBODY, public_program, with_privileges};
 pub(crate) use prober::Prober;
+pub(crate) use scale::scaled;
 pub(crate) use terminal::Terminal;
 
 use crate::peer::Options;
+
+/// The counter of the connections that a policy armed: another where programs cannot read what the application had set.
+pub(crate) fn armed_counter() -> &'static str {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    if release.starts_with("5.") { "armed_blind" } else { "armed" }
+}
 
 /// What a socket has that nobody touched.
 pub(crate) const UNTOUCHED: Options = options(false, 7200, 75, 9, 0);

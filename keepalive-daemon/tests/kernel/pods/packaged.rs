@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     peer::Options,
-    support::{eventually, get},
+    support::{eventually, get, scaled},
 };
 
 crate::tests![
@@ -57,7 +57,7 @@ fn governs_pods(overlay: &str, line: &str, early: [Options; 2]) {
     eventually("what was open before has what its rights allow", || {
         (before.first_connection_now() == early).then_some(())
     });
-    let uncovered = first::uncovered(&node, first::PODS);
+    let uncovered = first::uncovered(&node, scaled(first::PODS));
     let explained = node.cri.exec(&daemon, &["keepalive-daemon", "policy", "explain", "team-a/web-0"]);
     let probe = node.cri.exec(&daemon, &["keepalive-daemon", "status"]);
 
