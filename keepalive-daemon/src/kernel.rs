@@ -6,6 +6,7 @@
 //! An upgrade attaches the second link beside the first and renames its pin over it.
 
 mod closing;
+pub(crate) mod features;
 mod guard;
 mod inspect;
 mod iteration;

@@ -29,6 +29,7 @@ pub mod cli;
 mod commands;
 pub mod cri;
 mod facts;
+pub mod features;
 mod governor;
 mod helped;
 mod journal;

@@ -4,10 +4,14 @@ use std::{fs, io, sync::OnceLock};
 
 use tracing::debug;
 
-use crate::policy::{Congestion, KernelOptions, KernelVersion};
+use crate::{
+    features::Feature,
+    policy::{Congestion, KernelOptions, KernelVersion},
+};
 
-/// The release in which programs came to set every option that `setsockopt` knows.
-const ANY_OPTION: KernelVersion = KernelVersion::new(6, 1);
+/// The release in which programs came to set every option that `setsockopt` knows. Whether they may is not tried here:
+/// it takes a connection in a cgroup that a program is attached to, as `probe` makes.
+const ANY_OPTION: KernelVersion = Feature::AnyOption.since();
 /// Something that came in the same release. Distributions bring it to kernels that keep an older number, and with it
 /// what else programs may do.
 const SIGN_OF_IT: &[u8] = b"BPF_FUNC_user_ringbuf_drain";
@@ -22,7 +26,7 @@ pub(crate) fn options() -> KernelOptions {
 }
 
 /// The number that it calls itself.
-pub(crate) fn release() -> Option<KernelVersion> {
+fn release() -> Option<KernelVersion> {
     nix::sys::utsname::uname().ok()?.release().to_str()?.parse().ok()
 }
 

@@ -1,6 +1,7 @@
 //! `probe`: what this kernel and these privileges allow.
 
 mod capabilities;
+mod features;
 mod trial;
 
 use std::path::Path;
@@ -9,9 +10,11 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
+use self::features::Found;
 use super::failure::Verdict;
 use crate::{
     cli::{BpffsArg, CgroupRootArg, OutputArg},
+    features::Feature,
     kernel,
     report::{self, ForPeople, Table},
     workloads::cgroup2_root,
@@ -19,8 +22,8 @@ use crate::{
 
 /// Show what this kernel and these privileges allow, and what is missing.
 ///
-/// Tries things rather than asks for versions: it attaches the program to a cgroup of its own and makes a
-/// connection to itself. Exits with 1 if something is missing without which `run` does not work.
+/// Tries things rather than asks for versions: it attaches the programs to a cgroup of its own and makes
+/// connections to itself. Exits with 1 if something is missing without which `run` does not work.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Options {
     #[command(flatten)]
@@ -72,11 +75,15 @@ impl Check {
     }
 }
 
+/// What is said of what was not tried.
+const CURE_FIRST: &str = "cure what is missing above first";
+
 /// What was found.
 #[derive(Debug, Serialize)]
 pub(super) struct Probe {
     kernel: String,
     checks: Vec<Check>,
+    features: Vec<Found>,
 }
 
 impl ForPeople for Probe {
@@ -86,7 +93,21 @@ impl ForPeople for Probe {
             let state = format!("{state:?}").to_lowercase();
             table.row([name.clone(), state, (*purpose).to_owned(), note.clone()]);
         }
-        format!("Linux {}\n\n{table}", self.kernel)
+        let mut features =
+            Table::new(["FEATURE", "STATE", "SINCE LINUX", "WHY NOT; WHAT THERE IS WITHOUT IT"]);
+        for found in &self.features {
+            features.row(found.row());
+        }
+        format!("Linux {}\n\n{table}\n{features}", self.kernel)
+    }
+}
+
+impl Probe {
+    /// Whether `run` works.
+    fn is_well(&self) -> bool {
+        let sets = |found: &Found| found.feature() != Feature::SetOptions || found.is_present();
+        let stands = |check: &Check| !matches!(check.state, State::Missing | State::Untried);
+        self.features.iter().all(sets) && self.checks.iter().all(stands)
     }
 }
 
@@ -94,7 +115,7 @@ impl ForPeople for Probe {
 pub(crate) fn run(options: &Options) -> Result<Verdict> {
     let Options { bpffs, cgroup_root, output } = options;
     let probe = examine(&bpffs.bpffs, cgroup_root.cgroup_root.as_deref())?;
-    let well = probe.checks.iter().all(|check| !matches!(check.state, State::Missing | State::Untried));
+    let well = probe.is_well();
     report::print(&probe, output.output)?;
     Ok(if well { Verdict::Good } else { Verdict::Bad })
 }
@@ -114,31 +135,22 @@ pub(super) fn examine(bpffs: &Path, cgroup_root: Option<&Path>) -> Result<Probe>
         ),
         btf(),
     ];
-    checks.extend(capabilities::checks()?);
-    checks.extend(trial::checks(bpffs));
-    checks.push(dead_peers());
+    let (trials, tried) = trial::run(bpffs);
+    let features = features::all(tried);
+    let is_limited = |found: &Found| found.feature() == Feature::Memory && !found.is_present();
+    checks.extend(capabilities::checks(features.iter().any(is_limited))?);
+    checks.extend(trials);
     let kernel = nix::sys::utsname::uname()?.release().to_string_lossy().into_owned();
-    Ok(Probe { kernel, checks })
+    Ok(Probe { kernel, checks, features })
 }
 
 fn btf() -> Check {
     const PATH: &str = "/sys/kernel/btf/vmlinux";
-    let purpose = "bpftool names the kernel's types";
+    let purpose = "programs that look at sockets; bpftool names the kernel's types";
     if Path::new(PATH).exists() {
         Check::present("kernel BTF", purpose, PATH)
     } else {
         let cure = "not needed to arm connections; a kernel built with CONFIG_DEBUG_INFO_BTF has it";
         Check::absent("kernel BTF", State::Degraded, purpose, cure)
-    }
-}
-
-fn dead_peers() -> Check {
-    let (name, purpose) = ("notice dead peers", "`status` counts them, Linux 5.9, CAP_PERFMON");
-    match kernel::Closing::load() {
-        Ok(_) => Check::present(name, purpose, ""),
-        Err(error) => {
-            let note = format!("nothing else depends on it; {error:#}");
-            Check::absent(name, State::Degraded, purpose, note)
-        }
     }
 }

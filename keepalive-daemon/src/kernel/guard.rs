@@ -3,7 +3,7 @@
 
 use std::{
     fs::File,
-    os::fd::{AsFd as _, OwnedFd},
+    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
 };
 
 use anyhow::{Context as _, Result};
@@ -61,16 +61,7 @@ pub(crate) struct Guard {
 impl Guard {
     /// Loads the program of an object whose maps are pinned, or takes the pinned one if that is the same.
     pub(crate) fn load(ebpf: &mut Ebpf, pins: &Pins) -> Result<Self> {
-        let program = ebpf.program_mut(GUARD_PROGRAM).context("the object holds no program that guards")?;
-        let program: &mut CgroupSockopt = program.try_into()?;
-        program.load().map_err(|error| rejected(&error)).with_context(|| {
-            format!(
-                "the kernel does not accept the program {GUARD_PROGRAM} (it needs CAP_BPF and CAP_NET_ADMIN); \
-                 `keepalive-daemon probe` shows what is missing"
-            )
-        })?;
-        let loaded = program.fd()?.as_fd().try_clone_to_owned().context("cannot duplicate a descriptor")?;
-        program.unload()?;
+        let loaded = load(ebpf)?;
         let path = pins.guard_program();
         let program = match same_program(&path, loaded.as_fd(), pins)? {
             Some(pinned) => pinned,
@@ -111,11 +102,31 @@ impl Guard {
     }
 
     fn link(&self, cgroup: &File) -> Result<OwnedFd, AttachError> {
-        match obstacles::find(cgroup, Hook::Setsockopt) {
-            Ok(None) => sys::create_link(self.program.as_fd(), cgroup.as_fd(), Hook::Setsockopt)
-                .map_err(|error| refusal(&error, "BPF_LINK_CREATE", Hook::Setsockopt)),
-            Ok(Some(obstacle)) => Err(obstacle.into()),
-            Err(error) => Err(error.into()),
-        }
+        link(self.program.as_fd(), cgroup)
+    }
+}
+
+/// Loads the program of an object; it lives as long as the descriptor, or a pin of it.
+pub(super) fn load(ebpf: &mut Ebpf) -> Result<OwnedFd> {
+    let program = ebpf.program_mut(GUARD_PROGRAM).context("the object holds no program that guards")?;
+    let program: &mut CgroupSockopt = program.try_into()?;
+    program.load().map_err(|error| rejected(&error)).with_context(|| {
+        format!(
+            "the kernel does not accept the program {GUARD_PROGRAM} (it needs CAP_BPF and CAP_NET_ADMIN); \
+             `keepalive-daemon probe` shows what is missing"
+        )
+    })?;
+    let loaded = program.fd()?.as_fd().try_clone_to_owned().context("cannot duplicate a descriptor")?;
+    program.unload()?;
+    Ok(loaded)
+}
+
+/// Attaches the program to a cgroup for as long as the link, or a pin of it, lives.
+pub(super) fn link(program: BorrowedFd<'_>, cgroup: &File) -> Result<OwnedFd, AttachError> {
+    match obstacles::find(cgroup, Hook::Setsockopt) {
+        Ok(None) => sys::create_link(program, cgroup.as_fd(), Hook::Setsockopt)
+            .map_err(|error| refusal(&error, "BPF_LINK_CREATE", Hook::Setsockopt)),
+        Ok(Some(obstacle)) => Err(obstacle.into()),
+        Err(error) => Err(error.into()),
     }
 }

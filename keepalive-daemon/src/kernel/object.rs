@@ -19,7 +19,7 @@ use keepalive_ebpf::{
 };
 
 use super::{
-    guard::Guard,
+    guard::{self, Guard},
     pins::{Pins, remove_file},
     refusal::{AttachError, Why},
     rules::Rules,
@@ -86,7 +86,7 @@ impl Object {
     }
 
     /// Loads the object for this process alone, sharing only the map of claims of a daemon if there is one.
-    pub(crate) fn load_private(pins: Option<&Pins>) -> Result<Self> {
+    pub(crate) fn load_private(pins: Option<&Pins>, log: bool) -> Result<Self> {
         let mut paths = Vec::new();
         if let Some(pins) = pins
             && pins.map(CLAIMS_MAP).exists()
@@ -94,7 +94,7 @@ impl Object {
             storage::check_pinned_maps(pins)?;
             paths.push((CLAIMS_MAP, pins.map(CLAIMS_MAP)));
         }
-        Self::load(&paths, false)
+        Self::load(&paths, log)
     }
 
     fn load(pinned_maps: &[(&str, PathBuf)], log: bool) -> Result<Self> {
@@ -147,6 +147,11 @@ impl Object {
             Some(adopted) => Ok(adopted),
             None => program_mut(&mut self.ebpf, self.name),
         }
+    }
+
+    /// The guard, loaded for this process alone.
+    pub(crate) fn private_guard(&mut self) -> Result<OwnedFd> {
+        guard::load(&mut self.ebpf)
     }
 
     /// The guard; loads it the first time.

@@ -11,6 +11,7 @@ use std::ops::ControlFlow;
 use anyhow::Result;
 
 pub(crate) use observer::{Observation, Observer};
+pub(in crate::kernel) use options::tells_options;
 
 pub(crate) use super::sweep::diag::{Listed, TCP_CLOSE_WAIT, TCP_ESTABLISHED, TimerKind};
 #[cfg(test)]

@@ -22,7 +22,8 @@ use self::{
     descriptors::Descriptors,
     iterator::{Passed, SocketIterator},
 };
-use super::{memory_limit::MemoryLimit, pins::Pins};
+use super::{features::lacking, memory_limit::MemoryLimit, pins::Pins};
+use crate::features::Feature;
 
 /// How far a sweep may be ahead of what it tells.
 const BATCH: usize = 16;
@@ -77,6 +78,16 @@ impl Sweeper {
         Ok(Self { bpffs: bpffs.to_owned(), reach, may_change: only.is_none(), _memory_limit: memory_limit })
     }
 
+    /// Loads the program that the kernel runs for each socket, or nothing; shares nothing with a daemon.
+    ///
+    /// # Errors
+    /// If it can do nothing here.
+    pub(super) fn load_private(targets: &Targets) -> Result<Self> {
+        let memory_limit = MemoryLimit::raise();
+        let reach = Reach::Iterator(Box::new(SocketIterator::load(None, targets)?));
+        Ok(Self { bpffs: PathBuf::new(), reach, may_change: false, _memory_limit: memory_limit })
+    }
+
     /// The method in use; a pass may change it.
     pub(crate) const fn method(&self) -> Method {
         match self.reach {
@@ -100,8 +111,8 @@ impl Sweeper {
             Reach::Iterator(iterator) => match iterator.pass(each)? {
                 Passed::Done(pass) => return Ok(pass),
                 Passed::Blind => {
-                    let error =
-                        anyhow::anyhow!("its programs cannot read options; Linux 6.1 is the first whose can");
+                    let what = "its programs cannot read options: this kernel does not let them";
+                    let error = anyhow::anyhow!(lacking(what, Feature::Sweep));
                     if !self.may_change {
                         return Err(error);
                     }
@@ -115,7 +126,7 @@ impl Sweeper {
 }
 
 fn load_iterator(bpffs: &Path, targets: &Targets) -> Result<Reach> {
-    Ok(Reach::Iterator(Box::new(SocketIterator::load(&Pins::new(bpffs)?, targets)?)))
+    Ok(Reach::Iterator(Box::new(SocketIterator::load(Some(&Pins::new(bpffs)?), targets)?)))
 }
 
 /// The other method, and a word on why.

@@ -14,7 +14,9 @@ use std::{
 
 use aya_obj::generated::{
     bpf_attach_type::{BPF_CGROUP_SETSOCKOPT, BPF_CGROUP_SOCK_OPS},
-    bpf_attr, bpf_cmd, bpf_link_info, bpf_prog_info,
+    bpf_attr, bpf_cmd, bpf_link_info,
+    bpf_map_type::BPF_MAP_TYPE_ARRAY,
+    bpf_prog_info,
 };
 
 /// What of a cgroup a program is attached to.
@@ -101,6 +103,18 @@ pub(crate) fn pin(object: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
     attr.__bindgen_anon_4.pathname = path.as_ptr() as u64;
     attr.__bindgen_anon_4.bpf_fd = object.as_raw_fd().cast_unsigned();
     bpf(bpf_cmd::BPF_OBJ_PIN, &mut attr).map(drop)
+}
+
+/// Makes a map of one number, which is gone with its descriptor.
+pub(crate) fn create_map() -> io::Result<OwnedFd> {
+    let mut attr = zeroed_attr();
+    attr.__bindgen_anon_1.map_type = BPF_MAP_TYPE_ARRAY as u32;
+    attr.__bindgen_anon_1.key_size = 4;
+    attr.__bindgen_anon_1.value_size = 4;
+    attr.__bindgen_anon_1.max_entries = 1;
+    let fd = bpf(bpf_cmd::BPF_MAP_CREATE, &mut attr)?;
+    // SAFETY: the kernel just handed out the descriptor, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Attaches a program to a cgroup for as long as the link, or a pin of it, lives; it shares the cgroup with others.

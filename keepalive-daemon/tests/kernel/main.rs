@@ -19,6 +19,7 @@ mod lifecycle;
 mod machine;
 mod metrics;
 mod modes;
+mod needs;
 mod nesting;
 mod options;
 mod others;
@@ -40,7 +41,7 @@ mod walk;
 
 use std::path::Path;
 
-use libtest_mimic::{Arguments, Trial};
+use libtest_mimic::{Arguments, Completion, Trial};
 use nix::sys::signal::{SigHandler, Signal, signal};
 
 /// What makes this program a [`peer`] instead of the tests.
@@ -97,10 +98,13 @@ fn main() {
     ]
     .concat();
     let trials = trials.iter().map(|(name, test)| {
-        let test = *test;
-        let trial = Trial::test(*name, move || {
+        let (name, test) = (*name, *test);
+        let trial = Trial::ignorable_test(name, move || {
+            if let Some(feature) = needs::lacking(name) {
+                return Ok(Completion::ignored_with(format_args!("needs {}", feature.name())));
+            }
             test();
-            Ok(())
+            Ok(Completion::Completed)
         });
         trial.with_ignored_flag(true)
     });

@@ -5,7 +5,6 @@ use std::fs;
 use anyhow::{Context as _, Result};
 
 use super::{Check, State};
-use crate::{policy::KernelVersion, this_kernel};
 
 /// Bits of `linux/capability.h`. The kernel's eBPF side takes `CAP_SYS_ADMIN` for each of its own, and before
 /// 5.8 there is no other (capabilities(7)).
@@ -16,16 +15,14 @@ const SYS_RESOURCE: u32 = 24;
 const PERFMON: u32 = 38;
 const BPF: u32 = 39;
 
-/// From here on maps do not count against RLIMIT_MEMLOCK.
-const WITHOUT_MEMLOCK: KernelVersion = KernelVersion::new(5, 11);
 const MEMLOCK_RAISER: &str = "CAP_SYS_RESOURCE";
 
-/// Looks at the effective set.
-pub(super) fn checks() -> Result<Vec<Check>> {
+/// Looks at the effective set, on a kernel that does or does not charge the memory of maps to RLIMIT_MEMLOCK.
+pub(super) fn checks(is_memory_limited: bool) -> Result<Vec<Check>> {
     let status = fs::read_to_string("/proc/self/status").context("cannot read /proc/self/status")?;
     let effective = effective(&status).context("/proc/self/status shows no effective capabilities")?;
     let mut checks = judge(effective);
-    if this_kernel::release().is_some_and(|release| release >= WITHOUT_MEMLOCK) {
+    if !is_memory_limited {
         checks.retain(|check| check.name != MEMLOCK_RAISER);
     }
     Ok(checks)
@@ -56,7 +53,7 @@ fn judge(effective: u64) -> Vec<Check> {
             "CAP_PERFMON",
             PERFMON,
             State::Degraded,
-            "connections open before their policy, since Linux 6.1; `run --log-bpf`; a name for the program in bpftool; dead peers",
+            "connections open before their policy, and their list; `run --log-bpf`; a name for the program in bpftool; dead peers",
             "nothing, unless one of them is wanted",
         ),
         check(
@@ -77,7 +74,7 @@ fn judge(effective: u64) -> Vec<Check> {
             MEMLOCK_RAISER,
             SYS_RESOURCE,
             State::Degraded,
-            "raise RLIMIT_MEMLOCK, before Linux 5.11 only",
+            "raise RLIMIT_MEMLOCK, where the kernel charges maps to it",
             "add it, or raise the limit from outside",
         ),
     ]

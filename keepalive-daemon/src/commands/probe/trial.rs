@@ -1,5 +1,5 @@
-//! The trial: the real program, attached to a cgroup of its own or, in a container, to the container's, and a real
-//! connection in it.
+//! The trial: the real programs, attached to a cgroup of its own or, in a container, to the container's, and real
+//! connections in it.
 
 use std::{
     net::{Ipv4Addr, TcpListener, TcpStream},
@@ -7,52 +7,40 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, bail};
-use keepalive_ebpf::{Counters, Direction, Mode, Policy, Timers};
+use anyhow::{Context as _, Result, anyhow, bail};
+use keepalive_ebpf::{Counters, Direction, Mode, Options, Policy, Timers};
 use socket2::SockRef;
 
-use super::{Check, State};
+use super::{Check, State, features::Tried};
 use crate::{
-    kernel::{Cgroup, Private},
+    features::Feature,
+    kernel::{self, Cgroup, Private, PrivateLink},
     workloads::Transient,
 };
 
 /// Values that no default has, so that what is read back can have come from the program only.
 const TIMERS: Timers = Timers { idle_s: 4321, interval_s: 123, probes: 7, user_timeout_ms: 987_000 };
+/// What an application would weaken them with.
+const WEAKER: Duration = Duration::from_secs(7200);
 
 const LOAD: &str = "load the program";
 const ATTACH: &str = "attach with a link";
-const SET: &str = "set options at establishment";
-const READ: &str = "read options back";
 
 /// Goes through the steps; what comes after one that failed is not tried.
-pub(super) fn checks(bpffs: &Path) -> Vec<Check> {
+pub(super) fn run(bpffs: &Path) -> (Vec<Check>, Vec<Tried>) {
     let mut checks = Vec::new();
-    let loaded = Private::load(bpffs);
-    let loaded = step(&mut checks, LOAD, "Linux 5.9, CAP_BPF, CAP_NET_ADMIN", loaded);
-    let attached = loaded.map(Trial::attach);
-    let attached = attached
-        .and_then(|trial| step(&mut checks, ATTACH, "Linux 5.7, a cgroup where it may attach", trial));
-    let counters = attached.map(|trial| trial.connect());
-    let counters =
-        counters.and_then(|counters| step(&mut checks, SET, "the job itself, Linux 5.9", counters));
-    let purpose = "FillMissing and Tighten respect what was set before a connection, Linux 6.1";
-    match counters {
-        Some(counters) if counters.armed_blind == 0 => checks.push(Check::present(READ, purpose, "")),
-        Some(_) => checks.push(Check::absent(
-            READ,
-            State::Degraded,
-            purpose,
-            "both set the policy's values instead; only values set later are the application's own",
-        )),
-        None => {}
-    }
-    for (name, purpose) in [(ATTACH, ""), (SET, ""), (READ, purpose)] {
-        if checks.iter().all(|check| check.name != name) {
-            checks.push(Check::absent(name, State::Untried, purpose, "cure what is missing above first"));
+    let mut tried = Vec::new();
+    let loaded = step(&mut checks, LOAD, "all else; CAP_BPF, CAP_NET_ADMIN", Private::load(bpffs));
+    let purpose = "all else; a cgroup where it may attach";
+    match loaded.map(Trial::attach) {
+        Some(attached) => {
+            if let Some(mut trial) = step(&mut checks, ATTACH, purpose, attached) {
+                tried = trial.try_all();
+            }
         }
+        None => checks.push(Check::absent(ATTACH, State::Untried, purpose, super::CURE_FIRST)),
     }
-    checks
+    (checks, tried)
 }
 
 fn step<T>(checks: &mut Vec<Check>, name: &str, purpose: &'static str, tried: Result<T>) -> Option<T> {
@@ -71,35 +59,88 @@ fn step<T>(checks: &mut Vec<Check>, name: &str, purpose: &'static str, tried: Re
 struct Trial {
     kernel: Private,
     cgroup: Transient,
-    _link: crate::kernel::PrivateLink,
+    _link: PrivateLink,
 }
+
+/// Both ends of a connection.
+type Ends = (TcpStream, TcpStream);
 
 impl Trial {
     fn attach(mut kernel: Private) -> Result<Self> {
         let cgroup = Transient::create_or_own()?;
-        let policy = Policy::new(Mode::Tighten, Direction::Both, TIMERS);
-        let policy = policy.claiming(true).of_cgroup(cgroup.id());
-        let at = Cgroup { root: cgroup.path(), path: "", id: cgroup.id() };
-        let link = kernel.attach(at, &policy)?;
+        let link = kernel.attach(at(&cgroup), &policy(Mode::Tighten, &cgroup))?;
         Ok(Self { kernel, cgroup, _link: link })
     }
 
-    /// Makes a connection to itself inside the cgroup and reads both ends.
-    fn connect(&self) -> Result<Counters> {
+    fn try_all(&mut self) -> Vec<Tried> {
+        let established = self.establish();
+        let (ends, counters) = match established {
+            Ok(established) => established,
+            Err(error) => return vec![(Feature::SetOptions, Err(error))],
+        };
+        let blind = counters.armed_blind > 0;
+        let mut tried = vec![
+            (Feature::SetOptions, Ok(())),
+            (Feature::ReadBack, unless(blind, "the program was told no option")),
+            (Feature::AnyOption, no_delay(&ends)),
+            (Feature::Marks, unless(counters.refused_claim > 0, "the kernel refused the mark")),
+        ];
+        let policy = policy(Mode::Tighten, &self.cgroup);
+        tried.push((Feature::Sweep, kernel::features::sweep(&policy)));
+        tried.push((Feature::ListOptions, kernel::features::list_options()));
+        tried.push((Feature::Guard, self.guard()));
+        tried
+    }
+
+    /// Makes a connection to itself inside the cgroup, sees that both ends have the values, and asks what was counted.
+    fn establish(&self) -> Result<(Ends, Counters)> {
+        let ends = self.connect()?;
+        for end in [&ends.0, &ends.1] {
+            check_options(&SockRef::from(end))?;
+        }
+        let counters = self.kernel.counters(self.cgroup.id())?;
+        Ok((ends, counters.context("the kernel keeps no counters for the cgroup of the trial")?))
+    }
+
+    /// Tries to weaken what is enforced.
+    fn guard(&mut self) -> Result<()> {
+        let guard = self.kernel.guard(at(&self.cgroup), &policy(Mode::Enforce, &self.cgroup))?;
+        let ends = self.connect()?;
+        let socket = SockRef::from(&ends.0);
+        // The call takes both, and is made from inside: which programs see it, the socket's cgroup says.
+        socket.set_tcp_keepalive(&socket2::TcpKeepalive::new().with_time(WEAKER))?;
+        drop(guard);
+        check_options(&socket).context("the application weakened what is enforced")
+    }
+
+    fn connect(&self) -> Result<Ends> {
         self.cgroup.enter()?;
         let connected = connect_to_self();
         self.cgroup.leave()?;
-        let (client, server) = connected.context("cannot connect over the loopback")?;
-        for end in [&client, &server] {
-            check_options(&SockRef::from(end))?;
-        }
-        self.kernel
-            .counters(self.cgroup.id())?
-            .context("the kernel keeps no counters for the cgroup of the trial")
+        connected.context("cannot connect over the loopback")
     }
 }
 
-fn connect_to_self() -> std::io::Result<(TcpStream, TcpStream)> {
+fn at(cgroup: &Transient) -> Cgroup<'_> {
+    Cgroup { root: cgroup.path(), path: "", id: cgroup.id() }
+}
+
+fn policy(mode: Mode, cgroup: &Transient) -> Policy {
+    let options = Options { which: Options::NO_DELAY, no_delay: 1, ..Options::NONE };
+    let policy = Policy::new(mode, Direction::Both, TIMERS).with_options(options);
+    policy.claiming(true).of_cgroup(cgroup.id())
+}
+
+fn unless(lacking: bool, why: &'static str) -> Result<()> {
+    if lacking { Err(anyhow!(why)) } else { Ok(()) }
+}
+
+fn no_delay((client, _): &Ends) -> Result<()> {
+    let set = client.nodelay().context("cannot read TCP_NODELAY")?;
+    unless(!set, "the kernel refused TCP_NODELAY")
+}
+
+fn connect_to_self() -> std::io::Result<Ends> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let client = TcpStream::connect(listener.local_addr()?)?;
     let (server, _) = listener.accept()?;

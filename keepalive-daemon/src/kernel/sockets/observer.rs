@@ -17,8 +17,10 @@ use super::{
     Listed, Seen, connected,
     options::{self, Table},
 };
+use crate::features::Feature;
 use crate::kernel::{
     Method,
+    features::lacking,
     iteration::{self, SocketProgram},
     sweep::{
         descriptors::{Reached, holders::Holders, socket::Values},
@@ -129,8 +131,8 @@ impl Observer {
             None => None,
             Some(Ok(Some(table))) => Some(table),
             Some(Ok(None)) => {
-                let why = "its programs cannot read options; Linux 6.1 is the first whose can";
-                self.means = Means::Descriptors(why.to_owned());
+                let what = "its programs cannot read options: this kernel does not let them";
+                self.means = Means::Descriptors(lacking(what, Feature::ListOptions));
                 None
             }
             Some(Err(error)) => return Err(error).context("cannot walk the sockets"),

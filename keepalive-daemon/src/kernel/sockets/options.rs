@@ -32,6 +32,24 @@ pub(super) fn load() -> Result<SocketProgram> {
     SocketProgram::load(ebpf, SOCKETS_PROGRAM)
 }
 
+/// Sees of the first connection in the network namespace of the calling thread whether the program can tell its options.
+///
+/// # Errors
+/// If the program cannot be loaded, or there is no connection.
+pub(in crate::kernel) fn tells_options() -> Result<bool> {
+    let mut program = load()?;
+    let mut walk = iteration::begin(program.link()?)?;
+    // No room for another: the kernel goes no further.
+    let mut buffer = [0; OBSERVED_BYTES];
+    let records = iteration::read(&mut walk, &mut buffer).context("cannot walk the sockets")?;
+    let first = records.first().map(Observed::from_bytes).context("the program found no connection")?;
+    Ok(is_told(&first))
+}
+
+fn is_told(observed: &Observed) -> bool {
+    observed.get(SocketOption::Keepalive).is_some()
+}
+
 /// The options of the sockets of a network namespace, by their cookies.
 #[derive(Debug, Default)]
 pub(super) struct Table(Vec<Observed>);
@@ -50,7 +68,7 @@ impl Table {
                 break;
             }
             table.extend(records.iter().map(Observed::from_bytes));
-            if table.first().is_some_and(|first| first.get(SocketOption::Keepalive).is_none()) {
+            if table.first().is_some_and(|first| !is_told(first)) {
                 return Ok(None);
             }
         }

@@ -8,7 +8,7 @@
 pub(in crate::kernel) mod holders;
 mod maps;
 mod other_options;
-mod process;
+pub(in crate::kernel) mod process;
 mod running;
 pub(in crate::kernel) mod socket;
 mod treat;

@@ -47,16 +47,9 @@ impl SocketIterator {
     ///
     /// # Errors
     /// If the kernel or the privileges do not suffice.
-    pub(super) fn load(pins: &Pins, targets: &Targets) -> Result<Self> {
-        storage::check_pinned_maps(pins)?;
+    pub(super) fn load(pins: Option<&Pins>, targets: &Targets) -> Result<Self> {
         let offsets = offsets::find()?.to_words();
-        let mut shared: Vec<(&str, PathBuf)> = Vec::new();
-        for name in [CLAIMS_MAP, DESTINATIONS_MAP] {
-            let path = pins.map(name);
-            if exists(&path)? {
-                shared.push((name, path));
-            }
-        }
+        let shared = pins.map_or(Ok(Vec::new()), shared_maps)?;
         let mut loader = EbpfLoader::new();
         for (name, path) in &shared {
             loader.map_pin_path(name, path);
@@ -108,6 +101,19 @@ impl SocketIterator {
         let link = self.program.link()?;
         namespaces::inside(namespace, || iteration::begin(link))?.transpose()
     }
+}
+
+/// The maps of a daemon that the program works with, as far as they are pinned, and where.
+fn shared_maps(pins: &Pins) -> Result<Vec<(&'static str, PathBuf)>> {
+    storage::check_pinned_maps(pins)?;
+    let mut shared = Vec::new();
+    for name in [CLAIMS_MAP, DESTINATIONS_MAP] {
+        let path = pins.map(name);
+        if exists(&path)? {
+            shared.push((name, path));
+        }
+    }
+    Ok(shared)
 }
 
 /// How far a walk came.

@@ -7,7 +7,9 @@ use serde_json::Value;
 use xtask::lab::{Cgroup, InCgroup as _, Process, cgroup2_root};
 
 use super::{stderr, stdout};
+use crate::needs;
 use crate::support::{Host, document, objects::attached, options, with_privileges};
+use keepalive_daemon::features::Feature;
 
 const KEEPALIVE: &str = "keepalive: {idle: 61s, interval: 13s, probes: 5}";
 /// For root, the bounding set is what is left.
@@ -39,13 +41,6 @@ pub(super) fn probe_finds_everything_as_root_and_leaves_nothing() {
     for name in ["cgroup2", "bpffs", "CAP_BPF", "CAP_NET_ADMIN", "load the program", "attach with a link"] {
         assert_eq!(check(&checks, name)["state"], "present");
     }
-    assert_eq!(check(&checks, "set options at establishment")["state"], "present");
-    // Whether this kernel tells a program a socket's options is for the version to say: 6.1 and later do.
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
-    let mut numbers = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
-    let readable = (numbers.next().unwrap(), numbers.next().unwrap()) >= (6, 1);
-    let expected = if readable { "present" } else { "degraded" };
-    assert_eq!(check(&checks, "read options back")["state"], expected, "{release}");
     for check in &checks {
         let name = check["name"].as_str().unwrap();
         assert!(table.lines().any(|line| line.starts_with(name)), "{name} is not in:\n{table}");
@@ -117,9 +112,8 @@ pub(super) fn probe_attaches_to_its_own_cgroup_where_it_may_make_none() {
 
     let probed: Value = serde_json::from_slice(&output.stdout).unwrap();
     let checks = probed["checks"].as_array().unwrap();
-    for name in ["attach with a link", "set options at establishment"] {
-        assert_eq!(check(checks, name)["state"], "present", "{checks:?}");
-    }
+    assert_eq!(check(checks, "attach with a link")["state"], "present", "{checks:?}");
+    assert_eq!(needs::of(&probed, Feature::SetOptions)["present"], true, "{probed}");
     assert!(attached(&cgroup).is_empty(), "the trial's program is gone with it");
 }
 

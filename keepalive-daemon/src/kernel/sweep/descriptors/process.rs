@@ -3,7 +3,10 @@
 
 use std::{
     fs, io,
-    os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd},
+    os::{
+        fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd},
+        unix::{fs::MetadataExt as _, net::UnixStream},
+    },
 };
 
 use anyhow::{Context as _, Result};
@@ -38,6 +41,18 @@ impl Process {
             unsafe { libc::syscall(libc::SYS_pidfd_getfd, self.descriptor.as_raw_fd(), descriptor, 0) };
         owned(result)
     }
+}
+
+/// Sees whether this kernel duplicates descriptors, by one of this process's own.
+///
+/// # Errors
+/// `ENOSYS` if it does not.
+pub(in crate::kernel) fn try_own() -> io::Result<()> {
+    let (socket, _) = UnixStream::pair()?;
+    // The kernel's numbers for sockets have 32 bits.
+    let inode = u32::try_from(fs::metadata(format!("/proc/self/fd/{}", socket.as_raw_fd()))?.ino());
+    let inode = inode.map_err(io::Error::other)?;
+    Process::open(std::process::id())?.duplicate(socket.as_raw_fd(), inode).map(drop)
 }
 
 fn owned(result: libc::c_long) -> io::Result<OwnedFd> {

@@ -15,7 +15,13 @@ use super::{
     socket::OpenSocket,
     treat::{Connection, treat},
 };
-use crate::kernel::sweep::diag::{TCP_CLOSE_WAIT, TCP_ESTABLISHED};
+use crate::{
+    features::Feature,
+    kernel::{
+        features::lacking,
+        sweep::diag::{TCP_CLOSE_WAIT, TCP_ESTABLISHED},
+    },
+};
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -67,9 +73,7 @@ fn explained(pid: u32, error: &io::Error) -> anyhow::Error {
         );
     }
     match error.raw_os_error() {
-        Some(libc::ENOSYS) => {
-            anyhow!("this kernel cannot duplicate descriptors; Linux 5.6 is the first that can")
-        }
+        Some(libc::ENOSYS) => anyhow!(lacking("this kernel does not duplicate descriptors", Feature::Borrow)),
         _ if is_gone(error) => absent(pid),
         _ => anyhow!("cannot get at the sockets of process {pid}: {error}"),
     }

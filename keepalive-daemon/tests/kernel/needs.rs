@@ -1,0 +1,49 @@
+//! What tests need of the kernel that not every supported one has. A test whose feature is absent here says so and is
+//! ignored; that a feature is absent only where it is known to be, `features` tests.
+
+use std::{collections::BTreeSet, path::Path, process::Command, sync::OnceLock};
+
+use keepalive_daemon::features::Feature;
+use serde_json::Value;
+use xtask::lab::{Cgroup, InCgroup as _, TEST_PREFIX};
+
+/// How the names of tests begin, and a feature that they need.
+const NEEDS: &[(&str, Feature)] = &[
+    ("kernel::enforce::mptcp_is_guarded_on_its_own_socket", Feature::Mptcp),
+    ("kernel::options::both_subflows_of_mptcp_are_armed", Feature::Mptcp),
+];
+
+/// The feature that a test needs and that this kernel lacks.
+pub(crate) fn lacking(test: &str) -> Option<Feature> {
+    let needed = NEEDS.iter().filter(|(prefix, _)| test.starts_with(prefix)).map(|(_, feature)| *feature);
+    needed.into_iter().find(|feature| !present().contains(feature))
+}
+
+/// What `probe` finds here, asked once for all tests.
+pub(crate) fn present() -> &'static BTreeSet<Feature> {
+    static PRESENT: OnceLock<BTreeSet<Feature>> = OnceLock::new();
+    PRESENT.get_or_init(|| {
+        let probed = probe();
+        let is_present = |feature: &Feature| {
+            let found = of(&probed, *feature);
+            found["present"].as_bool().unwrap_or_else(|| panic!("{found}"))
+        };
+        Feature::ALL.into_iter().filter(is_present).collect()
+    })
+}
+
+/// What `probe` says, in a cgroup and with rights of its own.
+pub(crate) fn probe() -> Value {
+    let cgroup = Cgroup::create(TEST_PREFIX, "probe").unwrap();
+    let mut command = Command::new(Path::new(env!("CARGO_BIN_EXE_keepalive-daemon")));
+    let output = command.args(["probe", "-o", "json"]).in_cgroup(&cgroup).output().unwrap();
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)))
+}
+
+/// What a probe said of a feature.
+pub(crate) fn of(probed: &Value, feature: Feature) -> &Value {
+    let features = probed["features"].as_array().unwrap();
+    let found = features.iter().find(|found| found["name"] == feature.name());
+    found.unwrap_or_else(|| panic!("nothing on {}: {probed}", feature.name()))
+}
