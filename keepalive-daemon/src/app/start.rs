@@ -15,6 +15,7 @@ use crate::{
     metrics::{self, MetricsArgs, Reconciles},
     policy::Limits,
     policy_files::PolicyFiles,
+    privileges::{self, Starter},
     readiness::Readiness,
     sweeper::{self, Sweeps},
     workloads::{CriSocket, Node, cgroup2_root},
@@ -67,13 +68,15 @@ pub(crate) async fn run(config: Config) -> Result<()> {
         helping,
         detach_on_exit,
     } = config;
+    privileges::seal();
     let root = cgroup2_root(cgroup_root.as_deref())?;
     // What leaves no trace comes first.
     let files = PolicyFiles::open(&policies)?;
     let journal = Journal::default();
     let node = Node::open(&root, runtime, journal.clone())?;
     let held = Held::take(&bpffs)?;
-    let (_socket, mut questions) = server::serve(&api_socket, api_group, journal.clone())?;
+    let starter = Starter::begin()?;
+    let (_socket, mut questions) = server::serve(&api_socket, api_group, journal.clone(), starter)?;
     let kernel = Kernel::open(held, log_bpf)?;
     let mut asked = metrics::serve(address)?;
     info!(cgroup_root = %root.display(), bpffs = %bpffs.display(), policies = %policies.display(), "started");
@@ -97,6 +100,7 @@ pub(crate) async fn run(config: Config) -> Result<()> {
         journal,
         told_of_lack: false,
     };
+    privileges::settle();
     daemon.follow(&mut questions, &mut asked, &mut swept).await?;
     if !detach_on_exit {
         info!("leaving the policies in force; `keepalive-daemon cleanup` ends them");
