@@ -41,6 +41,7 @@ mod observer;
 mod plan;
 pub mod policy;
 mod policy_files;
+mod privileges;
 mod readiness;
 mod reconcile;
 mod report;
