@@ -29,6 +29,8 @@ pub mod cli;
 mod commands;
 pub mod cri;
 mod facts;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod governor;
 mod helped;
 mod journal;

@@ -38,6 +38,7 @@ impl CgroupGlob {
         let compiled = GlobBuilder::new(path)
             .literal_separator(true)
             .backslash_escape(false)
+            .empty_alternates(true)
             .build()
             .map_err(|e| {
                 Fault::new(

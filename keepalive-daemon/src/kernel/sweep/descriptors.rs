@@ -8,8 +8,8 @@
 pub(in crate::kernel) mod holders;
 mod maps;
 mod other_options;
-mod process;
-mod running;
+pub(in crate::kernel) mod process;
+pub(in crate::kernel) mod running;
 pub(in crate::kernel) mod socket;
 mod treat;
 
