@@ -28,4 +28,3 @@ pub(crate) mod readers {
         runtime::Sandboxes,
     };
 }
-

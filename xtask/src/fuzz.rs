@@ -21,8 +21,9 @@ mod outcome;
 use outcome::{Outcome, table};
 
 /// Instrumentation that any compiler has: counters at every edge, and what is compared.
-const FLAGS: [&str; 7] = [
-    "--cfg=fuzzing",
+const FLAGS: [&str; 8] = [
+    "--cfg",
+    "fuzzing",
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",
     "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
@@ -159,8 +160,9 @@ fn fuzz(programs: &Path, target: &str, seconds: u32) -> Result<Outcome> {
         .output()
         .with_context(|| format!("cannot start {}", program.display()))?;
     let said = String::from_utf8_lossy(&output.stderr);
-    let mut outcome = Outcome::read(target, &said)
-        .with_context(|| format!("{} ended ({}) without its figures: {said}", program.display(), output.status))?;
+    let mut outcome = Outcome::read(target, &said).with_context(|| {
+        format!("{} ended ({}) without its figures: {said}", program.display(), output.status)
+    })?;
     outcome.corpus = files(&found)?.len();
     outcome.crashes = files(&crashes)?.into_iter().filter(|crash| !before.contains(crash)).collect();
     ensure!(

@@ -8,9 +8,14 @@ use crate::kernel::readers::Btf;
 /// If what is found contradicts itself.
 pub fn btf(data: &[u8]) {
     let Ok(types) = Btf::parse(data) else { return };
-    for (structure, field) in
-        [("sock", "a"), ("sock", "a.b"), ("sock", "sk_cgrp_data"), ("tcp_sock", "write_seq"), ("", ""), ("a", "b.c")]
-    {
+    for (structure, field) in [
+        ("sock", "a"),
+        ("sock", "a.b"),
+        ("sock", "sk_cgrp_data"),
+        ("tcp_sock", "write_seq"),
+        ("", ""),
+        ("a", "b.c"),
+    ] {
         let found = types.offset(structure, field).map_err(|error| error.to_string());
         assert_eq!(found, types.offset(structure, field).map_err(|error| error.to_string()));
     }

@@ -48,7 +48,7 @@ pub(super) fn check(path: &str) {
     }
 }
 
-pub(super) fn is_safe(reason: &str) -> bool {
+fn is_safe(reason: &str) -> bool {
     reason.len() < 2048 && !reason.contains(char::is_control)
 }
 
@@ -65,11 +65,15 @@ fn tree(draw: &mut Draw<'_>, first: &str) {
         paths.push(if parent.is_empty() { name } else { format!("{parent}/{name}") });
     }
     let exists = draw.byte();
-    let cgroups: Paths =
-        (0..).zip(&paths).filter(|(at, _)| exists >> (at % 8) & 1 == 0).map(|(at, path)| (path.clone(), at)).collect();
+    let cgroups: Paths = (0..)
+        .zip(&paths)
+        .filter(|(at, _)| exists >> (at % 8) & 1 == 0)
+        .map(|(at, path)| (path.clone(), at))
+        .collect();
     let pods: Vec<Arc<Pod>> = (0..draw.below(6))
         .map(|number| {
-            let facts = PodFacts { namespace: "n".to_owned(), name: format!("p{number}"), ..PodFacts::default() };
+            let facts =
+                PodFacts { namespace: "n".to_owned(), name: format!("p{number}"), ..PodFacts::default() };
             let place = match draw.below(4) {
                 0 => Place::Unreachable("a reason".to_owned()),
                 1 => Place::Untold("an answer".to_owned()),
@@ -85,7 +89,8 @@ fn tree(draw: &mut Draw<'_>, first: &str) {
     assert!(seen.len() == pods.len() && seen.values().all(|times| *times == 1), "{seen:?} of {}", pods.len());
     for path in placed.by_path.keys() {
         assert!(cgroups.contains_key(path), "{path:?}");
-        let is_inside = |other: &String| other.strip_prefix(path.as_str()).is_some_and(|rest| rest.starts_with('/'));
+        let is_inside =
+            |other: &String| other.strip_prefix(path.as_str()).is_some_and(|rest| rest.starts_with('/'));
         assert!(!placed.by_path.keys().any(is_inside), "a pod in a pod: {placed:?}");
     }
 }

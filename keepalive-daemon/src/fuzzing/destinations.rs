@@ -61,18 +61,25 @@ fn rules(draw: &mut Draw<'_>) {
     look_up(draw, policy, &rules, |remote| compiled.rules.find(remote));
 }
 
-fn look_up(draw: &mut Draw<'_>, policy: &Policy, rules: &[Written], find: impl Fn(&Remote) -> Option<Timers>) {
+fn look_up(
+    draw: &mut Draw<'_>,
+    policy: &Policy,
+    rules: &[Written],
+    find: impl Fn(&Remote) -> Option<Timers>,
+) {
     let edges = rules.iter().filter_map(|(net, _)| *net).flat_map(|net| [net.network(), net.broadcast()]);
     let edges: Vec<IpAddr> = edges.flat_map(|address| [Some(address), next(address)]).flatten().collect();
-    let ports = rules.iter().flat_map(|(_, ports)| ports).flat_map(|(first, last)| {
-        [first.saturating_sub(1), *first, *last, last.saturating_add(1)]
-    });
+    let ports = rules
+        .iter()
+        .flat_map(|(_, ports)| ports)
+        .flat_map(|(first, last)| [first.saturating_sub(1), *first, *last, last.saturating_add(1)]);
     let ports: Vec<u16> = ports.take(16).chain([draw.port()]).collect();
     for address in edges.into_iter().take(32).chain([draw.address(), draw.address()]) {
         // A connection to a mapped address is one of IPv4 to the kernel.
         let address = address.to_canonical();
         for port in &ports {
-            let expected = model(rules, address, *port).map(|at| policy.destinations.as_ref().map(|it| &it.rules()[at]));
+            let expected =
+                model(rules, address, *port).map(|at| policy.destinations.as_ref().map(|it| &it.rules()[at]));
             let expected = expected.flatten().map(|rule| rule.timers(&policy.inherited()));
             assert_eq!(find(&remote(address, *port)), expected, "{address} port {port} in {rules:?}");
         }

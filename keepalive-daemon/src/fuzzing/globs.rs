@@ -24,7 +24,9 @@ pub fn globs(data: &[u8]) {
             };
             assert_eq!(found, expected.unwrap_or(found), "{glob:?} on {path:?}");
         }
-        Err(fault) => assert!(!fault.message.is_empty() && !fault.help.is_empty() && fault.to_string().len() < 1024),
+        Err(fault) => {
+            assert!(!fault.message.is_empty() && !fault.help.is_empty() && fault.to_string().len() < 1024)
+        }
     }
     match NamespaceGlob::parse(&glob) {
         Ok(parsed) => {
@@ -33,7 +35,9 @@ pub fn globs(data: &[u8]) {
             let expected = naive::matches(&glob, &path, false);
             assert_eq!(found, expected.unwrap_or(found), "{glob:?} on {path:?}");
         }
-        Err(fault) => assert!(!fault.message.is_empty() && !fault.help.is_empty() && fault.to_string().len() < 1024),
+        Err(fault) => {
+            assert!(!fault.message.is_empty() && !fault.help.is_empty() && fault.to_string().len() < 1024)
+        }
     }
     literal(&path, &glob);
 }

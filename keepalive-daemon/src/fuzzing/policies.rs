@@ -48,7 +48,10 @@ pub(super) fn mistakes(text: &str, diagnostics: &[Diagnostic]) {
         assert!(!message.is_empty() && !help.is_empty(), "{mistake:?}");
         assert!(*line <= lines && (*line > 0) == (*column > 0), "{mistake:?} of {lines} lines");
         let shown = mistake.to_string();
-        assert!(shown.lines().count() == 2 && !shown.contains(|c: char| c.is_control() && c != '\n'), "{shown:?}");
+        assert!(
+            shown.lines().count() == 2 && !shown.contains(|c: char| c.is_control() && c != '\n'),
+            "{shown:?}"
+        );
         assert!(shown.len() < 4096, "{} bytes: {shown}", shown.len());
     }
 }
@@ -59,7 +62,10 @@ fn values(policy: &Policy, limits: &Limits) {
     assert!(spec.user_timeout.is_some() == (timers.user_timeout_ms > 0), "{policy:?}");
     let own = destinations.iter().flat_map(|it| it.rules()).map(|rule| rule.timers(&policy.inherited()));
     for timers in own.chain([*timers]) {
-        assert!((5..=32_767).contains(&timers.idle_s) && (1..=32_767).contains(&timers.interval_s), "{timers:?}");
+        assert!(
+            (5..=32_767).contains(&timers.idle_s) && (1..=32_767).contains(&timers.interval_s),
+            "{timers:?}"
+        );
         assert!((1..=127).contains(&timers.probes) && timers.user_timeout_ms <= 0x7fff_ffff, "{timers:?}");
     }
     if let TimerSpec { user_timeout: Some(UserTimeout::Auto), .. } = spec {
@@ -70,11 +76,12 @@ fn values(policy: &Policy, limits: &Limits) {
 
 /// The policy that governs is the first, in the order of the set, that is for the workload.
 fn selection(set: &PolicySet) {
-    let pods = [("payments", "web"), ("team-a", "db"), ("kube-system", "")].map(|(namespace, app)| PodFacts {
-        namespace: namespace.to_owned(),
-        labels: BTreeMap::from([("app".to_owned(), app.to_owned())]),
-        ..PodFacts::default()
-    });
+    let pods =
+        [("payments", "web"), ("team-a", "db"), ("kube-system", "")].map(|(namespace, app)| PodFacts {
+            namespace: namespace.to_owned(),
+            labels: BTreeMap::from([("app".to_owned(), app.to_owned())]),
+            ..PodFacts::default()
+        });
     for path in ["", "a", "a/b", "system.slice/nginx.service", "docker/4f2a", "kubepods/podab"] {
         for pod in pods.iter().map(Some).chain([None]) {
             let is_for = |policy: &&Policy| match &policy.scope {
@@ -83,7 +90,8 @@ fn selection(set: &PolicySet) {
             };
             let expected = set.iter().find(is_for).map(|policy| &policy.id);
             assert_eq!(set.select(path, pod).map(|policy| &policy.id), expected, "{path:?} {pod:?}");
-            let selected = set.selection(path, pod).find(|(_, selects)| *selects).map(|(policy, _)| &policy.id);
+            let selected =
+                set.selection(path, pod).find(|(_, selects)| *selects).map(|(policy, _)| &policy.id);
             assert_eq!(selected, expected, "{path:?} {pod:?}");
         }
     }

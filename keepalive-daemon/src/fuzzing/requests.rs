@@ -1,4 +1,5 @@
 //! Requests to the control socket.
+#![expect(clippy::panic, reason = "whatever is no refusal has failed")]
 
 use std::cell::OnceCell;
 
@@ -19,7 +20,8 @@ use crate::{
 };
 
 const PATHS: [&str; 8] = [STATUS, POLICIES, HEALTH, EXPLAIN, APPLY, EVENTS, SOCKETS, ""];
-const METHODS: [Method; 6] = [Method::GET, Method::POST, Method::HEAD, Method::PUT, Method::DELETE, Method::OPTIONS];
+const METHODS: [Method; 6] =
+    [Method::GET, Method::POST, Method::HEAD, Method::PUT, Method::DELETE, Method::OPTIONS];
 const KINDS: [&str; 4] = ["application/json", "text/plain", "", "application/json; charset=utf-8"];
 
 /// Far more than any refusal.
@@ -37,7 +39,8 @@ thread_local! {
 /// If that is not so.
 pub fn requests(data: &[u8]) {
     let mut draw = Draw::new(data);
-    let (method, path, kind) = (METHODS[draw.below(METHODS.len())].clone(), draw.one_of(&PATHS), draw.one_of(&KINDS));
+    let (method, path, kind) =
+        (METHODS[draw.below(METHODS.len())].clone(), draw.one_of(&PATHS), draw.one_of(&KINDS));
     let uri = format!("{path}{}{}", if path.is_empty() { "/" } else { "?" }, draw.text());
     let body = draw.rest().to_vec();
     let request = Request::builder().method(method.clone()).uri(&uri).header(header::CONTENT_TYPE, kind);
@@ -79,7 +82,8 @@ async fn ask(router: Router, request: Request<Body>, asked: &str) {
         return;
     }
     let body = to_bytes(body, LONGEST).await.expect("a refusal is short");
-    let body: Value = serde_json::from_slice(&body).unwrap_or_else(|error| panic!("{asked}: {error}: {body:?}"));
+    let body: Value =
+        serde_json::from_slice(&body).unwrap_or_else(|error| panic!("{asked}: {error}: {body:?}"));
     let error = body["error"].as_str().unwrap_or_default();
     assert!(!error.is_empty() && !error.contains('\n'), "{asked}: {} {body}", head.status);
 }

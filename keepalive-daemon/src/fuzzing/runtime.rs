@@ -6,11 +6,13 @@ use std::{
 };
 
 use prost::Message as _;
-use tonic::{Code, Status};
+use tonic::Status;
 
 use super::{cgroups, draw::Draw};
 use crate::{
-    cri::{ListPodSandboxResponse, PodSandbox, PodSandboxMetadata, PodSandboxStatus, PodSandboxStatusResponse},
+    cri::{
+        ListPodSandboxResponse, PodSandbox, PodSandboxMetadata, PodSandboxStatus, PodSandboxStatusResponse,
+    },
     policy::ANNOTATION_PREFIX,
     workloads::{
         Place, Pod,
@@ -35,12 +37,14 @@ pub fn runtime(data: &[u8]) {
         let status = || PodSandboxStatusResponse::decode(bytes).unwrap_or_default();
         match verb {
             0 | 1 => {
-                let Ok(ListPodSandboxResponse { items }) = ListPodSandboxResponse::decode(bytes) else { continue };
+                let Ok(ListPodSandboxResponse { items }) = ListPodSandboxResponse::decode(bytes) else {
+                    continue;
+                };
                 let listed: BTreeSet<String> = items.iter().map(|item| item.id.clone()).collect();
                 let to_ask = sandboxes.list(items, now, now);
                 assert!(to_ask.iter().all(|id| listed.contains(id)));
                 for id in to_ask {
-                    let answer = if draw.coin() { Ok(status()) } else { Err(Status::new(Code::from(5), "gone")) };
+                    let answer = if draw.coin() { Ok(status()) } else { Err(Status::not_found("gone")) };
                     sandboxes.tell(&id, answer, now);
                 }
             }
@@ -107,6 +111,7 @@ fn check(pod: &Pod) {
         Place::Untold(_) => {}
     }
     assert!(facts.annotations.keys().all(|key| key.starts_with(ANNOTATION_PREFIX)));
-    let is_good = |path: &std::path::PathBuf| path.is_absolute() && !path.as_os_str().as_encoded_bytes().contains(&0);
+    let is_good =
+        |path: &std::path::PathBuf| path.is_absolute() && !path.as_os_str().as_encoded_bytes().contains(&0);
     assert!(network.as_ref().is_none_or(is_good), "{network:?}");
 }

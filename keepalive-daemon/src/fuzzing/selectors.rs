@@ -54,7 +54,8 @@ fn modelled(draw: &mut Draw<'_>) {
         .collect();
     let expressions: Vec<Value> = requirements.iter().map(expression).collect();
     let text = document(&json!({"matchLabels": match_labels, "matchExpressions": expressions}).to_string());
-    let policies = parse("fuzz.yaml", &text, &Limits::default()).map_err(|mistakes| format!("{mistakes:?}: {text}"));
+    let policies =
+        parse("fuzz.yaml", &text, &Limits::default()).map_err(|mistakes| format!("{mistakes:?}: {text}"));
     let policies = policies.expect("it is right");
     let Some(Scope::Pods(scope)) = policies.first().map(|policy| &policy.scope) else { return };
 

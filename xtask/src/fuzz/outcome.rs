@@ -60,7 +60,8 @@ pub(super) fn table(outcomes: &[Outcome]) -> String {
     let head = ["TARGET", "EXECUTIONS", "PER SECOND", "SECONDS", "EDGES", "CORPUS", "RSS MB", "CRASHES"];
     let mut rows = vec![head.map(str::to_owned)];
     rows.extend(outcomes.iter().map(|it| {
-        let numbers = [it.executions, it.per_second(), it.seconds, it.coverage].map(|number| number.to_string());
+        let numbers =
+            [it.executions, it.per_second(), it.seconds, it.coverage].map(|number| number.to_string());
         let [executions, per_second, seconds, coverage] = numbers;
         let (corpus, crashes) = (it.corpus.to_string(), it.crashes.len().to_string());
         let peak = it.peak_rss_mb.to_string();

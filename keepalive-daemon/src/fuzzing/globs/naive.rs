@@ -141,9 +141,7 @@ fn is_match(parts: &[Part], text: &[u8], has_components: bool, steps: &mut u32) 
         Part::Components(Place::Middle) => {
             (1..=text.len()).filter(|end| text[0] == b'/' && text[end - 1] == b'/').collect()
         }
-        Part::Components(Place::Last) => {
-            Vec::from_iter((text.first() == Some(&b'/')).then_some(text.len()))
-        }
+        Part::Components(Place::Last) => Vec::from_iter((text.first() == Some(&b'/')).then_some(text.len())),
     };
     for length in lengths {
         if is_match(rest, &text[length..], has_components, steps)? {

@@ -6,8 +6,8 @@ use keepalive_ebpf::Options;
 use serde_json::{Map, Value, json};
 
 use crate::policy::{
-    API_VERSION, CgroupGlob, DIRECTIONS, LabelSelector, MODES, NamespaceGlob, NamespaceScope, Operator, Overrides,
-    PodScope, Policy, Ports, Rule, Scope, TimerSpec, UserTimeout, Within,
+    API_VERSION, CgroupGlob, DIRECTIONS, LabelSelector, MODES, NamespaceGlob, NamespaceScope, Operator,
+    Overrides, PodScope, Policy, Ports, Rule, Scope, TimerSpec, UserTimeout, Within,
 };
 
 /// One document a policy; a comment where there is none, as a file must not be empty.
@@ -18,7 +18,9 @@ pub(super) fn print(policies: &[Policy]) -> String {
 
 /// Only texts hold other characters, and not all of those may be written as they are.
 fn ascii(json: &str) -> String {
-    let escaped = |c: char| if c.is_ascii() && c != '\x7f' { c.to_string() } else { format!("\\U{:08x}", u32::from(c)) };
+    let escaped = |c: char| {
+        if c.is_ascii() && c != '\x7f' { c.to_string() } else { format!("\\U{:08x}", u32::from(c)) }
+    };
     json.chars().map(escaped).collect()
 }
 
@@ -126,11 +128,8 @@ fn printed_options(options: &Options) -> Value {
 }
 
 fn printed_overrides(overrides: &Overrides) -> Value {
-    let durations = [
-        ("idle", overrides.idle),
-        ("interval", overrides.interval),
-        ("userTimeout", overrides.user_timeout),
-    ];
+    let durations =
+        [("idle", overrides.idle), ("interval", overrides.interval), ("userTimeout", overrides.user_timeout)];
     let mut fields = Map::from_iter([("optOut".to_owned(), overrides.opt_out.into())]);
     for (name, bounds) in durations {
         let bounds = bounds.map(|Within { min, max }| json!({"min": duration(min), "max": duration(max)}));

@@ -114,8 +114,12 @@ impl Model {
             if pods.is_none() {
                 let is_held = crate::workloads::is_like_pod(action.path())
                     && world.cgroups.get(action.path()) == Some(&id);
-                let is_nothing = books.get(&id).and_then(|have| have.policy).is_none_or(|it| it == Policy::NOTHING);
-                assert!(!is_held || is_nothing || !matches!(action, Action::Detach(_)), "{action:?} while untold");
+                let is_nothing =
+                    books.get(&id).and_then(|have| have.policy).is_none_or(|it| it == Policy::NOTHING);
+                assert!(
+                    !is_held || is_nothing || !matches!(action, Action::Detach(_)),
+                    "{action:?} while untold"
+                );
             }
             match fault.filter(|(at, _)| *at == number).map(|(_, fault)| fault) {
                 Some(Fault::Killed) => {
@@ -136,7 +140,10 @@ impl Model {
             for (step, now) in seen.iter().enumerate() {
                 for (path, governing) in now {
                     let is_one = [&before, &after].iter().any(|it| it.get(path) == Some(governing));
-                    assert!(is_one, "{path:?} has {governing:?} after {step} actions: {before:?} to {after:?}");
+                    assert!(
+                        is_one,
+                        "{path:?} has {governing:?} after {step} actions: {before:?} to {after:?}"
+                    );
                 }
             }
         }

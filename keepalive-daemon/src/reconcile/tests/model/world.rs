@@ -15,8 +15,19 @@ const POD1_INNER: &str = "k/pod0f3c1f8e-6a9d-4d3a-9d8e-2b1c3d4e5f60/c1";
 const POD2: &str = "k/pod1f3c1f8e-6a9d-4d3a-9d8e-2b1c3d4e5f61";
 
 /// Where cgroups may be. Each comes after what it is in.
-pub(super) const PATHS: [&str; 11] =
-    ["", "a", "a/b", "a/b/c", "a/d", "k", POD1, POD1_INNER, POD2, "a/keepalive-transient-7", "a/keepalive-transient-7/x"];
+pub(super) const PATHS: [&str; 11] = [
+    "",
+    "a",
+    "a/b",
+    "a/b/c",
+    "a/d",
+    "k",
+    POD1,
+    POD1_INNER,
+    POD2,
+    "a/keepalive-transient-7",
+    "a/keepalive-transient-7/x",
+];
 
 /// What a pod asks for.
 #[derive(Clone, Copy, Debug)]
@@ -92,8 +103,9 @@ impl World {
         if path.is_empty() {
             return Vec::new();
         }
-        let (gone, left) =
-            std::mem::take(&mut self.cgroups).into_iter().partition(|(it, _)| levels(it).any(|it| it == path));
+        let (gone, left) = std::mem::take(&mut self.cgroups)
+            .into_iter()
+            .partition(|(it, _)| levels(it).any(|it| it == path));
         self.cgroups = left;
         let gone: Vec<u64> = Paths::into_values(gone).collect();
         self.placed.by_path.retain(|path, _| self.cgroups.contains_key(path));
@@ -171,6 +183,8 @@ impl World {
     fn has_opted_out(&self, path: &str) -> bool {
         let asks = self.placed.by_path.get(path).is_some_and(|pod| !pod.facts.annotations.is_empty());
         let asks = asks && self.placed.by_path[path].facts.annotations.contains_key("keepalive.dev/opt-out");
-        asks && levels(path).find_map(|it| self.selecting(it)).is_some_and(|(policy, _)| policy.overrides.opt_out)
+        asks && levels(path)
+            .find_map(|it| self.selecting(it))
+            .is_some_and(|(policy, _)| policy.overrides.opt_out)
     }
 }
