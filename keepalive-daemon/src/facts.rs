@@ -16,6 +16,15 @@ use crate::kernel;
 pub(crate) use machine::Machine;
 pub(crate) use namespace::{Conntrack, Ipvs, KeepAliveDefaults, Namespace};
 
+/// The readers of `/proc/net`, for fuzzing.
+#[cfg(any(test, fuzzing))]
+pub(crate) mod readers {
+    pub(crate) use super::{
+        namespace::{interfaces, tcp_services},
+        routing::{forwarders, of_files},
+    };
+}
+
 /// Where the node's own network namespace is found, unless the daemon is in it or may not look.
 const FIRST_PROCESS: &str = "/proc/1/ns/net";
 

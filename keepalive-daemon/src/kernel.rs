@@ -42,6 +42,20 @@ pub(crate) use refusal::{AttachError, Refusal, Why};
 pub(crate) use storage::Stored;
 pub(crate) use sweep::{Method, Pass, Running, Sweeper, Targets, in_every_namespace, sweep_process};
 
+/// The readers of what the kernel writes, for fuzzing.
+#[cfg(any(test, fuzzing))]
+pub(crate) mod readers {
+    pub(crate) use super::{
+        offsets::Btf,
+        pins::{directory_name, is_layout, swept},
+        sweep::{
+            descriptors::{process::inode_of, running::parent},
+            diag::read_part,
+            namespaces::mounted_namespace,
+        },
+    };
+}
+
 use self::{
     inspect::attachment,
     memory_limit::MemoryLimit,

@@ -30,6 +30,8 @@ mod commands;
 pub mod cri;
 mod facts;
 pub mod features;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod governor;
 mod helped;
 mod journal;

@@ -18,3 +18,13 @@ pub(crate) use runtime::{CriSocket, RuntimeState};
 pub(crate) use transient::{TRANSIENT_PREFIX, Transient, is_transient, remove_emptied};
 use tree::CgroupTree;
 pub(crate) use tree::Paths;
+
+/// The readers of what the runtime and the mount table say, for fuzzing.
+#[cfg(any(test, fuzzing))]
+pub(crate) mod readers {
+    pub(crate) use super::{
+        mounts::find_cgroup2,
+        pods::{from_container, from_parent, place, read},
+        runtime::Sandboxes,
+    };
+}

@@ -6,6 +6,7 @@ pub mod clean_host;
 pub mod console;
 pub mod demo;
 pub mod failures;
+pub mod fuzz;
 pub mod image;
 pub mod lab;
 pub mod lint;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{build, clean_host, console, demo, image, lint, run, setup, test, vm};
+use xtask::{build, clean_host, console, demo, fuzz, image, lint, run, setup, test, vm};
 
 /// The verbs of this project. Each installs what it needs of `setup` by itself.
 #[derive(Debug, Parser)]
@@ -21,6 +21,7 @@ enum Verb {
     Run(run::Options),
     Demo(demo::Options),
     Test(test::Options),
+    Fuzz(fuzz::Options),
     Vm(vm::Options),
     Lint(lint::Options),
     CleanHost(clean_host::Options),
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         Verb::Run(options) => run::run(options),
         Verb::Demo(options) => demo::run(options),
         Verb::Test(options) => test::run(options),
+        Verb::Fuzz(options) => fuzz::run(options),
         Verb::Vm(options) => vm::run(options),
         Verb::Lint(options) => lint::run(options),
         Verb::CleanHost(options) => clean_host::run(options),

@@ -99,6 +99,15 @@ pub fn test_tools() -> Result<()> {
     packages::install_commands(&test_tools, "what tests and the demo call")
 }
 
+/// Makes sure that there is what compiles libFuzzer. Silent if there is nothing to do.
+///
+/// # Errors
+///
+/// If it is missing and cannot be installed.
+pub fn libfuzzer_compiler() -> Result<()> {
+    packages::install_commands(&Pins::read()?.libfuzzer, "what compiles libFuzzer")
+}
+
 /// Makes sure that there is what the tests of pods run, and tells where. Nothing of it is installed: packages are
 /// unpacked into a folder of this user's. Silent if there is nothing to do.
 ///

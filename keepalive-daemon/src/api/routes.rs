@@ -58,7 +58,7 @@ const MOST_STREAMS: usize = 16;
 struct Streams(Arc<Semaphore>);
 
 /// All of them.
-pub(super) fn router(questions: Questions, journal: Journal, starter: Starter) -> Router {
+pub(crate) fn router(questions: Questions, journal: Journal, starter: Starter) -> Router {
     let at_once = OpenApiRouter::new()
         .routes(routes!(state::status))
         .routes(routes!(state::policies))

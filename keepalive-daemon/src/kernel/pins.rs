@@ -20,7 +20,7 @@
 
 mod files;
 mod lock;
-mod swept;
+pub(crate) mod swept;
 
 use std::{
     fs,
@@ -254,7 +254,7 @@ fn check_owner(top: &Path) -> Result<()> {
 }
 
 /// Whether a directory is named as those of layouts are.
-fn is_layout(path: &Path) -> bool {
+pub(crate) fn is_layout(path: &Path) -> bool {
     let name = path.file_name().and_then(std::ffi::OsStr::to_str);
     let version = name.and_then(|name| name.strip_prefix("abi"));
     version.is_some_and(|version| !version.is_empty() && version.bytes().all(|b| b.is_ascii_digit()))
@@ -296,7 +296,7 @@ pub(crate) fn remove_layout(layout: &Path) -> Result<()> {
 }
 
 /// The name of a cgroup's directory: readable, unique by the cgroup's id, without what a bpffs refuses.
-fn directory_name(path: &str, id: u64) -> String {
+pub(crate) fn directory_name(path: &str, id: u64) -> String {
     let readable: Vec<char> = path
         .chars()
         .map(|c| match c {

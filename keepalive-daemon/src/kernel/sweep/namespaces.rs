@@ -189,7 +189,7 @@ fn mounts() -> Result<Vec<PathBuf>> {
 
 /// The mount point, if a line of mountinfo is of a network namespace: `32 29 0:4 net:[4026532177] /run/netns/a rw
 /// shared:6 - nsfs nsfs rw`.
-fn mounted_namespace(line: &[u8]) -> Option<PathBuf> {
+pub(crate) fn mounted_namespace(line: &[u8]) -> Option<PathBuf> {
     let mut fields = line.split(|byte| *byte == b' ');
     let root = fields.nth(3)?;
     let mount_point = fields.next()?;
