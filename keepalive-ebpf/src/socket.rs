@@ -60,6 +60,21 @@ impl Handle {
         if result == 0 { Ok(()) } else { Err(result.unsigned_abs()) }
     }
 
+    /// An option that is a number; `None` where the kernel has no way to tell.
+    #[inline(always)]
+    pub(crate) fn number(&self, (level, name): (i32, i32)) -> Option<u32> {
+        const LENGTH: i32 = size_of::<u32>() as i32;
+        let mut value = MaybeUninit::<u32>::uninit();
+        // SAFETY: as in `set`; the helper writes as many bytes.
+        let result = unsafe { bpf_getsockopt(self.0, level, name, value.as_mut_ptr().cast(), LENGTH) };
+        // Whether or not there is one. Of a number that is read only if there is, LLVM takes any register's content for it
+        // where there is none, and calculates with that before it looks; or does not, as it happens to lay out the rest.
+        // The verifier refuses a register that nothing was written to.
+        // SAFETY: the helper wrote all of it, zeroes where it failed.
+        let value = unsafe { value.assume_init() };
+        (result == 0).then_some(value)
+    }
+
     /// An option of `N` bytes; `None` where the kernel has no way to tell.
     #[expect(clippy::cast_possible_truncation, reason = "options are some bytes long")]
     #[inline(always)]
@@ -76,7 +91,7 @@ impl Handle {
 impl Socket for Handle {
     #[inline(always)]
     fn get(&self, option: SocketOption) -> Option<u32> {
-        Self::get(self, name(option)).map(u32::from_ne_bytes)
+        self.number(name(option))
     }
 }
 
