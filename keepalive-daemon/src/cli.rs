@@ -12,6 +12,7 @@ use crate::{
     policy::{Limits, parse_duration},
     report::Output,
     sweeper::{self, Means},
+    workloads::CriSocket,
 };
 
 const EXIT_CODES: &str = "\
@@ -50,6 +51,21 @@ enum Command {
     Probe(commands::probe::Options),
     Bugtool(commands::bugtool::Options),
     Cleanup(commands::cleanup::Options),
+}
+
+/// Which container runtime to ask.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct RuntimeArg {
+    /// The socket of the container runtime that tells which pods there are: `auto` looks at the usual places,
+    /// `none` is for a host without pods.
+    #[arg(
+        long,
+        value_name = "auto|none|PATH",
+        env = "KEEPALIVE_CRI_SOCKET",
+        default_value = "auto",
+        value_parser = |text: &str| text.parse::<CriSocket>()
+    )]
+    pub(crate) cri_socket: CriSocket,
 }
 
 /// Where the pins are.

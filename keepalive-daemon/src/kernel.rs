@@ -23,6 +23,7 @@ pub(crate) mod sockets;
 mod storage;
 mod sweep;
 mod sys;
+mod verifier;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -41,6 +42,7 @@ pub(crate) use private::{Private, PrivateLink};
 pub(crate) use refusal::{AttachError, Refusal, Why};
 pub(crate) use storage::Stored;
 pub(crate) use sweep::{Method, Pass, Running, Sweeper, Targets, in_every_namespace, sweep_process};
+pub(crate) use verifier::{Verified, measure};
 
 /// The readers of what the kernel writes, for fuzzing.
 #[cfg(any(test, fuzzing))]

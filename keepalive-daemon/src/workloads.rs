@@ -14,7 +14,7 @@ pub(crate) use pods::Place;
 use pods::place;
 pub(crate) use pods::{Placed, Pod, Unreachable, is_like_pod};
 use runtime::Runtime;
-pub(crate) use runtime::{CriSocket, RuntimeState};
+pub(crate) use runtime::{CriSocket, RuntimeState, ask as ask_runtime};
 pub(crate) use transient::{TRANSIENT_PREFIX, Transient, is_transient, remove_emptied};
 use tree::CgroupTree;
 pub(crate) use tree::Paths;

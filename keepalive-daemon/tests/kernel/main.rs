@@ -12,6 +12,8 @@ mod destinations;
 mod enforce;
 mod events;
 mod exec;
+mod facts;
+mod features;
 mod foreign;
 mod guard;
 mod helped;
@@ -37,6 +39,7 @@ mod top;
 mod tree;
 mod upgrade;
 mod verbs;
+mod verifier;
 mod walk;
 
 use std::path::Path;
@@ -72,6 +75,7 @@ fn main() {
         enforce::TESTS,
         events::TESTS,
         exec::TESTS,
+        features::TESTS,
         foreign::TESTS,
         guard::TESTS,
         helped::TESTS,
@@ -94,6 +98,7 @@ fn main() {
         &machine::tests(),
         upgrade::TESTS,
         verbs::TESTS,
+        verifier::TESTS,
         walk::TESTS,
     ]
     .concat();
