@@ -119,7 +119,8 @@ mod tests {
         let manifest = include_str!("../../deploy/kubernetes/base/daemon-set.yaml");
         let base: serde_json::Value = serde_saphyr::from_str(manifest).expect("it is YAML");
 
-        let added = &base["spec"]["template"]["spec"]["containers"][0]["securityContext"]["capabilities"]["add"];
+        let added =
+            &base["spec"]["template"]["spec"]["containers"][0]["securityContext"]["capabilities"]["add"];
         let added = added.as_array().expect("a list").iter().map(|name| name.as_str().expect("a name"));
         let added = added.map(|name| CapabilitySet::from_name(name).expect("a capability"));
         assert_eq!(added.collect::<CapabilitySet>(), Duty::Connections.needs());

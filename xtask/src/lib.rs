@@ -12,6 +12,7 @@ pub mod lab;
 pub mod lint;
 pub mod process;
 pub mod run;
+pub mod seccomp;
 pub mod setup;
 pub mod test;
 pub mod vm;

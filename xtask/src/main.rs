@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{build, clean_host, console, demo, fuzz, image, lint, run, setup, test, vm};
+use xtask::{build, clean_host, console, demo, fuzz, image, lint, run, seccomp, setup, test, vm};
 
 /// The verbs of this project. Each installs what it needs of `setup` by itself.
 #[derive(Debug, Parser)]
@@ -24,6 +24,7 @@ enum Verb {
     Fuzz(fuzz::Options),
     Vm(vm::Options),
     Lint(lint::Options),
+    Seccomp(seccomp::Options),
     CleanHost(clean_host::Options),
 }
 
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Verb::Fuzz(options) => fuzz::run(options),
         Verb::Vm(options) => vm::run(options),
         Verb::Lint(options) => lint::run(options),
+        Verb::Seccomp(options) => seccomp::run(options),
         Verb::CleanHost(options) => clean_host::run(options),
     };
     match result {

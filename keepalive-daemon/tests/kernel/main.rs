@@ -8,6 +8,7 @@
 mod api;
 mod bugtool;
 mod check;
+mod confined;
 mod destinations;
 mod enforce;
 mod events;
@@ -28,6 +29,7 @@ mod others;
 mod peer;
 mod pictures;
 mod pods;
+mod privileges;
 mod reload;
 mod sockets;
 mod spread;
@@ -50,13 +52,21 @@ use nix::sys::signal::{SigHandler, Signal, signal};
 /// What makes this program a [`peer`] instead of the tests.
 const PEER: &str = "peer";
 
+/// What makes this program one that calls what the daemon never does.
+const ATTEMPT: &str = "attempt";
+
 /// What makes this program what runs [`pods::inside`] containers.
 const INSIDE: &str = "inside";
 
 fn main() {
+    let mut raw = std::env::args_os().skip(1);
+    if raw.next().is_some_and(|word| word == confined::CONFINED) {
+        confined::enter(&raw.collect::<Vec<_>>());
+    }
     let words: Vec<String> = std::env::args().skip(1).collect();
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [PEER] => return peer::serve(),
+        [ATTEMPT] => return privileges::attempt(),
         [INSIDE, path] => return pods::inside::serve(Path::new(path)),
         _ => {}
     }
@@ -87,6 +97,7 @@ fn main() {
         others::TESTS,
         pictures::TESTS,
         &pods::TESTS.concat(),
+        &privileges::ALL.concat(),
         reload::TESTS,
         sockets::TESTS,
         spread::TESTS,

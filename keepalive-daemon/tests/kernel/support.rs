@@ -1,5 +1,7 @@
 //! What the tests stand on.
 
+use std::process::Command;
+
 mod bpftool;
 mod cable;
 mod descriptors;
@@ -24,12 +26,23 @@ pub(crate) use host::{Host, document};
 pub(crate) use http::get;
 pub(crate) use kernel_log::kernel_complaints;
 pub(crate) use peer::{Pair, Peer};
-pub(crate) use privileges::{NOBODY, public_program, with_privileges};
+pub(crate) use privileges::{NOBODY, inside, public_program, with_privileges};
 pub(crate) use prober::Prober;
 pub(crate) use scale::scaled;
 pub(crate) use terminal::Terminal;
 
-use crate::peer::Options;
+use crate::{
+    confined::{Unlisted, confined},
+    peer::Options,
+};
+
+/// The daemon's program.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_keepalive-daemon");
+
+/// The daemon's program, with no more than the documents give it.
+pub(crate) fn daemon() -> Command {
+    confined(PROGRAM, Unlisted::Kills)
+}
 
 /// The counter of the connections that a policy armed: another where programs cannot read what the application had set.
 pub(crate) fn armed_counter() -> &'static str {

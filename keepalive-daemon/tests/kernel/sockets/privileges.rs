@@ -2,31 +2,19 @@
 
 use std::process::Command;
 
-use xtask::lab::{Netns, Process};
+use xtask::lab::Process;
 
 use super::{KEEPALIVE, rows, sockets, told};
-use crate::support::{Host, Peer, document, with_privileges};
+use crate::support::{Host, Peer, document, inside, with_privileges};
 
-/// Starts the daemon with no more than these capabilities, in the host's network namespace. `CAP_SYS_RESOURCE` is for
-/// kernels before 5.11, which count maps as locked memory.
+/// Starts the daemon with no more than these capabilities, in the host's network namespace. The other two are for what
+/// confines it, and gone then: it lifts the limit that maps count against before Linux 5.11.
 fn start_with(host: &Host, capabilities: &str) -> Process {
-    let bounding = format!("--bounding-set=-all,+sys_resource,{capabilities}");
+    let bounding = format!("--bounding-set=-all,+setpcap,+sys_resource,{capabilities}");
     let reduced = with_privileges(&[&bounding], &host.command("run"));
     let daemon = host.start_with(inside(&host.netns, &reduced));
     daemon.wait_line("ready: all policies").unwrap();
     daemon
-}
-
-fn inside(netns: &Netns, command: &Command) -> Command {
-    let mut inside = netns.command(command.get_program());
-    inside.args(command.get_args());
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => inside.env(name, value),
-            None => inside.env_remove(name),
-        };
-    }
-    inside
 }
 
 pub(super) fn with_few_privileges_what_can_be_had_is_told() {
