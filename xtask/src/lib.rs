@@ -12,6 +12,7 @@ pub mod lint;
 pub mod process;
 pub mod run;
 pub mod setup;
+pub mod soak;
 pub mod test;
 pub mod vm;
 pub mod workspace;

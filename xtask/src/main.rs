@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{build, clean_host, console, demo, image, lint, run, setup, test, vm};
+use xtask::{build, clean_host, console, demo, image, lint, run, setup, soak, test, vm};
 
 /// The verbs of this project. Each installs what it needs of `setup` by itself.
 #[derive(Debug, Parser)]
@@ -22,6 +22,9 @@ enum Verb {
     Demo(demo::Options),
     Test(test::Options),
     Vm(vm::Options),
+    Soak(soak::Options),
+    #[command(hide = true)]
+    SoakPeer,
     Lint(lint::Options),
     CleanHost(clean_host::Options),
 }
@@ -35,6 +38,8 @@ fn main() -> ExitCode {
         Verb::Demo(options) => demo::run(options),
         Verb::Test(options) => test::run(options),
         Verb::Vm(options) => vm::run(options),
+        Verb::Soak(options) => soak::run(options),
+        Verb::SoakPeer => soak::peer::serve(),
         Verb::Lint(options) => lint::run(options),
         Verb::CleanHost(options) => clean_host::run(options),
     };
