@@ -50,12 +50,13 @@ const HEARTBEAT: Duration = Duration::from_secs(30);
 /// its report. It fails if a connection has not what a policy in force says (getsockopt tells), if the daemon logs an
 /// error or ends, if `cleanup` leaves something, or if something grows. Needs root.
 ///
-/// The first tenth is not judged: caches fill, and the daemon's journal with its last events. Of the rest, something
-/// grows if the median of its last quarter is above that of the first by more than it may be, and the line fitted
+/// The first tenth, and half a minute at least, is not judged: caches fill, programs are loaded when they are first
+/// needed, and the daemon's journal fills with its last events. Of the rest, something grows if the median of its last quarter is above that of the first by more than it may be, and the line fitted
 /// through all values rises by more than that as well. What it may grow by:
 ///
-/// - memory: 1 MiB, what an allocator and lists of other lengths move; in half an hour, with some 10,000 cgroups made
-///   and 300,000 connections, that is 100 bytes a cgroup or 3 a connection;
+/// - anonymous memory: 1 MiB, what an allocator and lists of other lengths move; in half an hour, with some 10,000
+///   cgroups made and a million ends of connections, that is 100 bytes a cgroup and 1 an end;
+/// - all memory that is resident: 4 MiB, because pages of the program itself count when they are first needed;
 /// - descriptors, threads, inotify watches, links, programs and maps: 2 or 3, and pins 10, for a client or a new cgroup
 ///   that is there at that moment; one left by each would be thousands;
 /// - CPU: a quarter and a hundredth of one, for the machine's other work;

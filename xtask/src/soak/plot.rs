@@ -54,10 +54,10 @@ fn draw_one(
     let mut chart = ChartBuilder::on(panel)
         .caption(title, ("sans-serif", 15).into_font().color(&BLACK))
         .margin(8)
-        .x_label_area_size(26)
-        .y_label_area_size(48)
+        .x_label_area_size(34)
+        .y_label_area_size(56)
         .build_cartesian_2d(0.0..end, 0.0..top)?;
-    chart.configure_mesh().x_labels(6).y_labels(5).x_desc("minutes").draw()?;
+    chart.configure_mesh().max_light_lines(0).x_labels(6).y_labels(5).x_desc("minutes").draw()?;
     chart.draw_series(LineSeries::new(points, &colour))?;
     Ok(())
 }

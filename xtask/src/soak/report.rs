@@ -56,7 +56,7 @@ impl Display for Report {
         )?;
         writeln!(
             f,
-            "{:<24}{:>14}{:>14}{:>14}{:>14}  VERDICT",
+            "{:<26}{:>14}{:>14}{:>14}{:>14}  VERDICT",
             "MEASURE", "FIRST QUARTER", "LAST QUARTER", "PER HOUR", "MAY GROW BY"
         )?;
         for Trend { name, unit, first, last, slope_per_hour, may_grow_by, verdict } in &self.trends {
@@ -68,7 +68,7 @@ impl Display for Report {
             };
             writeln!(
                 f,
-                "{name:<24}{first:>14.2}{last:>14.2}{slope_per_hour:>+14.2}{may_grow_by:>14.2}  {verdict}"
+                "{name:<26}{first:>14.2}{last:>14.2}{slope_per_hour:>+14.2}{may_grow_by:>14.2}  {verdict}"
             )?;
         }
         for failure in &self.failures {
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn each_of_what_must_not_be_is_a_fault() {
-        let grown = Report::new(samples(|at| 20_000.0 + 100.0 * at), totals(100, 0), Vec::new());
+        let grown = Report::new(samples(|at| 20_000.0 + 200.0 * at), totals(100, 0), Vec::new());
         let unarmed = Report::new(samples(|_| 0.0), totals(100, 2), Vec::new());
         let idle = Report::new(samples(|_| 0.0), totals(0, 0), Vec::new());
         let failed = Report::new(samples(|_| 0.0), totals(1, 0), vec!["it broke".to_owned()]);
@@ -111,10 +111,10 @@ mod tests {
 
     #[test]
     fn people_read_what_grows_and_by_how_much() {
-        let text = Report::new(samples(|at| 20_000.0 + 100.0 * at), totals(7, 0), Vec::new()).to_string();
+        let text = Report::new(samples(|at| 20_000.0 + 200.0 * at), totals(7, 0), Vec::new()).to_string();
 
         assert!(text.contains("ends of connections 7, unarmed 0"), "{text}");
         let memory = text.lines().find(|line| line.starts_with("memory (KiB)")).unwrap_or_default();
-        assert!(memory.contains("+360000.00") && memory.ends_with("GROWING"), "{memory}");
+        assert!(memory.contains("+720000.00") && memory.ends_with("GROWING"), "{memory}");
     }
 }

@@ -26,6 +26,8 @@ const ATTEMPTS: u32 = 20;
 pub(super) struct Sample {
     pub(super) at_s: f64,
     pub(super) resident_kib: f64,
+    /// Of these, such as are not pages of a file.
+    pub(super) anonymous_kib: f64,
     pub(super) descriptors: f64,
     pub(super) threads: f64,
     pub(super) watches: f64,
@@ -67,6 +69,7 @@ impl Sampler {
         Ok(Sample {
             at_s: self.start.elapsed().as_secs_f64(),
             resident_kib: of_status("VmRSS:")?,
+            anonymous_kib: of_status("RssAnon:")?,
             descriptors: held.descriptors,
             threads: of_status("Threads:")?,
             watches: held.watches,

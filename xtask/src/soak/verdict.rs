@@ -7,6 +7,9 @@ use super::sample::Sample;
 /// The part of a soak before which nothing is judged: caches fill, and the daemon's journal with its last events.
 const WARM_UP: f64 = 0.1;
 
+/// How long that is at least, in seconds: programs of the daemon's that are loaded when they are first needed are.
+const LEAST_WARM_UP_S: f64 = 30.0;
+
 /// Below so many values nothing is said.
 const ENOUGH: usize = 8;
 
@@ -26,8 +29,9 @@ struct Bound {
 }
 
 /// All of them. Why these bounds, the help of the verb says.
-pub(super) const MEASURES: [Measure; 15] = [
-    measure("memory", "KiB", |sample| Some(sample.resident_kib), 0.0, 1024.0),
+pub(super) const MEASURES: [Measure; 16] = [
+    measure("memory", "KiB", |sample| Some(sample.resident_kib), 0.0, 4096.0),
+    measure("memory, anonymous", "KiB", |sample| Some(sample.anonymous_kib), 0.0, 1024.0),
     measure("descriptors", "", |sample| Some(sample.descriptors), 0.0, 3.0),
     measure("threads", "", |sample| Some(sample.threads), 0.0, 2.0),
     measure("watches", "", |sample| Some(sample.watches), 0.0, 3.0),
@@ -117,7 +121,7 @@ fn judge(name: &'static str, unit: &'static str, bound: Bound, points: &[(f64, f
 
 fn warmed_up(points: &[(f64, f64)]) -> &[(f64, f64)] {
     let end = points.last().map_or(0.0, |(at, _)| *at);
-    let cold = points.iter().take_while(|(at, _)| *at < WARM_UP * end).count();
+    let cold = points.iter().take_while(|(at, _)| *at < f64::max(WARM_UP * end, LEAST_WARM_UP_S)).count();
     &points[cold..]
 }
 

@@ -37,22 +37,28 @@ pub(in super::super) fn change(site: &Site, ledger: &Ledger, stop: &Stop) -> Res
         let began = Instant::now();
         write_residents(site, idle_s)?;
         let one = Request::Connect { count: 1, loosen: false };
-        let changed = until(&mut watched, &one, stop, |end| has(end, idle_s))?;
-        let swept = until(&mut watched, &Request::LookAtKept, stop, |end| has(end, idle_s))?;
+        let Some(changed) = until(&mut watched, &one, stop, |end| has(end, idle_s))? else { break };
+        let Some(swept) = until(&mut watched, &Request::LookAtKept, stop, |end| has(end, idle_s))? else {
+            break;
+        };
         ledger.note(|window, totals| {
-            window.changes.extend(changed.map(|at| at - began));
-            window.sweeps.extend(swept.map(|at| at - began));
+            window.changes.push(changed - began);
+            window.sweeps.push(swept - began);
             totals.changes += 1;
         });
 
         let text = policy(SOMETIMES, SOMETIMES, "Tighten", SOMETIMES_IDLE_S);
         site.write_policy(SOMETIMES, Some(&text))?;
-        until(&mut sometimes, &one, stop, |end| has(end, SOMETIMES_IDLE_S))?;
+        let governed = until(&mut sometimes, &one, stop, |end| has(end, SOMETIMES_IDLE_S))?;
+        if governed.is_none() {
+            break;
+        }
         let seen = sometimes.ask(&Request::Connect { count: 5, loosen: false })?;
         ledger.judge("one governed at times", &seen.ends, |end| has(end, SOMETIMES_IDLE_S));
         site.write_policy(SOMETIMES, None)?;
-        until(&mut sometimes, &one, stop, |end| !end.keepalive)?;
-        ledger.note(|_, totals| totals.withdrawals += 1);
+        if until(&mut sometimes, &one, stop, |end| !end.keepalive)?.is_some() {
+            ledger.note(|_, totals| totals.withdrawals += 1);
+        }
     }
     Ok(())
 }

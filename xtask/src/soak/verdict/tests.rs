@@ -40,7 +40,14 @@ fn a_step_that_stays_is_growth_and_a_peak_is_not() {
 
 #[test]
 fn what_warms_up_in_the_first_tenth_is_flat() {
-    assert_eq!(verdict(BOUND, |at| 100.0 + at.min(50.0)), Verdict::Flat);
+    assert_eq!(verdict(BOUND, |at| 100.0 + at.min(55.0)), Verdict::Flat);
+}
+
+#[test]
+fn what_the_first_half_minute_brings_is_not_judged() {
+    let points: Vec<_> = (0_i32..60).map(|at| (f64::from(at), 100.0 * f64::from(at.min(29)))).collect();
+
+    assert_eq!(judge("it", "", BOUND, &points).verdict, Verdict::Flat);
 }
 
 #[test]
@@ -54,7 +61,8 @@ fn a_part_of_what_it_was_can_be_allowed() {
 #[test]
 fn of_a_few_values_nothing_is_said() {
     for count in 0..ENOUGH {
-        let points: Vec<_> = (0_u32..).take(count).map(|at| (f64::from(at), 100.0 * f64::from(at))).collect();
+        let points: Vec<_> =
+            (30_u32..).take(count).map(|at| (f64::from(at), 100.0 * f64::from(at))).collect();
 
         assert_eq!(judge("it", "", BOUND, &points).verdict, Verdict::TooShort, "{count}");
     }
