@@ -14,6 +14,7 @@ pub mod process;
 pub mod run;
 pub mod seccomp;
 pub mod setup;
+pub mod soak;
 pub mod test;
 pub mod vm;
 pub mod workspace;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{build, clean_host, console, demo, fuzz, image, lint, run, seccomp, setup, test, vm};
+use xtask::{build, clean_host, console, demo, fuzz, image, lint, run, seccomp, setup, soak, test, vm};
 
 /// The verbs of this project. Each installs what it needs of `setup` by itself.
 #[derive(Debug, Parser)]
@@ -23,6 +23,9 @@ enum Verb {
     Test(test::Options),
     Fuzz(fuzz::Options),
     Vm(vm::Options),
+    Soak(soak::Options),
+    #[command(hide = true)]
+    SoakPeer,
     Lint(lint::Options),
     Seccomp(seccomp::Options),
     CleanHost(clean_host::Options),
@@ -38,6 +41,8 @@ fn main() -> ExitCode {
         Verb::Test(options) => test::run(options),
         Verb::Fuzz(options) => fuzz::run(options),
         Verb::Vm(options) => vm::run(options),
+        Verb::Soak(options) => soak::run(options),
+        Verb::SoakPeer => soak::peer::serve(),
         Verb::Lint(options) => lint::run(options),
         Verb::Seccomp(options) => seccomp::run(options),
         Verb::CleanHost(options) => clean_host::run(options),

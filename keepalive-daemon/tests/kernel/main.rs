@@ -31,6 +31,7 @@ mod pictures;
 mod pods;
 mod privileges;
 mod reload;
+mod soak;
 mod sockets;
 mod spread;
 mod story;
@@ -67,6 +68,7 @@ fn main() {
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [PEER] => return peer::serve(),
         [ATTEMPT] => return privileges::attempt(),
+        [xtask::soak::peer::VERB] => return xtask::soak::peer::serve().unwrap(),
         [INSIDE, path] => return pods::inside::serve(Path::new(path)),
         _ => {}
     }
@@ -99,6 +101,7 @@ fn main() {
         &pods::TESTS.concat(),
         &privileges::ALL.concat(),
         reload::TESTS,
+        soak::TESTS,
         sockets::TESTS,
         spread::TESTS,
         story::TESTS,
