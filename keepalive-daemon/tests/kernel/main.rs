@@ -47,6 +47,9 @@ use nix::sys::signal::{SigHandler, Signal, signal};
 /// What makes this program a [`peer`] instead of the tests.
 const PEER: &str = "peer";
 
+/// Names of tests, or parts of them, with spaces between: the runner itself takes one.
+const ONLY: &str = "KEEPALIVE_TESTS";
+
 /// What makes this program what runs [`pods::inside`] containers.
 const INSIDE: &str = "inside";
 
@@ -97,7 +100,10 @@ fn main() {
         walk::TESTS,
     ]
     .concat();
-    let trials = trials.iter().map(|(name, test)| {
+    let only = std::env::var(ONLY).ok();
+    let is_wanted =
+        |name: &str| only.as_ref().is_none_or(|only| only.split(' ').any(|part| name.contains(part)));
+    let trials = trials.iter().filter(|(name, _)| is_wanted(name)).map(|(name, test)| {
         let (name, test) = (*name, *test);
         let trial = Trial::ignorable_test(name, move || {
             if let Some(feature) = needs::lacking(name) {

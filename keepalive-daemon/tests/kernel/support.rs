@@ -29,12 +29,13 @@ pub(crate) use prober::Prober;
 pub(crate) use scale::scaled;
 pub(crate) use terminal::Terminal;
 
-use crate::peer::Options;
+use keepalive_daemon::features::Feature;
+
+use crate::{needs, peer::Options};
 
 /// The counter of the connections that a policy armed: another where programs cannot read what the application had set.
 pub(crate) fn armed_counter() -> &'static str {
-    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
-    if release.starts_with("5.") { "armed_blind" } else { "armed" }
+    if needs::present().contains(&Feature::ReadBack) { "armed" } else { "armed_blind" }
 }
 
 /// What a socket has that nobody touched.
