@@ -56,6 +56,9 @@ const PEER: &str = "peer";
 /// What makes this program one that calls what the daemon never does.
 const ATTEMPT: &str = "attempt";
 
+/// Names of tests, or parts of them, with spaces between: the runner itself takes one.
+const ONLY: &str = "KEEPALIVE_TESTS";
+
 /// What makes this program what runs [`pods::inside`] containers.
 const INSIDE: &str = "inside";
 
@@ -116,7 +119,10 @@ fn main() {
         walk::TESTS,
     ]
     .concat();
-    let trials = trials.iter().map(|(name, test)| {
+    let only = std::env::var(ONLY).ok();
+    let is_wanted =
+        |name: &str| only.as_ref().is_none_or(|only| only.split(' ').any(|part| name.contains(part)));
+    let trials = trials.iter().filter(|(name, _)| is_wanted(name)).map(|(name, test)| {
         let (name, test) = (*name, *test);
         let trial = Trial::ignorable_test(name, move || {
             if let Some(feature) = needs::lacking(name) {

@@ -31,8 +31,11 @@ pub(crate) use prober::Prober;
 pub(crate) use scale::scaled;
 pub(crate) use terminal::Terminal;
 
+use keepalive_daemon::features::Feature;
+
 use crate::{
     confined::{Unlisted, confined},
+    needs,
     peer::Options,
 };
 
@@ -46,8 +49,7 @@ pub(crate) fn daemon() -> Command {
 
 /// The counter of the connections that a policy armed: another where programs cannot read what the application had set.
 pub(crate) fn armed_counter() -> &'static str {
-    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
-    if release.starts_with("5.") { "armed_blind" } else { "armed" }
+    if needs::present().contains(&Feature::ReadBack) { "armed" } else { "armed_blind" }
 }
 
 /// What a socket has that nobody touched.

@@ -1,6 +1,6 @@
 //! The kernel tests: what they need, and the commands that run them, here or in machines.
 
-use std::{collections::BTreeSet, path::PathBuf, process::Command, time::Instant};
+use std::{path::PathBuf, process::Command, time::Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
@@ -9,6 +9,8 @@ use crate::{build, console, image, lab, process, setup, vm, workspace};
 
 /// What the names of the tests that need a machine begin with.
 pub(super) const IN_MACHINE: &str = "kernel::machine";
+/// What tells their program the names, or parts of names, of those that are to run.
+const ONLY: &str = "KEEPALIVE_TESTS";
 /// Those of pods.
 const PODS: &str = "kernel::pods";
 
@@ -16,6 +18,8 @@ const PODS: &str = "kernel::pods";
 pub(crate) struct KernelTests {
     /// The program, in its folder and with its environment.
     command: Command,
+    /// What it lists here: those that need a machine are listed there only.
+    names: Vec<String>,
 }
 
 impl KernelTests {
@@ -34,20 +38,17 @@ impl KernelTests {
         command.arg("--ignored").env("KEEPALIVE_NEXT_DAEMON", next_daemon);
         command.current_dir(workspace::root().join("keepalive-daemon"));
 
-        // Nobody waits for what some tests need, only to run others. Those of a machine are listed there only.
-        let mut names = BTreeSet::new();
         let list = process::output(Command::new(&tests).args(["--ignored", "--list"]))?;
-        for filter in filters.iter().map(AsRef::as_ref) {
-            let of_filter: Vec<_> = list.lines().filter(|name| name.contains(filter)).collect();
-            let exist = !of_filter.is_empty() || filter.starts_with(IN_MACHINE);
-            ensure!(exist, "no kernel test has such a name: {filter}");
-            names.extend(of_filter);
-        }
-        if filters.is_empty() {
-            names.extend(list.lines());
-        }
-        let in_machine = filters.is_empty() || filters.iter().any(|filter| is_alone(filter.as_ref()));
-        let has = |module: &str| names.iter().any(|name| name.starts_with(module));
+        let mut tests = Self { command, names: list.lines().map(str::to_owned).collect() };
+        tests.check(filters)?;
+
+        // Nobody waits for what some tests need, only to run others.
+        let command = &mut tests.command;
+        let filters = || filters.iter().map(AsRef::as_ref);
+        let is_wanted = |name: &str| filters().len() == 0 || filters().any(|filter| name.contains(filter));
+        let wanted: Vec<_> = tests.names.iter().filter(|name| is_wanted(name)).collect();
+        let has = |module: &str| wanted.iter().any(|name| name.starts_with(module));
+        let in_machine = filters().len() == 0 || filters().any(is_alone);
         if has(PODS) || in_machine {
             command.env("KEEPALIVE_POD_TOOLS", serde_json::to_string(&setup::pod_tools()?)?);
         }
@@ -60,7 +61,17 @@ impl KernelTests {
         if has("kernel::pods::packaged::") {
             command.env("KEEPALIVE_IMAGE", serde_json::to_string(&image::in_place()?)?);
         }
-        Ok(Self { command })
+        Ok(tests)
+    }
+
+    /// Sees that each filter fits a test.
+    fn check<S: AsRef<str>>(&self, filters: &[S]) -> Result<()> {
+        for filter in filters.iter().map(AsRef::as_ref) {
+            let exists =
+                filter.starts_with(IN_MACHINE) || self.names.iter().any(|name| name.contains(filter));
+            ensure!(exists, "no kernel test has such a name: {filter}");
+        }
+        Ok(())
     }
 
     /// Runs those whose names contain `filter`, or all, on this host's kernel.
@@ -81,7 +92,11 @@ impl KernelTests {
     ) -> Group {
         let name = format!("kernel tests in a machine with Linux {kernel}");
         let commands = self.for_machine(filters);
-        count_group(&name, show, |show| vm::run_in_machine(kernel, &commands, show)).on(kernel)
+        let run = |show: &mut dyn FnMut(&str)| {
+            self.check(filters)?;
+            vm::run_in_machine(kernel, &commands, show)
+        };
+        count_group(&name, show, run).on(kernel)
     }
 
     /// The commands that run them one after another.
@@ -89,21 +104,24 @@ impl KernelTests {
     /// Emulated, runtimes beside each other take from each other the time in which a pod gets its policy: their tests
     /// run one by one.
     fn for_machine<S: AsRef<str>>(&self, filters: &[S]) -> Vec<Command> {
-        let mut filters: Vec<_> = filters.iter().map(AsRef::as_ref).collect();
+        let filters = filters.iter().map(AsRef::as_ref);
+        let (alone, beside): (Vec<_>, Vec<_>) = filters.partition(|filter| is_alone(filter));
+        let is_all = alone.is_empty() && beside.is_empty();
         let mut commands = Vec::new();
-        if filters.is_empty() {
-            let mut others = self.with(None);
-            others.args(["--skip", PODS, "--skip", IN_MACHINE]);
-            commands.push(others);
-            filters = vec![PODS, IN_MACHINE];
-        }
-        commands.extend(filters.into_iter().map(|filter| {
-            let mut command = self.with(Some(filter));
-            if is_alone(filter) {
-                command.arg("--test-threads=1");
+        if is_all || !beside.is_empty() {
+            let mut command = self.with(None);
+            command.args(["--skip", PODS, "--skip", IN_MACHINE]);
+            if !is_all {
+                command.env(ONLY, beside.join(" "));
             }
-            command
-        }));
+            commands.push(command);
+        }
+        if is_all || !alone.is_empty() {
+            let mut command = self.with(None);
+            command.arg("--test-threads=1");
+            command.env(ONLY, if is_all { [PODS, IN_MACHINE].join(" ") } else { alone.join(" ") });
+            commands.push(command);
+        }
         commands
     }
 
@@ -158,20 +176,40 @@ mod tests {
     fn words(filters: &[&str]) -> Vec<String> {
         let mut command = Command::new("tests");
         command.arg("--ignored").env("KEEPALIVE_A", "1").current_dir("/work");
-        let commands = KernelTests { command }.for_machine(filters);
+        let commands = KernelTests { command, names: Vec::new() }.for_machine(filters);
+        let mut words = Vec::new();
         for command in &commands {
-            assert_eq!(command.get_envs().count(), 1);
             assert_eq!(command.get_current_dir(), Some("/work".as_ref()));
+            let variables = command
+                .get_envs()
+                .map(|(name, value)| format!("{}={} ", name.display(), value.unwrap_or_default().display()));
+            words.push(variables.collect::<String>() + &process::describe(command));
         }
-        commands.iter().map(process::describe).collect()
+        words
     }
 
     #[test]
     fn tests_with_container_runtimes_run_one_by_one() {
         assert_eq!(
-            words(&["kernel::sweep", "kernel::pods::first"]),
-            ["tests --ignored kernel::sweep", "tests --ignored kernel::pods::first --test-threads=1"]
+            words(&["kernel::sweep", "kernel::pods::first", "kernel::walk"]),
+            [
+                "KEEPALIVE_A=1 KEEPALIVE_TESTS=kernel::sweep kernel::walk tests --ignored --skip kernel::pods \
+                 --skip kernel::machine",
+                "KEEPALIVE_A=1 KEEPALIVE_TESTS=kernel::pods::first tests --ignored --test-threads=1",
+            ]
         );
+        assert_eq!(words(&["kernel::machine"]).len(), 1);
+    }
+
+    #[test]
+    fn a_filter_that_fits_nothing_is_no_success() {
+        let tests =
+            KernelTests { command: Command::new("tests"), names: vec!["kernel::walk::one: test".into()] };
+
+        let group = tests.run_in_machine("5.10", &["kernel::walk", "kernel::wlak"], |_line| {});
+
+        assert_eq!(group.failure().as_deref(), Some("no kernel test has such a name: kernel::wlak"));
+        assert!(tests.check(&["kernel::machine::service"]).is_ok(), "those are listed in machines only");
     }
 
     #[test]
@@ -179,9 +217,8 @@ mod tests {
         assert_eq!(
             words(&[]),
             [
-                "tests --ignored --skip kernel::pods --skip kernel::machine",
-                "tests --ignored kernel::pods --test-threads=1",
-                "tests --ignored kernel::machine --test-threads=1",
+                "KEEPALIVE_A=1 tests --ignored --skip kernel::pods --skip kernel::machine",
+                "KEEPALIVE_A=1 KEEPALIVE_TESTS=kernel::pods kernel::machine tests --ignored --test-threads=1",
             ]
         );
     }
