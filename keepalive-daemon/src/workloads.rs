@@ -9,7 +9,7 @@ mod tree;
 
 pub(crate) use mounts::{cgroup2_root, own_cgroup};
 pub(crate) use node::{Change, Node};
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(crate) use pods::Place;
 use pods::place;
 pub(crate) use pods::{Placed, Pod, Unreachable, is_like_pod};

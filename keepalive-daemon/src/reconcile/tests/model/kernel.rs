@@ -1,5 +1,4 @@
 //! What a kernel holds, and refuses.
-#![expect(clippy::panic, reason = "what no kernel takes has failed")]
 
 use super::*;
 use crate::workloads::Paths;
@@ -32,49 +31,48 @@ pub(super) enum Tampering {
 pub(super) struct Kernel(BTreeMap<u64, Actual>);
 
 impl Kernel {
-    /// Does it. A link more, or a change to what is not there, is a fault of whoever asked.
-    pub(super) fn act(&mut self, id: u64, action: &Action) {
-        match action {
-            Action::Attach(want) => {
-                let attached = Actual {
-                    path: want.path.clone(),
-                    policy_name: want.policy_name.clone(),
-                    policy: Some(want.policy),
-                    current: true,
-                    swept: None,
-                    guard: Guard::Absent,
-                };
-                assert!(self.0.insert(id, attached).is_none(), "a second link at {}", want.path);
-            }
+    /// Does it, if there is what it takes.
+    ///
+    /// # Errors
+    /// If there is not; says what is wrong with the action.
+    pub(super) fn act(&mut self, id: u64, action: &Action) -> Result<(), String> {
+        if let Action::Attach(want) = action {
+            let attached = Actual {
+                path: want.path.clone(),
+                policy_name: want.policy_name.clone(),
+                policy: Some(want.policy),
+                current: true,
+                swept: None,
+                guard: Guard::Absent,
+            };
+            let second = self.0.insert(id, attached);
+            return second.map_or(Ok(()), |_| Err("a second link".to_owned()));
+        }
+        let Some(attached) = self.0.get_mut(&id) else {
             // That it is gone with its cgroup is as good.
-            Action::Detach(_) => drop(self.0.remove(&id)),
+            let is_end = matches!(action, Action::Detach(_));
+            return if is_end { Ok(()) } else { Err("nothing is attached".to_owned()) };
+        };
+        match action {
             Action::Write(want) => {
-                let attached = self.attached(id, action);
                 attached.policy = Some(want.policy);
                 attached.policy_name.clone_from(&want.policy_name);
             }
-            Action::Replace(_) => {
-                let attached = self.attached(id, action);
-                assert!(!attached.current, "its program is the right one already");
-                attached.current = true;
+            Action::Replace(_) if attached.current => return Err("its program is the right one".to_owned()),
+            Action::Replace(_) => attached.current = true,
+            Action::Guard(want) if attached.policy != Some(want.policy) => {
+                return Err("a guard of what is not in force".to_owned());
             }
-            Action::Guard(want) => {
-                let attached = self.attached(id, action);
-                assert_eq!(attached.policy, Some(want.policy), "a guard of what is not in force");
-                attached.guard = Guard::Holds;
-            }
-            Action::Unguard(_) => self.attached(id, action).guard = Guard::Absent,
+            Action::Guard(_) => attached.guard = Guard::Holds,
+            Action::Unguard(_) => attached.guard = Guard::Absent,
+            Action::Detach(_) | Action::Attach(_) => drop(self.0.remove(&id)),
         }
-    }
-
-    fn attached(&mut self, id: u64, action: &Action) -> &mut Actual {
-        self.0.get_mut(&id).unwrap_or_else(|| panic!("nothing is attached for {action:?}"))
+        Ok(())
     }
 
     /// Does half of it: what is attached has no policy yet.
     pub(super) fn half(&mut self, id: u64, action: &Action) {
-        if matches!(action, Action::Attach(_)) {
-            self.act(id, action);
+        if matches!(action, Action::Attach(_)) && self.act(id, action).is_ok() {
             self.tamper(id, Tampering::Zeroed);
         }
     }
