@@ -28,6 +28,8 @@ pub(crate) struct Pins {
     pub(crate) debian_clippy: String,
     /// What tests and the demo call: command and the Debian package it is in.
     pub(crate) test_tools: BTreeMap<String, String>,
+    /// The version of what looks at licences, sources and bans of dependencies.
+    pub(crate) cargo_deny: String,
     /// What builds an image where nothing is there that can.
     pub(crate) image_builder: String,
     /// What scrapes the daemon in a test, and checks its rules and metrics.
