@@ -26,6 +26,7 @@ mod peer;
 mod pictures;
 mod pods;
 mod reload;
+mod security;
 mod sockets;
 mod spread;
 mod story;
@@ -83,6 +84,7 @@ fn main() {
         pictures::TESTS,
         &pods::TESTS.concat(),
         reload::TESTS,
+        security::TESTS,
         sockets::TESTS,
         spread::TESTS,
         story::TESTS,
