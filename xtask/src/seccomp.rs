@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use tempfile::TempDir;
 
-use crate::{console, process, test, workspace};
+use crate::{console, process, test::KernelTests, workspace};
 
 /// What tells the kernel tests where to record what the daemon calls.
 const RECORD: &str = "KEEPALIVE_RECORD_CALLS";
@@ -37,8 +37,8 @@ pub struct Options {
 pub fn run(Options { filter }: Options) -> Result<()> {
     process::find("strace").context("there is no strace: install the package of that name")?;
     let folder = TempDir::with_prefix("keepalive-calls-").context("cannot make a folder")?;
-    let mut command = test::kernel_command(filter.as_deref())?;
-    command.env(RECORD, folder.path());
+    let filters: Vec<_> = filter.iter().collect();
+    let command = KernelTests::build(&filters)?.recording(filter.as_deref(), (RECORD, folder.path()));
     if let Err(error) = process::run(&mut process::as_root(&command)?) {
         console::progress(format_args!("not all tests passed: {error:#}"));
     }
