@@ -21,6 +21,7 @@
 //! - the program returns 1, never writes `reply` and never touches the callback flags;
 //! - a mistake anywhere in the policies leaves the last good ones in force.
 
+mod allocator;
 mod answers;
 mod api;
 pub mod app;

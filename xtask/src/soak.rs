@@ -18,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Error, Result, bail};
+use anyhow::{Context as _, Error, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM},
@@ -114,7 +114,10 @@ pub fn run(options: Options) -> Result<()> {
         None => Duration::from_secs(60 * u64::from(options.minutes)),
     };
     let kill = options.kill.map(|seconds| Duration::from_secs(seconds.into()));
-    let report = soak(&daemon, length, kill)?;
+    let stop = Arc::new(Stop::default());
+    let signals = stop_at_signals(&stop)?;
+    let report = soak(&daemon, length, kill, &stop)?;
+    signals.close();
     match options.output {
         Format::Text => console::result(&report),
         Format::Json => {
@@ -132,6 +135,18 @@ pub fn run(options: Options) -> Result<()> {
     Ok(())
 }
 
+/// Soaks for too short a time to judge what grows, with a program that serves as a [`peer`]; returns the report.
+///
+/// # Errors
+///
+/// If the lab cannot be made, or anything is not as it must be.
+pub fn briefly(daemon: &Path, length: Duration, kill: Duration) -> Result<String> {
+    let report = soak(daemon, length, Some(kill), &Stop::default())?;
+    let faults = report.faults();
+    ensure!(faults.is_empty(), "{}", faults.join("; "));
+    Ok(report.to_string())
+}
+
 /// What was built as the user need not be built again as root.
 fn again_as_root(daemon: &Path) -> Result<Error> {
     let mut command = Command::new(std::env::current_exe().context("cannot find this program's own file")?);
@@ -142,9 +157,7 @@ fn again_as_root(daemon: &Path) -> Result<Error> {
     Ok(process::become_command(&mut process::as_root(&command)?))
 }
 
-fn soak(daemon: &Path, length: Duration, kill: Option<Duration>) -> Result<Report> {
-    let stop = Arc::new(Stop::default());
-    let signals = stop_at_signals(&stop)?;
+fn soak(daemon: &Path, length: Duration, kill: Option<Duration>, stop: &Stop) -> Result<Report> {
     let site = Site::new(daemon)?;
     let ledger = Ledger::default();
     let stirrers: [(&str, Stirrer); 4] = [
@@ -155,7 +168,7 @@ fn soak(daemon: &Path, length: Duration, kill: Option<Duration>) -> Result<Repor
     ];
     let samples = thread::scope(|scope| {
         for (name, stir) in stirrers {
-            let (site, ledger, stop) = (&site, &ledger, &*stop);
+            let (site, ledger) = (&site, &ledger);
             scope.spawn(move || {
                 if let Err(error) = stir(site, ledger, stop) {
                     ledger.fail(format!("{name}: {error:#}"));
@@ -163,11 +176,10 @@ fn soak(daemon: &Path, length: Duration, kill: Option<Duration>) -> Result<Repor
                 }
             });
         }
-        let samples = watch(&site, &ledger, &stop, length, kill);
+        let samples = watch(&site, &ledger, stop, length, kill);
         stop.now();
         samples
     });
-    signals.close();
     if let Err(error) = site.check().and_then(|()| site.finish()) {
         ledger.fail(format!("{error:#}"));
     }

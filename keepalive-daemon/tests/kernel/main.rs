@@ -26,6 +26,7 @@ mod peer;
 mod pictures;
 mod pods;
 mod reload;
+mod soak;
 mod sockets;
 mod spread;
 mod story;
@@ -53,6 +54,7 @@ fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [PEER] => return peer::serve(),
+        [xtask::soak::peer::VERB] => return xtask::soak::peer::serve().unwrap(),
         [INSIDE, path] => return pods::inside::serve(Path::new(path)),
         _ => {}
     }
@@ -83,6 +85,7 @@ fn main() {
         pictures::TESTS,
         &pods::TESTS.concat(),
         reload::TESTS,
+        soak::TESTS,
         sockets::TESTS,
         spread::TESTS,
         story::TESTS,
