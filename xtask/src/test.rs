@@ -124,6 +124,9 @@ pub(crate) fn kernel_command(filter: Option<&str>) -> Result<Command> {
     if has("kernel::metrics::") {
         command.env("KEEPALIVE_PROMETHEUS", serde_json::to_string(&setup::prometheus()?)?);
     }
+    if has("kernel::foreign::bpftune") {
+        command.env("KEEPALIVE_BPFTUNE", setup::bpftune()?);
+    }
     if has("kernel::api::fuzz::") {
         command.env("KEEPALIVE_FUZZER", setup::fuzzer()?);
     }
