@@ -7,6 +7,7 @@ use clap::Args;
 
 use crate::{console, failures::Failures, process, workspace};
 
+mod bpftune;
 mod debs;
 mod deny;
 mod fuzzer;
@@ -44,6 +45,7 @@ pub fn run(Options {}: Options) -> Result<()> {
         ("tools for tests and the demo", test_tools),
         ("what tests of pods run", || pod_tools().map(drop)),
         ("what tests of metrics run", || prometheus().map(drop)),
+        ("what tests run beside the daemon", || bpftune().map(drop)),
         ("what tests hostile requests", || fuzzer().map(drop)),
         ("what builds the image", || image_builder().map(drop)),
         ("tools for lint", lint_tools),
@@ -146,6 +148,16 @@ pub fn kubectl() -> Result<PathBuf> {
 /// If it is missing and cannot be fetched.
 pub fn prometheus() -> Result<Prometheus> {
     prometheus::find(&Pins::read()?)
+}
+
+/// Makes sure that there is bpftune's tuner of connections, and tells where; like [`pod_tools`]. Silent if there is
+/// nothing to do.
+///
+/// # Errors
+///
+/// If it is missing and cannot be fetched.
+pub fn bpftune() -> Result<PathBuf> {
+    bpftune::find(&Pins::read()?)
 }
 
 /// Makes sure that there is what runs a machine with the kernel of a line, such as `6.1`, and tells where. The kernel is

@@ -36,6 +36,8 @@ pub(crate) struct Pins {
     pub(crate) image_builder: String,
     /// What scrapes the daemon in a test, and checks its rules and metrics.
     pub(crate) prometheus: Package,
+    /// What a test runs beside the daemon: another tool's program.
+    pub(crate) bpftune: Package,
     /// Where packages come from that are unpacked.
     pub(crate) debian: Debian,
     /// What the tests of pods run.

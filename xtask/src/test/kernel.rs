@@ -55,6 +55,9 @@ impl KernelTests {
         if has("kernel::metrics::") {
             command.env("KEEPALIVE_PROMETHEUS", serde_json::to_string(&setup::prometheus()?)?);
         }
+        if has("kernel::foreign::bpftune") {
+            command.env("KEEPALIVE_BPFTUNE", setup::bpftune()?);
+        }
         if has("kernel::api::fuzz::") {
             command.env("KEEPALIVE_FUZZER", setup::fuzzer()?);
         }

@@ -68,6 +68,8 @@ struct Stage<'t> {
     mode: &'static str,
     in_force: &'static str,
     chance: fastrand::Rng,
+    /// All that happened, for whoever reads of a failure.
+    story: String,
 }
 
 pub(super) fn whatever_comes_and_goes_others_and_applications_see_the_same() {
@@ -85,11 +87,13 @@ pub(super) fn whatever_comes_and_goes_others_and_applications_see_the_same() {
         mode: MODES[1],
         in_force: MODES[1],
         chance: fastrand::Rng::with_seed(seed),
+        story: format!("KEEPALIVE_COEXIST_SEED={seed}"),
     };
-    let mut story = format!("KEEPALIVE_COEXIST_SEED={seed}");
     for _ in 0..steps {
-        story = format!("{story}\n{}", stage.step());
-        stage.compare(&story);
+        let step = stage.step();
+        stage.story = format!("{}\n{step}", stage.story);
+        stage.settle();
+        stage.compare();
     }
 }
 
@@ -104,13 +108,11 @@ impl<'t> Stage<'t> {
             0..=3 => self.attach(),
             4..=6 if !self.pairs.is_empty() => {
                 let pair = self.pairs.swap_remove(self.chance.usize(..self.pairs.len()));
-                self.settle();
                 format!("detached {} {:?} {}", pair.program, pair.way, PLACES[pair.place])
             }
             7 | 8 => {
                 self.mode = MODES[self.chance.usize(..MODES.len())];
                 self.twin.govern(self.mode);
-                self.settle();
                 format!("mode {}", self.mode)
             }
             _ => self.start_or_stop(),
@@ -130,7 +132,6 @@ impl<'t> Stage<'t> {
         match (bare, twin) {
             (Ok(bare), Ok(twin)) => {
                 self.pairs.push(Pair { program, way, place, _attachments: [bare, twin] });
-                self.settle();
                 story
             }
             (Err(_), Err(_)) => format!("not {story}, refused"),
@@ -154,7 +155,6 @@ impl<'t> Stage<'t> {
                 })
                 .unwrap();
             self.daemon = Some(daemon);
-            self.settle();
             return "the daemon starts".to_owned();
         };
         let signal = [Signal::SIGTERM, Signal::SIGKILL][self.chance.usize(..2)];
@@ -175,7 +175,8 @@ impl<'t> Stage<'t> {
         let enforces = self.mode == "Enforce";
         let free = !self.is_in_the_way(Hook::SockOps);
         let free_to_guard = free && !self.is_in_the_way(Hook::SetOption);
-        eventually("the daemon governs what it can", || {
+        let what = format!("the daemon governs what it can: {}", self.story);
+        eventually(&what, || {
             let ours = self.ours();
             let (governs, guards) = (ours.contains(&Hook::SockOps), ours.contains(&Hook::SetOption));
             let in_force = !governs || self.mode_in_force().as_deref() == Some(self.mode);
@@ -211,7 +212,8 @@ impl<'t> Stage<'t> {
     }
 
     /// Plays the same on both hosts and sees that only what a policy has is not the same.
-    fn compare(&self, story: &str) {
+    fn compare(&self) {
+        let story = &self.story;
         let ours = self.ours();
         for tools in self.tools {
             tools.forget();

@@ -66,11 +66,12 @@ impl Connection {
             let value = row.split(' ').find_map(|field| field.strip_prefix(name));
             value.unwrap_or_else(|| panic!("ss tells no {name} in {row}")).to_owned()
         };
-        let has = |word: &str| row.split(' ').any(|field| field == word);
-        let congestion = ["cubic", "reno", "bbr", "dctcp"].into_iter().find(|name| has(name));
+        let words: Vec<&str> = row.split_whitespace().collect();
+        // It has no name there, but its place.
+        let scale = words.iter().position(|word| word.starts_with("wscale:")).unwrap();
         Self {
-            congestion: congestion.unwrap_or_else(|| panic!("no algorithm in {row}")).to_owned(),
-            ecn: has("ecn"),
+            congestion: words[scale - 1].to_owned(),
+            ecn: words.contains(&"ecn"),
             window_scale: field("wscale:"),
             segment: field("mss:"),
             congestion_window: field("cwnd:"),
