@@ -1,5 +1,7 @@
 //! A bpffs that is new and empty, as after a reboot: with it go all links.
 
+use std::fs;
+
 use nix::{
     mount::{MntFlags, MsFlags, mount, umount2},
     sys::signal::Signal,
@@ -11,6 +13,8 @@ use crate::support::{Host, eventually, objects};
 /// Mounts another bpffs in the place of a host's.
 fn mount_anew(host: &Host) {
     let path = host.bpffs.path();
+    // A mount namespace that another test made has a copy of the mount, which keeps what is pinned.
+    fs::remove_dir_all(path.join("keepalive")).unwrap();
     umount2(path, MntFlags::MNT_DETACH).unwrap();
     mount(Some("bpf"), path, Some("bpf"), MsFlags::empty(), Some("mode=0700")).unwrap();
 }
