@@ -9,6 +9,7 @@ mod api;
 mod bugtool;
 mod check;
 mod confined;
+mod crash;
 mod destinations;
 mod enforce;
 mod events;
@@ -87,6 +88,7 @@ fn main() {
         &api::ALL.concat(),
         bugtool::TESTS,
         check::TESTS,
+        crash::TESTS,
         destinations::TESTS,
         enforce::TESTS,
         events::TESTS,

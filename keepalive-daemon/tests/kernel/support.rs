@@ -6,6 +6,7 @@ mod bpftool;
 mod cable;
 mod descriptors;
 mod eventually;
+mod filter;
 pub(crate) mod foreign;
 mod host;
 mod http;
@@ -16,6 +17,7 @@ pub(crate) mod picture;
 mod privileges;
 mod prober;
 mod scale;
+mod steps;
 mod terminal;
 
 pub(crate) use bpftool::{bpftool, list};
@@ -29,6 +31,7 @@ pub(crate) use peer::{Pair, Peer};
 pub(crate) use privileges::{NOBODY, inside, public_program, with_privileges};
 pub(crate) use prober::Prober;
 pub(crate) use scale::scaled;
+pub(crate) use steps::{At, End, Ended, run_until};
 pub(crate) use terminal::Terminal;
 
 use keepalive_daemon::features::Feature;
