@@ -3,6 +3,7 @@
 
 mod cause;
 mod counted;
+mod swept;
 mod telling;
 
 use std::{
@@ -213,16 +214,6 @@ impl Governor {
         mem::take(&mut self.deeds)
     }
 
-    /// Books that the connections open in a cgroup were swept for `policy`. If that cannot be noted for whoever comes
-    /// later, they are swept again then.
-    pub(crate) fn set_swept(&mut self, id: u64, policy: &InKernel) {
-        let Some(actual) = self.actual.get_mut(&id) else { return };
-        actual.swept = Some(*policy);
-        if let Err(error) = self.kernel.set_swept(id, policy) {
-            warn!(cgroup = actual.path, "cannot note that open connections were swept: {error:#}");
-        }
-    }
-
     /// What somebody should know of what was last found to be desired.
     pub(crate) const fn notes(&self) -> &BTreeSet<Note> {
         &self.notes
@@ -274,13 +265,16 @@ impl Governor {
 
     fn act(&mut self, id: u64, action: Action, cause: Cause, refused_before: &Refusals) {
         self.count_before(id, &action);
+        let left = self.unswept(id, &action);
         let cgroup = Cgroup { root: &self.root, path: action.path(), id };
         let done = match &action {
             Action::Attach(Desired { policy_name, policy, rules, .. }) => {
                 self.kernel.attach(cgroup, policy_name, policy, rules.as_deref())
             }
             Action::Write(Desired { policy_name, policy, rules, .. }) => {
-                self.kernel.set_policy(cgroup, policy_name, policy, rules.as_deref())
+                let unnoted = if left.is_some() { self.kernel.forget_swept(id) } else { Ok(()) };
+                let set = |()| self.kernel.set_policy(cgroup, policy_name, policy, rules.as_deref());
+                unnoted.map_err(AttachError::from).and_then(set)
             }
             Action::Replace(Desired { policy, rules, .. }) => {
                 self.kernel.replace(cgroup, policy, rules.as_deref())
@@ -290,7 +284,12 @@ impl Governor {
             Action::Detach(_) => self.kernel.detach(id).map_err(AttachError::from),
         };
         match done {
-            Ok(()) => self.book(id, action, cause),
+            Ok(()) => {
+                self.book(id, action, cause);
+                if let Some(left) = left {
+                    self.set_swept(id, &left);
+                }
+            }
             Err(AttachError::Gone) => {
                 // What is booked of it, and its pins, end with the event that tells of its end.
                 debug!(cgroup = action.path(), "gone before it could be governed");

@@ -1,23 +1,32 @@
 //! `cargo xtask test`: the tests that need nothing, then those that need root and a kernel.
 
-use std::{path::PathBuf, process::Command, time::Instant};
-
-use anyhow::{Context as _, Result, bail};
+use anyhow::Result;
 use clap::Args;
 
-use crate::{build, console, failures::Failures, image, lab, process, setup, vm, workspace};
+use crate::{console, failures::Failures, setup, workspace};
 
+mod kernel;
+mod matrix;
+mod outcomes;
 mod summary;
 
-use summary::{Group, count_group, run_group};
+use kernel::IN_MACHINE;
+pub(crate) use kernel::KernelTests;
+pub(crate) use matrix::Matrix;
+use summary::{Group, run_group};
 
-/// What the names of the tests that need a machine begin with.
-const IN_MACHINE: &str = "kernel::machine";
+/// What runs in machines unless all does: what needs one, where nodes get updates; and where most differs from the
+/// kernels beside which this is written, at the oldest and the newest, what depends on the kernel.
+const IN_MACHINES: [(&str, &[&str]); 3] =
+    [("6.1", &[IN_MACHINE]), ("5.10", DEPENDING_ON_KERNEL), ("7.x", DEPENDING_ON_KERNEL)];
 
-/// A kernel whose iterators cannot set options, and the test of what is done instead.
-const ON_OLD_KERNEL: (&str, &str) = ("5.10", "kernel::sweep::all_of_ten_thousand_by_descriptors");
+/// The tests of what differs by kernel.
+const DEPENDING_ON_KERNEL: &[&str] = &["kernel::modes"];
 
 /// Runs the tests: those that need nothing, and those that need root and a kernel.
+///
+/// The last are run here; in a machine with Linux 6.1 those that need one; and in machines with the oldest and the
+/// newest kernel those of what differs by kernel. At the end comes a table of kernels and groups of tests.
 #[derive(Clone, Debug, Args)]
 pub struct Options {
     /// Only the tests that need neither root nor a kernel.
@@ -26,6 +35,10 @@ pub struct Options {
     /// Only the tests that need root and a kernel.
     #[arg(long)]
     kernel: bool,
+    /// All that need root and a kernel on every kernel there is a machine with, as `cargo xtask vm --kernel all`: for
+    /// hours, where machines are emulated.
+    #[arg(long, conflicts_with_all = ["unit", "filter"])]
+    full: bool,
     /// Only the tests whose names contain this.
     #[arg(value_name = "FILTER")]
     filter: Option<String>,
@@ -36,31 +49,32 @@ pub struct Options {
 /// # Errors
 ///
 /// If a test fails, a prerequisite is missing, or the filter fits no test.
-pub fn run(Options { unit, kernel, filter }: Options) -> Result<()> {
+pub fn run(Options { unit, kernel, full, filter }: Options) -> Result<()> {
+    let filter = filter.as_deref();
     let mut failures = Failures::new();
     let mut groups = Vec::new();
     setup::ebpf_toolchain()?;
     if !kernel {
-        groups.extend(failures.check("unit tests", unit_tests(filter.as_deref())));
-        groups.extend(failures.check("manifest tests", manifest_tests(filter.as_deref())));
+        groups.push(unit_tests(filter));
+        groups.extend(failures.check("manifest tests", manifest_tests(filter)));
     }
-    if !unit {
-        groups.extend(failures.check("kernel tests", kernel_tests(filter.as_deref())));
-        if filter.as_deref().is_none_or(|filter| filter.starts_with(IN_MACHINE)) {
-            let filter = filter.as_deref().unwrap_or(IN_MACHINE);
-            groups.extend(
-                failures.check("kernel tests in a machine", machine_tests(vm::DEFAULT_KERNEL, filter)),
-            );
+    if !unit && let Some(tests) = failures.check("kernel tests", KernelTests::build(filter.as_slice())) {
+        groups.extend(failures.check("kernel tests", tests.run_here(filter)));
+        for (kernel, filters) in machines(full, filter)? {
+            groups.push(tests.run_in_machine(&kernel, &filters, |line| console::result(line)));
         }
-        if filter.is_none() {
-            let (kernel, filter) = ON_OLD_KERNEL;
-            groups.extend(failures.check("kernel tests on an old kernel", machine_tests(kernel, filter)));
-        }
+    }
+    let mut matrix = Matrix::default();
+    for group in &groups {
+        group.add_to(&mut matrix);
+    }
+    if !matrix.is_empty() {
+        console::result(format_args!("\n{matrix}"));
     }
     for group in &groups {
         console::result(group);
-        if !group.succeeded() {
-            failures.add(&group.name, "not all tests passed");
+        if let Some(failure) = group.failure() {
+            failures.add(&group.name, failure);
         }
     }
     if failures.is_empty() && groups.iter().all(Group::is_empty) {
@@ -69,7 +83,20 @@ pub fn run(Options { unit, kernel, filter }: Options) -> Result<()> {
     failures.finish()
 }
 
-fn unit_tests(filter: Option<&str>) -> Result<Group> {
+/// The lines of kernels that machines boot, and the filters of what each runs.
+fn machines(full: bool, filter: Option<&str>) -> Result<Vec<(String, Vec<String>)>> {
+    let with = |(kernel, filters): (&str, &[&str])| {
+        (kernel.to_owned(), filters.iter().map(|filter| (*filter).to_owned()).collect())
+    };
+    Ok(match filter {
+        None if full => setup::kernel_lines()?.into_iter().map(|line| (line, Vec::new())).collect(),
+        None => IN_MACHINES.map(with).into(),
+        Some(filter) if filter.starts_with(IN_MACHINE) => vec![with((IN_MACHINES[0].0, &[filter]))],
+        Some(_) => Vec::new(),
+    })
+}
+
+fn unit_tests(filter: Option<&str>) -> Group {
     let mut command = workspace::cargo();
     command.args(["test", "--locked", "--workspace", "--no-fail-fast", "--"]).args(filter);
     run_group("unit tests", &mut command)
@@ -81,78 +108,33 @@ fn manifest_tests(filter: Option<&str>) -> Result<Group> {
     command.args(["test", "--locked", "--package", "keepalive-daemon", "--test", "manifests", "--"]);
     command.arg("--ignored").args(filter).env("KEEPALIVE_KUBECTL", setup::kubectl()?);
     command.env("KEEPALIVE_PROMTOOL", setup::prometheus()?.promtool);
-    run_group("manifest tests", &mut command)
+    Ok(run_group("manifest tests", &mut command))
 }
 
-fn kernel_tests(filter: Option<&str>) -> Result<Group> {
-    setup::test_tools()?;
-    check_kernel()?;
-    run_group("kernel tests", &mut process::as_root(&kernel_command(filter)?)?)
-}
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
 
-/// Kernel tests in a machine with the kernel of a line, which has systemd as the first process and cgroup2 alone.
-fn machine_tests(kernel: &str, filter: &str) -> Result<Group> {
-    let command = kernel_command(Some(filter))?;
-    let name = format!("kernel tests in a machine with Linux {kernel}");
-    count_group(&name, |show| vm::run_in_machine(kernel, &command, show))
-}
+    fn lines(full: bool, filter: Option<&str>) -> Vec<String> {
+        machines(full, filter).unwrap().into_iter().map(|(kernel, _filters)| kernel).collect()
+    }
 
-/// Builds the program of the kernel tests and all that they need; returns what runs them, to be run as root.
-///
-/// # Errors
-///
-/// If something is missing and cannot be installed, or a build fails.
-pub(crate) fn kernel_command(filter: Option<&str>) -> Result<Command> {
-    setup::test_tools()?;
-    // In this order: both put their program in one place, and what is found there later is the daemon itself.
-    let next_daemon = build::next_daemon().context("cannot build the daemon of a later version")?;
-    build::daemon()?;
-    let tests = kernel_test_program()?;
-    let mut command = Command::new(&tests);
-    command.arg("--ignored").args(filter);
-    if filter.is_some_and(|filter| filter.starts_with(IN_MACHINE)) {
-        // Emulated, runtimes beside each other take from each other the time in which a pod gets its policy.
-        command.arg("--test-threads=1");
-    }
-    command.env("KEEPALIVE_NEXT_DAEMON", next_daemon).current_dir(workspace::root().join("keepalive-daemon"));
-    // Nobody waits for what some tests need, only to run others. Those of a machine are listed there only.
-    let names = process::output(Command::new(&tests).args(["--ignored", "--list"]).args(filter))?;
-    let has = |module: &str| names.lines().any(|name| name.starts_with(module));
-    if has("kernel::pods::") || filter.is_some_and(|filter| filter.starts_with(IN_MACHINE)) {
-        command.env("KEEPALIVE_POD_TOOLS", serde_json::to_string(&setup::pod_tools()?)?);
-    }
-    if has("kernel::metrics::") {
-        command.env("KEEPALIVE_PROMETHEUS", serde_json::to_string(&setup::prometheus()?)?);
-    }
-    if has("kernel::api::fuzz::") {
-        command.env("KEEPALIVE_FUZZER", setup::fuzzer()?);
-    }
-    if has("kernel::pods::packaged::") {
-        command.env("KEEPALIVE_IMAGE", serde_json::to_string(&image::in_place()?)?);
-    }
-    Ok(command)
-}
+    #[test]
+    fn the_oldest_and_the_newest_kernel_are_always_tested_and_all_if_asked() {
+        let all = setup::kernel_lines().unwrap();
+        let usual = lines(false, None);
 
-/// Built by this user and run by root, so that root owns nothing in the target folder.
-fn kernel_test_program() -> Result<PathBuf> {
-    let mut command = workspace::cargo();
-    command.args(["test", "--locked", "--package", "keepalive-daemon", "--test", "kernel", "--no-run"]);
-    build::executable(&mut command, "kernel")
-}
+        assert!(usual.contains(all.first().unwrap()) && usual.contains(all.last().unwrap()), "{usual:?}");
+        assert_eq!(lines(true, None), all);
+    }
 
-/// Sees whether the kernel and this user can do what all those tests stand on, so that its lack is told once
-/// and not by each test.
-fn check_kernel() -> Result<()> {
-    let start = Instant::now();
-    lab::cgroup2_root()?;
-    let bpftool = process::find("bpftool").context("there is no bpftool: run `cargo xtask setup`")?;
-    let mut command = Command::new(bpftool);
-    command.args(["prog", "show"]);
-    if let Err(error) = process::output(&mut process::as_root(&command)?) {
-        bail!(
-            "root cannot use BPF here, which the kernel tests are about (CAP_BPF or CAP_SYS_ADMIN): {error:#}"
+    #[test]
+    fn with_a_filter_only_what_needs_a_machine_gets_one() {
+        assert_eq!(
+            machines(false, Some("kernel::machine::service")).unwrap(),
+            [("6.1".to_owned(), vec!["kernel::machine::service".to_owned()])]
         );
+        assert!(lines(false, Some("kernel::sweep")).is_empty());
     }
-    console::progress(format_args!("root, cgroup2 and BPF are there ({} ms)", start.elapsed().as_millis()));
-    Ok(())
 }

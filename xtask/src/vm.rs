@@ -12,14 +12,21 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use clap::Args;
+use clap::{Args, ValueEnum};
 
-use crate::{console, process, setup, test, workspace};
+use crate::{
+    console,
+    failures::Failures,
+    process, setup,
+    test::{KernelTests, Matrix},
+    workspace,
+};
 
 mod accelerator;
 mod initramfs;
 mod qemu;
 
+use accelerator::Accelerator;
 use qemu::Qemu;
 
 /// The kernel of those who do not choose: the oldest of a Debian that gets updates.
@@ -30,56 +37,109 @@ const IN_MACHINE: &str = "KEEPALIVE_IN_MACHINE";
 /// What tells the tests of pods how the machine's pods get their cgroups.
 const CGROUP_DRIVER: &str = "KEEPALIVE_CGROUP_DRIVER";
 
-/// Runs kernel tests in a machine of their own, with systemd and cgroup2 alone, under QEMU.
+/// What tells the tests that all takes its time, and that large numbers are better smaller.
+const EMULATED: &str = "KEEPALIVE_EMULATED";
+
+/// All kernels, for those who name none of them.
+const ALL: &str = "all";
+
+/// Runs kernel tests in machines of their own, with systemd and cgroup2 alone, under QEMU.
+///
+/// All failures are collected, and a table of kernels and groups of tests is printed at the end, with the number of
+/// those that passed, failed, and were refused because the kernel lacks what they need.
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// The line of the kernel, of those in [workspace.metadata.setup.machine.kernels].
-    #[arg(long, value_name = "LINE", default_value = DEFAULT_KERNEL)]
-    kernel: String,
-    /// Only the tests whose names contain this.
+    /// The lines of kernels, of those in [workspace.metadata.setup.machine.kernels], one after another with commas
+    /// between; or `all`.
+    #[arg(long, value_name = "LINES", value_delimiter = ',', default_value = DEFAULT_KERNEL)]
+    kernel: Vec<String>,
+    /// How the table is printed. With `json` it is all that is on standard output: the tests' own lines go to standard
+    /// error.
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
+    output: Output,
+    /// Only the tests whose names contain one of these.
     #[arg(value_name = "FILTER")]
-    filter: Option<String>,
+    filters: Vec<String>,
 }
 
-/// Builds the kernel tests, runs them in a machine and shows what they print.
+/// How the table is printed.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum Output {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// Builds the kernel tests, runs them in machines and shows what they print and what became of them.
 ///
 /// # Errors
 ///
-/// If something is missing and cannot be installed, the build fails, the machine ends without a verdict, a test fails,
-/// or the filter fits none.
-pub fn run(Options { kernel, filter }: Options) -> Result<()> {
-    let command = test::kernel_command(filter.as_deref())?;
-    let mut any = false;
-    let passed = run_in_machine(&kernel, &command, |line| {
-        any |= line.starts_with("test ");
-        console::result(line);
-    })?;
-    ensure!(passed, "not all tests passed; what the machine said itself is in {}", log(&kernel)?.display());
-    ensure!(any, "no kernel test has such a name");
-    Ok(())
+/// If something is missing and cannot be installed, the build fails, a machine ends without a verdict, a test fails,
+/// or a filter fits none.
+pub fn run(Options { kernel, output, filters }: Options) -> Result<()> {
+    let lines = chosen(kernel, setup::kernel_lines()?)?;
+    let tests = KernelTests::build(&filters)?;
+    let mut failures = Failures::new();
+    let mut matrix = Matrix::default();
+    for line in lines {
+        let group = tests.run_in_machine(&line, &filters, |line| match output {
+            Output::Table => console::result(line),
+            Output::Json => console::progress(line),
+        });
+        group.add_to(&mut matrix);
+        if let Some(failure) = group.failure() {
+            let log = log(&line)?;
+            failures.add(
+                &group.name,
+                format_args!("{failure}; what the machine said itself is in {}", log.display()),
+            );
+        } else if group.is_empty() {
+            failures.add(&group.name, "none has such a name");
+        }
+    }
+    match output {
+        Output::Table => console::result(format_args!("\n{matrix}")),
+        Output::Json => console::result(serde_json::to_string_pretty(&matrix)?),
+    }
+    failures.finish()
 }
 
-/// Runs `command` as root in a machine with the kernel of a line, and calls `show` with each line that it prints, on
-/// either stream. Of this process's environment it has the `PATH`; to the rest of its own come the variables that tell
-/// tests where they are.
+/// The lines that are asked for, of those that there are.
+fn chosen(asked: Vec<String>, all: Vec<String>) -> Result<Vec<String>> {
+    if asked == [ALL] {
+        return Ok(all);
+    }
+    for line in &asked {
+        ensure!(all.contains(line), "there is no kernel {line}: choose of {}, or `{ALL}`", all.join(", "));
+    }
+    Ok(asked)
+}
+
+/// Runs `commands`, one after another, as root in a machine with the kernel of a line, and calls `show` with each line
+/// that they print, on either stream. Of this process's environment they have the `PATH`; to the rest of their own come
+/// the variables that tell tests where they are.
 ///
-/// Returns whether it succeeded.
+/// Returns whether all succeeded.
 ///
 /// # Errors
 ///
 /// If what runs machines is missing and cannot be installed, or the machine ends, or hangs, without a verdict: the
 /// error has the last that it said.
-pub fn run_in_machine(kernel: &str, command: &Command, show: impl FnMut(&str)) -> Result<bool> {
+pub fn run_in_machine(kernel: &str, commands: &[Command], show: impl FnMut(&str)) -> Result<bool> {
     let machine = setup::machine(kernel)?;
     let start = Instant::now();
     let folder = tempfile::Builder::new()
         .prefix("keepalive-machine-")
         .tempdir()
         .context("cannot make a folder for the machine's first files")?;
-    let initramfs = initramfs::build(folder.path(), &machine, &script(command)).with_context(|| {
+    let accelerator = Accelerator::find();
+    let script = script(commands, accelerator);
+    let initramfs = initramfs::build(folder.path(), &machine, &script).with_context(|| {
         format!("cannot make the first files of a machine with Linux {}", machine.release)
     })?;
-    let qemu = Qemu { machine: &machine, initramfs: &initramfs, log: &log(kernel)? };
+    let qemu = Qemu { machine: &machine, accelerator, initramfs: &initramfs, log: &log(kernel)? };
     let passed = qemu.run(show)?;
     console::progress(format_args!("the machine ran for {:.1} s", start.elapsed().as_secs_f32()));
     Ok(passed)
@@ -90,8 +150,19 @@ fn log(kernel: &str) -> Result<PathBuf> {
     Ok(workspace::target_dir()?.join(format!("machine-{kernel}.log")))
 }
 
-/// The command as a line of a shell script, in its folder and with its environment.
-fn script(command: &Command) -> String {
+/// The commands as a shell script, which fails if one of them does.
+fn script(commands: &[Command], accelerator: Accelerator) -> String {
+    let mut script = "failed=0\n".to_owned();
+    for command in commands {
+        let command = environment(command, accelerator);
+        script.push_str(&format!("{} || failed=1\n", process::describe(&command)));
+    }
+    script.push_str("exit $failed\n");
+    script
+}
+
+/// The command in its folder and with its environment.
+fn environment(command: &Command, accelerator: Accelerator) -> Command {
     let mut env = Command::new("env");
     if let Some(folder) = command.get_current_dir() {
         env.arg(format!("--chdir={}", folder.display()));
@@ -103,15 +174,17 @@ fn script(command: &Command) -> String {
         (IN_MACHINE, "1".into()),
         (CGROUP_DRIVER, "systemd".into()),
     ];
+    let emulated = (accelerator == Accelerator::Emulation).then(|| (EMULATED, "1".into()));
     let given = command.get_envs().filter_map(|(name, value)| Some((name.to_str()?, value?.to_owned())));
-    for (name, value) in own.into_iter().chain(given) {
+    for (name, value) in own.into_iter().chain(emulated).chain(given) {
         env.arg(format!("{name}={}", Path::new(&value).display()));
     }
     env.arg(command.get_program()).args(command.get_args());
-    format!("exec {}\n", process::describe(&env))
+    env
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 
@@ -123,10 +196,38 @@ mod tests {
             .env("KEEPALIVE_POD_TOOLS", r#"{"runc":"/r"}"#)
             .current_dir("/work");
 
-        let script = script(&command);
+        let script = script(&[command], Accelerator::Kvm);
 
-        assert!(script.starts_with("exec env --chdir=/work PATH="), "{script}");
+        assert!(script.starts_with("failed=0\nenv --chdir=/work PATH="), "{script}");
         let end = r#" 'KEEPALIVE_POD_TOOLS={"runc":"/r"}' /target/kernel-1 --ignored 'two words'"#;
-        assert!(script.ends_with(&format!("{CGROUP_DRIVER}=systemd{end}\n")), "{script}");
+        assert!(script.contains(&format!("{CGROUP_DRIVER}=systemd{end} || failed=1\n")), "{script}");
+    }
+
+    #[test]
+    fn all_commands_run_and_one_that_fails_is_told_at_the_end() {
+        let script = |words: [&str; 2]| {
+            script(&words.map(Command::new), Accelerator::Emulation) + "echo not reached\n"
+        };
+        let run = |script: &str| Command::new("sh").args(["-c", script]).output().unwrap();
+
+        assert!(run(&script(["true", "true"])).status.success());
+        let failed = run(&script(["false", "env"]));
+
+        assert_eq!(failed.status.code(), Some(1));
+        let said = String::from_utf8_lossy(&failed.stdout);
+        assert!(said.contains("KEEPALIVE_EMULATED=1") && !said.contains("not reached"), "{said}");
+    }
+
+    #[test]
+    fn kernels_are_chosen_of_those_that_there_are() {
+        let all = || ["5.10", "6.1"].map(str::to_owned).to_vec();
+        let of = |asked: &[&str]| chosen(asked.iter().map(|line| (*line).to_owned()).collect(), all());
+
+        assert_eq!(of(&["all"]).unwrap(), all());
+        assert_eq!(of(&["6.1", "5.10"]).unwrap(), ["6.1", "5.10"]);
+        assert_eq!(
+            of(&["4.4"]).unwrap_err().to_string(),
+            "there is no kernel 4.4: choose of 5.10, 6.1, or `all`"
+        );
     }
 }

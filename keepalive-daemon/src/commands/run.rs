@@ -7,6 +7,7 @@ use clap::Args;
 use nix::sys::resource::{Resource, getrlimit};
 
 use crate::{
+    allocator,
     app::{self, Config},
     cli::{BpffsArg, CgroupRootArg, GroupArg, MinIdleArg, RuntimeArg, SocketArg, SweepArgs},
     helped::HelpArgs,
@@ -85,6 +86,7 @@ pub(crate) fn run(options: Options) -> Result<()> {
         detach_on_exit,
     };
     check_open_files()?;
+    allocator::share_one_arena();
     // One thread does it all: what there is to do takes microseconds, and waits for the kernel.
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start tokio")?;

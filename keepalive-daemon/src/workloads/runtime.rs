@@ -17,6 +17,9 @@ mod sandboxes;
 mod session;
 mod sockets;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use sandboxes::Sandboxes;
+
 /// Which runtime to ask.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum CriSocket {

@@ -8,6 +8,8 @@
 mod api;
 mod bugtool;
 mod check;
+mod confined;
+mod crash;
 mod destinations;
 mod enforce;
 mod events;
@@ -28,7 +30,10 @@ mod others;
 mod peer;
 mod pictures;
 mod pods;
+mod privileges;
 mod reload;
+mod security;
+mod soak;
 mod sockets;
 mod spread;
 mod story;
@@ -50,13 +55,25 @@ use nix::sys::signal::{SigHandler, Signal, signal};
 /// What makes this program a [`peer`] instead of the tests.
 const PEER: &str = "peer";
 
+/// What makes this program one that calls what the daemon never does.
+const ATTEMPT: &str = "attempt";
+
+/// Names of tests, or parts of them, with spaces between: the runner itself takes one.
+const ONLY: &str = "KEEPALIVE_TESTS";
+
 /// What makes this program what runs [`pods::inside`] containers.
 const INSIDE: &str = "inside";
 
 fn main() {
+    let mut raw = std::env::args_os().skip(1);
+    if raw.next().is_some_and(|word| word == confined::CONFINED) {
+        confined::enter(&raw.collect::<Vec<_>>());
+    }
     let words: Vec<String> = std::env::args().skip(1).collect();
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [PEER] => return peer::serve(),
+        [ATTEMPT] => return privileges::attempt(),
+        [xtask::soak::peer::VERB] => return xtask::soak::peer::serve().unwrap(),
         [INSIDE, path] => return pods::inside::serve(Path::new(path)),
         _ => {}
     }
@@ -71,6 +88,7 @@ fn main() {
         &api::ALL.concat(),
         bugtool::TESTS,
         check::TESTS,
+        crash::TESTS,
         destinations::TESTS,
         enforce::TESTS,
         events::TESTS,
@@ -87,7 +105,10 @@ fn main() {
         others::TESTS,
         pictures::TESTS,
         &pods::TESTS.concat(),
+        &privileges::ALL.concat(),
         reload::TESTS,
+        security::TESTS,
+        soak::TESTS,
         sockets::TESTS,
         spread::TESTS,
         story::TESTS,
@@ -102,7 +123,10 @@ fn main() {
         walk::TESTS,
     ]
     .concat();
-    let trials = trials.iter().map(|(name, test)| {
+    let only = std::env::var(ONLY).ok();
+    let is_wanted =
+        |name: &str| only.as_ref().is_none_or(|only| only.split(' ').any(|part| name.contains(part)));
+    let trials = trials.iter().filter(|(name, _)| is_wanted(name)).map(|(name, test)| {
         let (name, test) = (*name, *test);
         let trial = Trial::ignorable_test(name, move || {
             if let Some(feature) = needs::lacking(name) {

@@ -20,16 +20,17 @@ use self::{
     },
     health::{
         a_cgroup_that_refuses_is_counted_with_its_reason, a_port_that_is_taken_holds_nothing_up,
-        health_and_readiness_say_what_is_missing, many_who_ask_hold_nothing_up,
+        an_order_is_refused, health_and_readiness_say_what_is_missing, many_who_ask_hold_nothing_up,
     },
     prometheus::a_prometheus_has_the_numbers_that_the_sockets_show,
 };
-use crate::support::{Host, document, get};
+use crate::support::{Host, armed_counter, document, get};
 
 crate::tests!(
     a_cgroup_that_refuses_is_counted_with_its_reason,
     a_port_that_is_taken_holds_nothing_up,
     a_prometheus_has_the_numbers_that_the_sockets_show,
+    an_order_is_refused,
     cgroups_that_go_stay_in_the_sums_of_their_policy,
     health_and_readiness_say_what_is_missing,
     many_who_ask_hold_nothing_up,
@@ -93,7 +94,8 @@ impl Samples {
 
     /// Armed connections of a policy; none of one that nobody knows yet.
     fn armed(&self, policy: &str) -> f64 {
-        let series = format!("keepalive_connections_total{{policy=\"{policy}\",result=\"armed\"}}");
+        let result = armed_counter();
+        let series = format!("keepalive_connections_total{{policy=\"{policy}\",result=\"{result}\"}}");
         self.0.get(&series).copied().unwrap_or_default()
     }
 }

@@ -10,7 +10,12 @@ use xtask::lab::{Cgroup, InCgroup as _, TEST_PREFIX};
 /// How the names of tests begin, and a feature that they need.
 const NEEDS: &[(&str, Feature)] = &[
     ("kernel::enforce::mptcp_is_guarded_on_its_own_socket", Feature::Mptcp),
+    ("kernel::modes::each_mode_respects_what_the_application_chose_before", Feature::ReadBack),
+    ("kernel::options::a_child_inherits_from_its_listener_first", Feature::ReadBack),
     ("kernel::options::both_subflows_of_mptcp_are_armed", Feature::Mptcp),
+    ("kernel::others::each_mode_sets_what_it_leaves_to_nobody", Feature::ReadBack),
+    ("kernel::sweep::a_connection_that_nobody_accepted_yet", Feature::Sweep),
+    ("kernel::sweep::all_of_ten_thousand_by_the_iterator", Feature::Sweep),
 ];
 
 /// The feature that a test needs and that this kernel lacks.

@@ -2,7 +2,10 @@
 
 use std::fs;
 
+use keepalive_daemon::features::Feature;
+
 use crate::{
+    needs,
     peer::Others,
     support::{Host, Pair, Peer, document},
 };
@@ -13,8 +16,16 @@ crate::tests!(
     what_is_of_the_handshake_is_there_before_it,
 );
 
-const OPTIONS: &str = "options: {noDelay: true, notSentLowat: 16384, congestion: reno, maxSegment: 1200, \
-    synCount: 3, priority: 5, mark: 77, tos: 16}";
+const OPTIONS: &str = "notSentLowat: 16384, congestion: reno, synCount: 3, priority: 5, mark: 77, tos: 16";
+/// What not every kernel lets programs set.
+const MORE: &str = "noDelay: true, maxSegment: 1200";
+
+/// A policy with all options that this kernel lets programs set, and whether those are all there are.
+fn policy() -> (String, bool) {
+    let all = needs::present().contains(&Feature::AnyOption);
+    let options = if all { format!("{OPTIONS}, {MORE}") } else { OPTIONS.to_owned() };
+    (document("p", "app", &format!("options: {{{options}}}")), all)
+}
 
 /// Connects over the loopback; what the sockets are told before, they are told by `before`.
 fn connect(peer: &mut Peer, at: &str, before: Option<&Others>) -> Pair {
@@ -36,7 +47,8 @@ fn every_option_is_set_on_both_families() {
     for at in ["127.0.0.1:0", "[::1]:0"] {
         let host = Host::new("others");
         let group = host.cgroup("app");
-        host.write_policies("p.yaml", &document("p", "app", OPTIONS));
+        let (policy, all) = policy();
+        host.write_policies("p.yaml", &policy);
         let _daemon = host.start();
         let mut peer = host.peer(&group);
 
@@ -45,7 +57,7 @@ fn every_option_is_set_on_both_families() {
         let is_v6 = at.starts_with('[');
         for (end, socket) in [("outbound", pair.client), ("inbound", pair.server)] {
             let found = peer.others(socket);
-            assert_eq!(found.no_delay, Some(1), "{at} {end}");
+            assert_eq!(found.no_delay, Some(i32::from(all)), "{at} {end}");
             assert_eq!(found.not_sent_lowat, Some(16_384), "{at} {end}");
             assert_eq!(found.congestion.as_deref(), Some("reno"), "{at} {end}");
             assert_eq!((found.priority, found.mark), (Some(5), Some(77)), "{at} {end}");
@@ -55,7 +67,7 @@ fn every_option_is_set_on_both_families() {
         assert_eq!(peer.others(pair.client).syn_count, Some(3), "{at}");
         // The segment size of an established connection: what both ends have agreed on.
         let sizes = [pair.client, pair.server].map(|socket| peer.others(socket).max_segment.unwrap());
-        assert!(sizes.iter().all(|size| *size <= 1200), "{at}: {sizes:?}");
+        assert_eq!(sizes.iter().all(|size| *size <= 1200), all, "{at}: {sizes:?}");
         let counters = host.status()["cgroups"][0]["counters"].clone();
         assert!(counters.get("refused_option").is_none(), "{counters}");
     }
@@ -104,7 +116,7 @@ fn each_mode_sets_what_it_leaves_to_nobody() {
 fn what_is_of_the_handshake_is_there_before_it() {
     let host = Host::new("handshake");
     let group = host.cgroup("app");
-    host.write_policies("p.yaml", &document("p", "app", OPTIONS));
+    host.write_policies("p.yaml", &policy().0);
     let _daemon = host.start();
     let mut peer = host.peer(&group);
     let (listener, address) = peer.listen("127.0.0.1:0", false);

@@ -10,16 +10,21 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
+use super::{matrix::Matrix, outcomes::Outcomes};
 use crate::{console, process};
 
 /// What became of the tests of a group.
 #[derive(Debug)]
-pub(super) struct Group {
+pub(crate) struct Group {
     /// What the tests have in common.
-    pub(super) name: String,
+    pub(crate) name: String,
+    /// The kernel that they are tests of, if they are.
+    kernel: Option<String>,
     counts: Counts,
+    outcomes: Outcomes,
     elapsed: Duration,
-    exited_well: bool,
+    /// Whether the runner found all well, if it came to an end.
+    ended: Result<bool>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,14 +35,37 @@ struct Counts {
 }
 
 impl Group {
-    /// Whether all its tests passed and the runner agrees.
-    pub(super) fn succeeded(&self) -> bool {
-        self.exited_well && self.counts.failed == 0
+    /// As tests of a kernel, which has a column of the table.
+    pub(super) fn on(self, kernel: &str) -> Self {
+        Self { kernel: Some(kernel.to_owned()), ..self }
     }
 
-    /// Whether no test ran.
-    pub(super) fn is_empty(&self) -> bool {
-        self.counts.passed + self.counts.failed == 0
+    /// Whether all its tests passed and the runner agrees.
+    pub(crate) fn succeeded(&self) -> bool {
+        matches!(self.ended, Ok(true)) && self.counts.failed == 0
+    }
+
+    /// Why not, in a few words.
+    pub(crate) fn failure(&self) -> Option<String> {
+        match &self.ended {
+            Err(error) => Some(format!("{error:#}")),
+            Ok(_) if self.succeeded() => None,
+            Ok(_) => Some("not all tests passed".to_owned()),
+        }
+    }
+
+    /// Puts the tests into the table of kernels, if they are tests of one.
+    pub(crate) fn add_to(&self, matrix: &mut Matrix) {
+        if let Some(kernel) = &self.kernel {
+            let error = self.ended.as_ref().err();
+            matrix.add(kernel, &self.outcomes, error.map(|error| format!("{error:#}")));
+        }
+    }
+
+    /// Whether there was no test: one that was refused is one, and one left to others is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        let Counts { passed, failed, ignored } = self.counts;
+        passed + failed == 0 && (ignored == 0 || self.kernel.is_none())
     }
 }
 
@@ -47,50 +75,50 @@ impl Display for Group {
         let verdict = if self.succeeded() { "ok" } else { "FAILED" };
         let seconds = elapsed.as_secs_f32();
         write!(f, "{name}: {verdict}, {passed} of {} succeeded in {seconds:.1} s", passed + failed)?;
-        if *ignored > 0 {
-            write!(f, ", {ignored} left to another group")?;
+        match (*ignored, &self.kernel) {
+            (0, _) => Ok(()),
+            (refused, Some(_)) => write!(f, ", {refused} refused"),
+            (others, None) => write!(f, ", {others} left to another group"),
         }
-        Ok(())
     }
 }
 
 /// Runs `command`, shows what it prints as it comes, and counts the tests.
-///
-/// # Errors
-///
-/// If it cannot be started. Tests that fail are no error but in the result.
-pub(super) fn run_group(name: &str, command: &mut Command) -> Result<Group> {
-    count_group(name, |show| {
-        console::progress(format_args!("{name}: {}", process::describe(command)));
-        let mut child = process::start(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
-        if let Some(stdout) = child.stdout.take() {
-            for line in BufReader::new(stdout).split(b'\n') {
-                let line = line.with_context(|| format!("cannot read what the {name} print"))?;
-                show(&String::from_utf8_lossy(&line));
+pub(super) fn run_group(name: &str, command: &mut Command) -> Group {
+    count_group(
+        name,
+        |line| console::result(line),
+        |show| {
+            console::progress(format_args!("{name}: {}", process::describe(command)));
+            let mut child = process::start(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
+            if let Some(stdout) = child.stdout.take() {
+                for line in BufReader::new(stdout).split(b'\n') {
+                    let line = line.with_context(|| format!("cannot read what the {name} print"))?;
+                    show(&String::from_utf8_lossy(&line));
+                }
             }
-        }
-        let status = child.wait().with_context(|| format!("cannot wait for the {name}"))?;
-        Ok(status.success())
-    })
+            let status = child.wait().with_context(|| format!("cannot wait for the {name}"))?;
+            Ok(status.success())
+        },
+    )
 }
 
 /// Calls `run`, which runs tests, calls what it is given with each line that they print, and returns whether all went
-/// well; shows the lines and counts the tests.
-///
-/// # Errors
-///
-/// Those of `run`.
+/// well; calls `show` with the lines, too, and counts the tests.
 pub(super) fn count_group(
     name: &str,
+    show: impl Fn(&str),
     run: impl FnOnce(&mut dyn FnMut(&str)) -> Result<bool>,
-) -> Result<Group> {
+) -> Group {
     let start = Instant::now();
     let mut counts = Counts::default();
-    let exited_well = run(&mut |line| {
-        console::result(line);
+    let mut outcomes = Outcomes::default();
+    let ended = run(&mut |line| {
+        show(line);
         counts += parse(line).unwrap_or_default();
-    })?;
-    Ok(Group { name: name.to_owned(), counts, elapsed: start.elapsed(), exited_well })
+        outcomes.read(line);
+    });
+    Group { name: name.to_owned(), kernel: None, counts, outcomes, elapsed: start.elapsed(), ended }
 }
 
 impl AddAssign for Counts {
@@ -111,7 +139,6 @@ fn parse(line: &str) -> Option<Counts> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 
@@ -129,7 +156,7 @@ mod tests {
         let result = "test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out";
         command.args(["-c", &format!("echo '{result}'; echo other; echo '{result}'")]);
 
-        let group = run_group("tests", &mut command).unwrap();
+        let group = run_group("tests", &mut command);
 
         assert!(group.succeeded());
         assert_eq!(group.counts, Counts { passed: 4, failed: 0, ignored: 2 });
@@ -140,9 +167,46 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", "exit 1"]);
 
-        let group = run_group("tests", &mut command).unwrap();
+        let group = run_group("tests", &mut command);
 
         assert!(!group.succeeded() && group.is_empty());
+        assert_eq!(group.failure().as_deref(), Some("not all tests passed"));
         assert!(group.to_string().starts_with("tests: FAILED, 0 of 0 succeeded"), "{group}");
+    }
+
+    #[test]
+    fn a_run_without_a_verdict_keeps_what_came_before_its_end() {
+        let group = count_group(
+            "tests",
+            |_line| {},
+            |show| {
+                show("test kernel::a::one ... ok");
+                anyhow::bail!("the machine hung")
+            },
+        );
+
+        let mut matrix = Matrix::default();
+        group.on("5.10").add_to(&mut matrix);
+
+        let text = matrix.to_string();
+        assert!(text.contains("a       1") && text.contains("FAILED on 5.10: the machine hung"), "{text}");
+    }
+
+    #[test]
+    fn tests_of_a_kernel_are_refused_and_others_left_to_others() {
+        let group = |kernel: Option<&str>| Group {
+            kernel: kernel.map(str::to_owned),
+            ..count_group(
+                "tests",
+                |_line| {},
+                |show| {
+                    show("test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured");
+                    Ok(true)
+                },
+            )
+        };
+
+        assert!(group(Some("5.10")).to_string().ends_with(", 1 refused"));
+        assert!(group(None).to_string().ends_with(", 1 left to another group"));
     }
 }

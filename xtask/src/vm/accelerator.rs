@@ -24,12 +24,18 @@ impl Accelerator {
         if may_open && is_hardware { Self::Kvm } else { Self::Emulation }
     }
 
-    /// The options of QEMU.
-    pub(super) const fn options(self) -> [&'static str; 4] {
+    /// The options of QEMU for a kernel.
+    ///
+    /// Emulated, cmpxchg16b (cx16) now and then leaves wrong flags, of which kernels of 6.12 die at boot. Those since
+    /// Linux 7 do not, and without it their programs cannot store anything with a socket.
+    pub(super) fn options(self, release: &str) -> [&'static str; 4] {
         match self {
             Self::Kvm => ["-accel", "kvm", "-cpu", "host"],
-            // Emulated, cmpxchg16b (cx16) now and then leaves wrong flags, of which kernels of 6.12 die at boot.
-            Self::Emulation => ["-accel", "tcg,thread=multi", "-cpu", "max,-cx16"],
+            Self::Emulation => {
+                let major = release.split('.').next().and_then(|major| major.parse::<u32>().ok());
+                let cpu = if major.is_some_and(|major| major >= 7) { "max" } else { "max,-cx16" };
+                ["-accel", "tcg,thread=multi", "-cpu", cpu]
+            }
         }
     }
 
@@ -51,5 +57,14 @@ mod tests {
         assert_eq!(Accelerator::of(true, true), Accelerator::Kvm);
         assert_eq!(Accelerator::of(true, false), Accelerator::Emulation);
         assert_eq!(Accelerator::of(false, true), Accelerator::Emulation);
+    }
+
+    #[test]
+    fn only_new_kernels_have_the_instruction_that_old_ones_die_of() {
+        let cpu = |release| Accelerator::Emulation.options(release)[3];
+
+        assert_eq!(cpu("6.12.107+deb13-amd64"), "max,-cx16");
+        assert_eq!(cpu("7.2.13+deb14-amd64"), "max");
+        assert_eq!(cpu("10.1"), "max");
     }
 }

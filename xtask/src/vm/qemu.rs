@@ -30,6 +30,7 @@ const TAIL: usize = 40;
 /// A machine to be run.
 pub(super) struct Qemu<'a> {
     pub(super) machine: &'a Machine,
+    pub(super) accelerator: Accelerator,
     pub(super) initramfs: &'a Path,
     /// Where the console is written to.
     pub(super) log: &'a Path,
@@ -42,11 +43,10 @@ impl Qemu<'_> {
     ///
     /// If it cannot be started, or ends or hangs without a verdict; the error has the console's last lines.
     pub(super) fn run(&self, mut show: impl FnMut(&str)) -> Result<bool> {
-        let accelerator = Accelerator::find();
-        let Machine { release, .. } = self.machine;
+        let Self { machine: Machine { release, .. }, accelerator, .. } = self;
         console::progress(format_args!("booting a machine with Linux {release}, {}", accelerator.name()));
         let start = Instant::now();
-        let mut command = self.command(accelerator);
+        let mut command = self.command();
         let mut child = process::start(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
         let lines = child.stdout.take().map(follow).context("the machine has no output")?;
 
@@ -73,9 +73,12 @@ impl Qemu<'_> {
         verdict(status).ok_or_else(|| self.without_verdict(&format!("ended ({status})")))
     }
 
-    fn command(&self, accelerator: Accelerator) -> Command {
+    fn command(&self) -> Command {
         let mut command = Command::new("qemu-system-x86_64");
-        command.args(["-M", "pc"]).args(accelerator.options()).args(["-smp", "2", "-m", "2048"]);
+        command
+            .args(["-M", "pc"])
+            .args(self.accelerator.options(&self.machine.release))
+            .args(["-smp", "2", "-m", "2048"]);
         command.args(["-nodefaults", "-display", "none", "-no-reboot"]);
         command.arg("-kernel").arg(&self.machine.kernel).arg("-initrd").arg(self.initramfs);
         // Whatever goes wrong in the kernel or in systemd ends the machine, at once and without a verdict.
@@ -154,7 +157,13 @@ mod tests {
         let machine =
             Machine { release: String::new(), kernel: "k".into(), modules: "m".into(), busybox: "b".into() };
 
-        let error = Qemu { machine: &machine, initramfs: Path::new("i"), log: &log }.without_verdict("hung");
+        let qemu = Qemu {
+            machine: &machine,
+            accelerator: Accelerator::Emulation,
+            initramfs: Path::new("i"),
+            log: &log,
+        };
+        let error = qemu.without_verdict("hung");
 
         let error = error.to_string();
         assert!(error.starts_with("the machine hung"), "{error}");

@@ -94,7 +94,7 @@ impl Guests {
     }
 
     fn seat(&mut self, stream: UnixStream, router: Router, patience: Patience) {
-        let waiting = Waiting::from_now();
+        let waiting = Waiting::unheard();
         let task = self.tasks.spawn(serve(stream, router, waiting.clone(), patience));
         self.seated.push((waiting, task));
     }

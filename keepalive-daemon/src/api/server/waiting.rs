@@ -18,24 +18,39 @@ use tokio::{
 };
 
 /// Since when a client keeps the daemon waiting: for its question, or for it to take the answer.
+///
+/// It does not before the daemon has looked whether the question is there: where that takes its time, because many come
+/// at once or the machine is busy, nobody but the daemon is late.
 #[derive(Clone, Debug)]
 pub(super) struct Waiting {
     start: Instant,
-    /// In microseconds from the start, and one more; 0 if it does not.
+    /// In microseconds from the start, and one more; 0 if it does not, and [`UNHEARD`] if nobody has looked yet.
     since: Arc<AtomicU64>,
 }
 
+/// Nobody has looked yet whether there is a question.
+const UNHEARD: u64 = u64::MAX;
+
 impl Waiting {
-    /// From now on.
-    pub(super) fn from_now() -> Self {
-        let waiting = Self { start: Instant::now(), since: Arc::default() };
-        waiting.begin();
-        waiting
+    /// Of one who has just come.
+    pub(super) fn unheard() -> Self {
+        Self { start: Instant::now(), since: Arc::new(AtomicU64::new(UNHEARD)) }
     }
 
+    /// From now on.
     pub(super) fn begin(&self) {
-        let passed = self.start.elapsed().as_micros();
-        self.since.store(u64::try_from(passed).unwrap_or(u64::MAX).saturating_add(1), Ordering::Relaxed);
+        self.since.store(self.now(), Ordering::Relaxed);
+    }
+
+    /// The daemon has looked, and the question is not there, or not to its end.
+    fn begin_if_unheard(&self) {
+        // Whoever has asked, and is waited for again or no more, keeps the mark of that.
+        let _ = self.since.compare_exchange(UNHEARD, self.now(), Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    fn now(&self) -> u64 {
+        let passed = u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX);
+        passed.saturating_add(1).min(UNHEARD - 1)
     }
 
     pub(super) fn end(&self) {
@@ -44,7 +59,10 @@ impl Waiting {
 
     /// For how long; absent if it does not keep the daemon waiting.
     pub(super) fn duration(&self) -> Option<Duration> {
-        let since = self.since.load(Ordering::Relaxed).checked_sub(1)?;
+        let since = match self.since.load(Ordering::Relaxed) {
+            UNHEARD => return None,
+            since => since.checked_sub(1)?,
+        };
         Some(self.start.elapsed().saturating_sub(Duration::from_micros(since)))
     }
 }
@@ -87,7 +105,11 @@ impl AsyncRead for Patient {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let poll = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if poll.is_pending() {
+            self.waiting.begin_if_unheard();
+        }
+        poll
     }
 }
 

@@ -5,7 +5,7 @@ use xtask::lab::{Cgroup, Process};
 use super::{Samples, host, start};
 use crate::{
     peer::Options,
-    support::{Host, Peer, document, eventually, options},
+    support::{Host, Peer, armed_counter, document, eventually, options},
 };
 
 const ARMED: Options = options(true, 61, 13, 5, 0);
@@ -109,5 +109,5 @@ pub(super) fn what_was_counted_before_a_restart_is_not_counted_again() {
     more(&mut peer, 1);
 
     armed_becomes(&host, 0.0, 2.0);
-    assert_eq!(host.status()["cgroups"][0]["counters"]["armed"], 12, "the kernel counts on");
+    assert_eq!(host.status()["cgroups"][0]["counters"][armed_counter()], 12, "the kernel counts on");
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use xtask::{lab::Process, setup};
 
 use super::{SERVED, host, start};
-use crate::support::{Host, document, eventually, get, options};
+use crate::support::{Host, armed_counter, document, eventually, get, options};
 
 /// Where it answers, in the namespace of the test.
 const ANSWERS: &str = "127.0.0.1:9090";
@@ -52,14 +52,16 @@ pub(super) fn a_prometheus_has_the_numbers_that_the_sockets_show() {
     let count = |result: &str, policy| {
         format!("keepalive_connections_total{{result=\"{result}\",policy=\"{policy}\"}}")
     };
+    let result = armed_counter();
+    let of_cgroup = format!("keepalive_cgroup_connections_total{{cgroup=\"app-1\",result=\"{result}\"}}");
     for (query, expected) in [
-        (count("armed", "apps"), armed[0]),
-        (count("armed", "clients"), armed[1]),
+        (count(result, "apps"), armed[0]),
+        (count(result, "clients"), armed[1]),
         (count("kept_direction", "clients"), 5),
         ("sum(keepalive_connections_total)".to_owned(), 24),
         ("sum(keepalive_established_connections_total)".to_owned(), 24),
         ("keepalive_established_connections_total{policy=\"clients\",direction=\"inbound\"}".to_owned(), 5),
-        ("keepalive_cgroup_connections_total{cgroup=\"app-1\",result=\"armed\"}".to_owned(), 14),
+        (of_cgroup, 14),
         ("sum(keepalive_attached_cgroups)".to_owned(), 2),
         ("keepalive_ready".to_owned(), 1),
         ("keepalive_dead_peer_watch_works".to_owned(), 1),

@@ -14,7 +14,7 @@ use super::{
     armed, of_namespace,
     support::{Node, PodSpec},
 };
-use crate::support::{eventually, list, objects};
+use crate::support::{eventually, list, objects, scaled};
 
 crate::tests![
     two_hundred_pods_leave_nothing_behind,
@@ -82,7 +82,7 @@ fn two_hundred_pods_leave_nothing_behind() {
         for lane in 0..AT_ONCE {
             let node = &node;
             scope.spawn(move || {
-                for number in 0..PODS / AT_ONCE {
+                for number in 0..scaled(PODS) / AT_ONCE {
                     come_and_go(node, &format!("web-{lane}-{number}"));
                 }
             });

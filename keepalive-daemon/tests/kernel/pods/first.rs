@@ -4,7 +4,7 @@ use super::{
     armed, of_namespace,
     support::{Node, PodSpec},
 };
-use crate::peer::Options;
+use crate::{peer::Options, support::scaled};
 
 crate::tests![
     the_first_connection_of_every_pod_is_covered_with_containerd_1_6,
@@ -15,11 +15,11 @@ crate::tests![
 pub(super) const PODS: usize = 50;
 
 fn the_first_connection_of_every_pod_is_covered_with_containerd_1_6() {
-    the_first_connection_of_every_pod_is_covered("1.6", PODS);
+    the_first_connection_of_every_pod_is_covered("1.6", scaled(PODS));
 }
 
 fn the_first_connection_of_every_pod_is_covered_with_containerd_2() {
-    the_first_connection_of_every_pod_is_covered("2", PODS);
+    the_first_connection_of_every_pod_is_covered("2", scaled(PODS));
 }
 
 pub(crate) fn the_first_connection_of_every_pod_is_covered(line: &str, pods: usize) {

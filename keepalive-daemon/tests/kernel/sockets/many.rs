@@ -8,7 +8,7 @@ use xtask::lab::{self, Netns, SocketRow, TEST_PREFIX};
 use super::{rows, sockets, told};
 use crate::{
     peer::Options,
-    support::{Host, Peer, document},
+    support::{Host, Peer, document, scaled},
 };
 
 /// In each of four namespaces.
@@ -50,6 +50,7 @@ struct Times {
 }
 
 pub(super) fn ten_thousand_in_four_namespaces_agree_with_ss() {
+    let pairs = scaled(PAIRS);
     let host = Host::new("thousands");
     let cgroups = ["app", "second", "third", "free"].map(|path| host.cgroup(path));
     let others = ["second", "third", "free"].map(|label| Netns::create(TEST_PREFIX, label).unwrap());
@@ -62,9 +63,9 @@ pub(super) fn ten_thousand_in_four_namespaces_agree_with_ss() {
     let mut peers: Vec<Peer> = Vec::new();
     for (netns, cgroup) in netnses.iter().zip(&cgroups) {
         let mut peer = Peer::spawn(netns.command(&program), cgroup);
-        peer.pairs(PAIRS);
+        peer.pairs(pairs);
         // The sockets are numbered as they were made, the ends of a pair after each other.
-        for pair in (0..PAIRS).step_by(OWN) {
+        for pair in (0..pairs).step_by(OWN) {
             // Tighter than the policies', so that they stay.
             let idle = OWN_IDLE + u64::try_from(pair / OWN).unwrap();
             let own = Options { keepalive: Some(true), idle_s: Some(idle), ..Options::default() };
@@ -79,7 +80,7 @@ pub(super) fn ten_thousand_in_four_namespaces_agree_with_ss() {
         Moment::of(start, || sockets(&host, &["--all", "--cgroup", "{app,second,third,free}"]));
 
     let listing_rows = rows(&listing);
-    assert_eq!(listing_rows.len(), 4 * 2 * PAIRS, "{}", listing["summary"]);
+    assert_eq!(listing_rows.len(), 4 * 2 * pairs, "{}", listing["summary"]);
     assert_eq!(listing["summary"]["missing"], Value::Array(Vec::new()));
     for (at, (netns, peer)) in netnses.iter().zip(&mut peers).enumerate() {
         let cgroup = ["app", "second", "third", "free"][at];
@@ -90,7 +91,7 @@ pub(super) fn ten_thousand_in_four_namespaces_agree_with_ss() {
         }
         let (shown_at, shown) = Moment::of(start, || lab::sockets(netns).unwrap());
         let (timed_at, times) = Moment::of(start, || times(netns));
-        assert_eq!([by_ends.len(), shown.len(), times.len()], [2 * PAIRS; 3], "{cgroup}");
+        assert_eq!([by_ends.len(), shown.len(), times.len()], [2 * pairs; 3], "{cgroup}");
         for shown in &shown {
             let row = by_ends[&(shown.local, shown.peer)];
             compare(listed_at, row, shown_at, shown);
@@ -100,8 +101,8 @@ pub(super) fn ten_thousand_in_four_namespaces_agree_with_ss() {
             assert_eq!(told(by_ends[&(local, remote)]), options, "{local} {remote}");
         }
         let count = |verdict: &str| by_ends.values().filter(|row| row["verdict"] == verdict).count();
-        let own = PAIRS / OWN;
-        let expected = if cgroup == "free" { [0, own, 2 * PAIRS - own] } else { [2 * PAIRS - own, own, 0] };
+        let own = pairs.div_ceil(OWN);
+        let expected = if cgroup == "free" { [0, own, 2 * pairs - own] } else { [2 * pairs - own, own, 0] };
         assert_eq!(["policy", "application", "off"].map(count), expected, "{cgroup}");
     }
 }

@@ -3,7 +3,7 @@
 use xtask::lab::{Netns, TEST_PREFIX};
 
 use super::{armed, govern, start_with, swept, values};
-use crate::support::{Host, Peer, UNTOUCHED, document};
+use crate::support::{Host, Peer, UNTOUCHED, document, scaled};
 
 /// Of each of four cgroups that are governed.
 const PAIRS: usize = 2500;
@@ -18,6 +18,7 @@ pub(super) fn all_of_ten_thousand_by_descriptors() {
 
 /// Two cgroups in one network namespace, two in namespaces of their own, and one that is not governed.
 fn all_of_ten_thousand(method: &str) {
+    let pairs = scaled(PAIRS);
     let host = Host::new("many");
     let cgroups = ["app", "beside", "second", "third", "ungoverned"].map(|path| host.cgroup(path));
     let [second, third] = ["second", "third"].map(|label| Netns::create(TEST_PREFIX, label).unwrap());
@@ -26,7 +27,7 @@ fn all_of_ten_thousand(method: &str) {
     let mut second = Peer::spawn(second.command(&program), &cgroups[2]);
     let mut third = Peer::spawn(third.command(&program), &cgroups[3]);
     for peer in [&mut app, &mut beside, &mut second, &mut third] {
-        peer.pairs(PAIRS);
+        peer.pairs(pairs);
     }
     ungoverned.pairs(10);
     govern(&host, 60, "");
@@ -36,11 +37,11 @@ fn all_of_ten_thousand(method: &str) {
     let _daemon = start_with(&host, &variables);
 
     for (path, idle) in [("app", 60), ("beside", 90), ("second", 90), ("third", 90)] {
-        assert_eq!(swept(&host, path, idle)["armed"], 2 * PAIRS, "{path}");
+        assert_eq!(swept(&host, path, idle)["armed"], 2 * pairs, "{path}");
     }
-    assert_eq!(app.all_options(), [(armed(60), 2 * PAIRS)]);
+    assert_eq!(app.all_options(), [(armed(60), 2 * pairs)]);
     for peer in [&mut beside, &mut second, &mut third] {
-        assert_eq!(peer.all_options(), [(armed(90), 2 * PAIRS)]);
+        assert_eq!(peer.all_options(), [(armed(90), 2 * pairs)]);
     }
     assert_eq!(ungoverned.all_options(), [(UNTOUCHED, 20)]);
 }

@@ -10,16 +10,16 @@ use std::{
 use xtask::lab::Stream;
 
 use super::{ARMED, Holdings, KEEPALIVE, fresh, start, wait_lines};
-use crate::support::{Host, document, eventually, objects};
+use crate::support::{Host, document, eventually, objects, scaled};
 
 pub(super) fn a_cgroup_made_anew_two_hundred_times_is_armed() {
-    const TIMES: usize = 200;
+    let times = scaled(200);
     let host = Host::new("anew");
     host.write_policies("p.yaml", &document("all", "*", KEEPALIVE));
     let daemon = start(&host, "first");
     let before = Holdings::of(&host, &daemon);
     let path = host.root.path().join("app");
-    for _ in 1..TIMES {
+    for _ in 1..times {
         fs::create_dir(&path).unwrap();
         fs::remove_dir(&path).unwrap();
     }
@@ -41,7 +41,7 @@ pub(super) fn a_cgroup_made_anew_two_hundred_times_is_armed() {
 }
 
 pub(super) fn a_thousand_cgroups_come_and_go_without_a_trace() {
-    const COUNT: usize = 1000;
+    let count = scaled(1000);
     let host = Host::new("thousand");
     host.write_policies("p.yaml", &document("all", "*/*", KEEPALIVE));
     let parent = host.cgroup("pods");
@@ -51,21 +51,21 @@ pub(super) fn a_thousand_cgroups_come_and_go_without_a_trace() {
         let mark = daemon.mark();
 
         let cgroups: Vec<_> =
-            (0..COUNT).map(|index| parent.child(&format!("pod-{index}")).unwrap()).collect();
-        wait_lines(&daemon, mark, "attached", COUNT);
+            (0..count).map(|index| parent.child(&format!("pod-{index}")).unwrap()).collect();
+        wait_lines(&daemon, mark, "attached", count);
 
         let held = Holdings::of(&host, &daemon);
         assert_eq!(held.linked, cgroups.iter().map(xtask::lab::Cgroup::id).collect(), "round {round}");
-        assert_eq!((held.pins, held.watches), (COUNT, before.watches + COUNT), "round {round}");
+        assert_eq!((held.pins, held.watches), (count, before.watches + count), "round {round}");
         // A sweep, which goes on meanwhile, holds some of its own.
         eventually("the daemon holds no more descriptors than before", || {
             (Holdings::of(&host, &daemon).descriptors == before.descriptors).then_some(())
         });
-        for cgroup in [&cgroups[0], &cgroups[COUNT / 2], &cgroups[COUNT - 1]] {
+        for cgroup in [&cgroups[0], &cgroups[count / 2], &cgroups[count - 1]] {
             assert_eq!(fresh(&host, cgroup), [ARMED; 2], "round {round}");
         }
         drop(cgroups);
-        wait_lines(&daemon, mark, "detached", COUNT);
+        wait_lines(&daemon, mark, "detached", count);
         before.await_again(&host, &daemon);
     }
     assert!(!daemon.text(Stream::Stderr).contains(" ERROR "), "{}", daemon.text(Stream::Stderr));

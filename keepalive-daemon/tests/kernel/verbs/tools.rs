@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use serde_json::{Value, json};
 
-use crate::support::{Host, bpftool, document, options};
+use crate::support::{Host, armed_counter, bpftool, document, options};
 
 const KEEPALIVE: &str = "keepalive: {idle: 61s, interval: 13s, probes: 5}, userTimeout: 99s";
 
@@ -43,7 +43,7 @@ pub(super) fn bpftool_prints_names_and_fields() {
         let cpus = counters["values"].as_array().unwrap();
         cpus.iter().map(|cpu| cpu["value"][field].as_u64().unwrap()).sum()
     };
-    assert_eq!((total("outbound"), total("inbound"), total("armed")), (1, 1, 2));
+    assert_eq!((total("outbound"), total("inbound"), total(armed_counter())), (1, 1, 2));
     let names: Vec<Value> = ["POLICY", "COUNTERS", "CLAIMS", "DESTINATIONS"]
         .map(|map| {
             let path = pins.join("maps").join(map);

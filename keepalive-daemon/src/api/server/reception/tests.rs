@@ -93,6 +93,23 @@ async fn who_is_being_answered_keeps_the_place() {
 }
 
 #[tokio::test]
+async fn who_has_asked_keeps_the_place_however_long_the_daemon_takes_to_hear() {
+    let directory = TempDir::new().expect("a directory can be made");
+    let listener = UnixListener::bind(directory.path().join("socket")).expect("a socket can be made");
+    let router = Router::new().route("/", get(async || "answer"));
+    let first = ask(directory.path(), "/").await;
+    let (stream, _) = listener.accept().await.expect("somebody came");
+    let mut guests = Guests::default();
+    guests.seat(stream, router, Patience::default());
+    // Nothing of this thread's runs meanwhile, as on a machine that has no time for the daemon.
+    std::thread::sleep(GRACE * 2);
+
+    guests.make_room(1).await;
+
+    assert!(answer(first).await.ends_with("answer"));
+}
+
+#[tokio::test]
 async fn who_takes_too_long_to_ask_is_shown_out() {
     let directory = TempDir::new().expect("a directory can be made");
     let listener = UnixListener::bind(directory.path().join("socket")).expect("a socket can be made");

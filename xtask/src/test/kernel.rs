@@ -1,0 +1,235 @@
+//! The kernel tests: what they need, and the commands that run them, here or in machines.
+
+use std::{path::{Path, PathBuf}, process::Command, time::Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use super::summary::{Group, count_group, run_group};
+use crate::{build, console, image, lab, process, setup, vm, workspace};
+
+/// What the names of the tests that need a machine begin with.
+pub(super) const IN_MACHINE: &str = "kernel::machine";
+/// What tells their program the names, or parts of names, of those that are to run.
+const ONLY: &str = "KEEPALIVE_TESTS";
+/// Those of pods.
+const PODS: &str = "kernel::pods";
+
+/// The kernel tests, built, and all that they need.
+pub(crate) struct KernelTests {
+    /// The program, in its folder and with its environment.
+    command: Command,
+    /// What it lists here: those that need a machine are listed there only.
+    names: Vec<String>,
+}
+
+impl KernelTests {
+    /// Builds what those tests need whose names contain one of `filters`, or all.
+    ///
+    /// # Errors
+    ///
+    /// If something is missing and cannot be installed, a build fails, or a filter fits no test.
+    pub(crate) fn build<S: AsRef<str>>(filters: &[S]) -> Result<Self> {
+        setup::test_tools()?;
+        // In this order: both put their program in one place, and what is found there later is the daemon itself.
+        let next_daemon = build::next_daemon().context("cannot build the daemon of a later version")?;
+        build::daemon()?;
+        let tests = program()?;
+        let mut command = Command::new(&tests);
+        command.arg("--ignored").env("KEEPALIVE_NEXT_DAEMON", next_daemon);
+        command.current_dir(workspace::root().join("keepalive-daemon"));
+
+        let list = process::output(Command::new(&tests).args(["--ignored", "--list"]))?;
+        let mut tests = Self { command, names: list.lines().map(str::to_owned).collect() };
+        tests.check(filters)?;
+
+        // Nobody waits for what some tests need, only to run others.
+        let command = &mut tests.command;
+        let filters = || filters.iter().map(AsRef::as_ref);
+        let is_wanted = |name: &str| filters().len() == 0 || filters().any(|filter| name.contains(filter));
+        let wanted: Vec<_> = tests.names.iter().filter(|name| is_wanted(name)).collect();
+        let has = |module: &str| wanted.iter().any(|name| name.starts_with(module));
+        let in_machine = filters().len() == 0 || filters().any(is_alone);
+        if has(PODS) || in_machine {
+            command.env("KEEPALIVE_POD_TOOLS", serde_json::to_string(&setup::pod_tools()?)?);
+        }
+        if has("kernel::metrics::") {
+            command.env("KEEPALIVE_PROMETHEUS", serde_json::to_string(&setup::prometheus()?)?);
+        }
+        if has("kernel::foreign::bpftune") {
+            command.env("KEEPALIVE_BPFTUNE", setup::bpftune()?);
+        }
+        if has("kernel::api::fuzz::") {
+            command.env("KEEPALIVE_FUZZER", setup::fuzzer()?);
+        }
+        if has("kernel::pods::packaged::") {
+            command.env("KEEPALIVE_IMAGE", serde_json::to_string(&image::in_place()?)?);
+        }
+        Ok(tests)
+    }
+
+    /// Sees that each filter fits a test.
+    fn check<S: AsRef<str>>(&self, filters: &[S]) -> Result<()> {
+        for filter in filters.iter().map(AsRef::as_ref) {
+            let exists =
+                filter.starts_with(IN_MACHINE) || self.names.iter().any(|name| name.contains(filter));
+            ensure!(exists, "no kernel test has such a name: {filter}");
+        }
+        Ok(())
+    }
+
+    /// Runs those whose names contain `filter`, or all, on this host's kernel.
+    pub(super) fn run_here(&self, filter: Option<&str>) -> Result<Group> {
+        check_kernel()?;
+        let group = run_group("kernel tests", &mut process::as_root(&self.with(filter))?);
+        let release = nix::sys::utsname::uname().context("cannot tell which kernel runs here")?;
+        Ok(group.on(&format!("here, {}", release.release().display())))
+    }
+
+    /// What runs those whose names contain `filter`, or all, with one more variable.
+    pub(crate) fn recording(&self, filter: Option<&str>, (name, value): (&str, &Path)) -> Command {
+        let mut command = self.with(filter);
+        command.env(name, value);
+        command
+    }
+
+    /// Runs those whose names contain one of `filters`, or all, in a machine with the kernel of a line, which has
+    /// systemd as the first process and cgroup2 alone.
+    pub(crate) fn run_in_machine<S: AsRef<str>>(
+        &self,
+        kernel: &str,
+        filters: &[S],
+        show: impl Fn(&str),
+    ) -> Group {
+        let name = format!("kernel tests in a machine with Linux {kernel}");
+        let commands = self.for_machine(filters);
+        let run = |show: &mut dyn FnMut(&str)| {
+            self.check(filters)?;
+            vm::run_in_machine(kernel, &commands, show)
+        };
+        count_group(&name, show, run).on(kernel)
+    }
+
+    /// The commands that run them one after another.
+    ///
+    /// Emulated, runtimes beside each other take from each other the time in which a pod gets its policy: their tests
+    /// run one by one.
+    fn for_machine<S: AsRef<str>>(&self, filters: &[S]) -> Vec<Command> {
+        let filters = filters.iter().map(AsRef::as_ref);
+        let (alone, beside): (Vec<_>, Vec<_>) = filters.partition(|filter| is_alone(filter));
+        let is_all = alone.is_empty() && beside.is_empty();
+        let mut commands = Vec::new();
+        if is_all || !beside.is_empty() {
+            let mut command = self.with(None);
+            command.args(["--skip", PODS, "--skip", IN_MACHINE]);
+            if !is_all {
+                command.env(ONLY, beside.join(" "));
+            }
+            commands.push(command);
+        }
+        if is_all || !alone.is_empty() {
+            let mut command = self.with(None);
+            command.arg("--test-threads=1");
+            command.env(ONLY, if is_all { [PODS, IN_MACHINE].join(" ") } else { alone.join(" ") });
+            commands.push(command);
+        }
+        commands
+    }
+
+    fn with(&self, filter: Option<&str>) -> Command {
+        let mut command = Command::new(self.command.get_program());
+        command.args(self.command.get_args()).args(filter);
+        for (name, value) in self.command.get_envs() {
+            if let Some(value) = value {
+                command.env(name, value);
+            }
+        }
+        if let Some(folder) = self.command.get_current_dir() {
+            command.current_dir(folder);
+        }
+        command
+    }
+}
+
+/// Whether tests with such names start container runtimes.
+fn is_alone(filter: &str) -> bool {
+    [PODS, IN_MACHINE].iter().any(|prefix| filter.starts_with(prefix))
+}
+
+/// Built by this user and run by root, so that root owns nothing in the target folder.
+fn program() -> Result<PathBuf> {
+    let mut command = workspace::cargo();
+    command.args(["test", "--locked", "--package", "keepalive-daemon", "--test", "kernel", "--no-run"]);
+    build::executable(&mut command, "kernel")
+}
+
+/// Sees whether the kernel and this user can do what all those tests stand on, so that its lack is told once
+/// and not by each test.
+fn check_kernel() -> Result<()> {
+    let start = Instant::now();
+    lab::cgroup2_root()?;
+    let bpftool = process::find("bpftool").context("there is no bpftool: run `cargo xtask setup`")?;
+    let mut command = Command::new(bpftool);
+    command.args(["prog", "show"]);
+    if let Err(error) = process::output(&mut process::as_root(&command)?) {
+        bail!(
+            "root cannot use BPF here, which the kernel tests are about (CAP_BPF or CAP_SYS_ADMIN): {error:#}"
+        );
+    }
+    console::progress(format_args!("root, cgroup2 and BPF are there ({} ms)", start.elapsed().as_millis()));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(filters: &[&str]) -> Vec<String> {
+        let mut command = Command::new("tests");
+        command.arg("--ignored").env("KEEPALIVE_A", "1").current_dir("/work");
+        let commands = KernelTests { command, names: Vec::new() }.for_machine(filters);
+        let mut words = Vec::new();
+        for command in &commands {
+            assert_eq!(command.get_current_dir(), Some("/work".as_ref()));
+            let variables = command
+                .get_envs()
+                .map(|(name, value)| format!("{}={} ", name.display(), value.unwrap_or_default().display()));
+            words.push(variables.collect::<String>() + &process::describe(command));
+        }
+        words
+    }
+
+    #[test]
+    fn tests_with_container_runtimes_run_one_by_one() {
+        assert_eq!(
+            words(&["kernel::sweep", "kernel::pods::first", "kernel::walk"]),
+            [
+                "KEEPALIVE_A=1 KEEPALIVE_TESTS=kernel::sweep kernel::walk tests --ignored --skip kernel::pods \
+                 --skip kernel::machine",
+                "KEEPALIVE_A=1 KEEPALIVE_TESTS=kernel::pods::first tests --ignored --test-threads=1",
+            ]
+        );
+        assert_eq!(words(&["kernel::machine"]).len(), 1);
+    }
+
+    #[test]
+    fn a_filter_that_fits_nothing_is_no_success() {
+        let tests =
+            KernelTests { command: Command::new("tests"), names: vec!["kernel::walk::one: test".into()] };
+
+        let group = tests.run_in_machine("5.10", &["kernel::walk", "kernel::wlak"], |_line| {});
+
+        assert_eq!(group.failure().as_deref(), Some("no kernel test has such a name: kernel::wlak"));
+        assert!(tests.check(&["kernel::machine::service"]).is_ok(), "those are listed in machines only");
+    }
+
+    #[test]
+    fn without_a_filter_each_test_runs_once() {
+        assert_eq!(
+            words(&[]),
+            [
+                "KEEPALIVE_A=1 tests --ignored --skip kernel::pods --skip kernel::machine",
+                "KEEPALIVE_A=1 KEEPALIVE_TESTS=kernel::pods kernel::machine tests --ignored --test-threads=1",
+            ]
+        );
+    }
+}

@@ -1,0 +1,140 @@
+//! What became of each test, by what their runner prints.
+
+use std::collections::BTreeMap;
+
+/// How many of a failure's last lines are kept.
+const LAST: usize = 12;
+
+/// The tests of a run, by their names.
+#[derive(Debug, Default)]
+pub(super) struct Outcomes {
+    tests: BTreeMap<String, Outcome>,
+    /// The test whose outcome comes on a later line: what it prints itself comes before.
+    begun: Option<String>,
+    /// The test whose failure is being told.
+    told: Option<String>,
+}
+
+/// What became of a test.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Passed,
+    /// The last lines of why.
+    Failed(Vec<String>),
+    /// What it needs and is not there.
+    Refused(String),
+}
+
+impl Outcomes {
+    /// Reads the next line.
+    pub(super) fn read(&mut self, line: &str) {
+        if let Some((name, rest)) = line.strip_prefix("test ").and_then(|line| line.split_once(" ... ")) {
+            let name = name.trim_end().to_owned();
+            match outcome(rest) {
+                Some(outcome) => self.end(name, outcome),
+                None => self.begun = Some(name),
+            }
+        } else if let Some(outcome) = outcome(line)
+            && let Some(name) = self.begun.take()
+        {
+            self.end(name, outcome);
+        } else if let Some(name) = line.strip_prefix("---- ").and_then(|line| line.strip_suffix(" ----")) {
+            self.told = Some(name.to_owned());
+        } else if line == "failures:" || line.starts_with("test result: ") {
+            self.told = None;
+        } else if let Some(Outcome::Failed(said)) =
+            self.told.as_ref().and_then(|name| self.tests.get_mut(name))
+            && !line.trim().is_empty()
+        {
+            if said.len() == LAST {
+                said.remove(0);
+            }
+            said.push(line.to_owned());
+        }
+    }
+
+    fn end(&mut self, name: String, outcome: Outcome) {
+        self.begun = None;
+        self.tests.insert(name, outcome);
+    }
+
+    /// The tests of a run, by their names.
+    pub(super) fn tests(&self) -> impl Iterator<Item = (&str, &Outcome)> {
+        self.tests.iter().map(|(name, outcome)| (name.as_str(), outcome))
+    }
+
+    /// The test that had begun when the run ended, if it is known.
+    pub(super) fn unfinished(&self) -> Option<&str> {
+        self.begun.as_deref()
+    }
+}
+
+/// The word, or the words, at the end of a test's line.
+fn outcome(text: &str) -> Option<Outcome> {
+    match text {
+        "ok" => Some(Outcome::Passed),
+        "FAILED" => Some(Outcome::Failed(Vec::new())),
+        // Only what is missing by name may keep a test from running.
+        "ignored" => Some(Outcome::Failed(vec!["it did not run and does not say what it needs".to_owned()])),
+        _ => {
+            let why = text.strip_prefix("ignored (")?.strip_suffix(')')?;
+            Some(Outcome::Refused(why.to_owned()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Outcomes {
+        let mut outcomes = Outcomes::default();
+        text.lines().for_each(|line| outcomes.read(line));
+        outcomes
+    }
+
+    fn of<'a>(outcomes: &'a Outcomes, name: &str) -> Option<&'a Outcome> {
+        outcomes.tests.get(name)
+    }
+
+    #[test]
+    fn each_test_has_the_outcome_of_its_line() {
+        let outcomes = read("test kernel::a::one   ... ok\ntest kernel::b::two ... ignored (needs guards)\n");
+
+        assert_eq!(of(&outcomes, "kernel::a::one"), Some(&Outcome::Passed));
+        assert_eq!(of(&outcomes, "kernel::b::two"), Some(&Outcome::Refused("needs guards".to_owned())));
+        assert_eq!(outcomes.tests().count(), 2);
+    }
+
+    #[test]
+    fn what_a_test_prints_may_come_before_its_outcome() {
+        let outcomes =
+            read("test kernel::a::one ... thread 'main' panicked at a.rs:1\nleft: 1\nFAILED\nok\n");
+
+        assert_eq!(of(&outcomes, "kernel::a::one"), Some(&Outcome::Failed(Vec::new())));
+        assert_eq!(outcomes.unfinished(), None);
+        assert_eq!(read("test kernel::a::one ... \nleft: 1").unfinished(), Some("kernel::a::one"));
+    }
+
+    #[test]
+    fn a_failure_has_the_last_of_what_is_told_of_it() {
+        let said: String = (0..30).map(|number| format!("line {number}\n\n")).collect();
+        let text = format!(
+            "test a ... FAILED\ntest b ... FAILED\n\nfailures:\n\n---- a ----\n{said}---- b ----\nshort\n\n\
+             failures:\n    a\n    b\n\ntest result: FAILED. 0 passed; 2 failed\n"
+        );
+
+        let outcomes = read(&text);
+
+        let Some(Outcome::Failed(said)) = of(&outcomes, "a") else { unreachable!("{outcomes:?}") };
+        assert_eq!((said.len(), said.first().map(String::as_str)), (12, Some("line 18")));
+        assert_eq!(of(&outcomes, "b"), Some(&Outcome::Failed(vec!["short".to_owned()])));
+    }
+
+    #[test]
+    fn a_test_that_is_left_out_without_a_reason_failed() {
+        let outcomes = read("test a ... ignored\n");
+
+        assert!(matches!(of(&outcomes, "a"), Some(Outcome::Failed(said)) if said.len() == 1), "{outcomes:?}");
+    }
+}
