@@ -13,7 +13,7 @@ use std::{
 };
 
 use anyhow::Result;
-use keepalive_ebpf::{Counters, Policy as InKernel};
+use keepalive_ebpf::Counters;
 use tracing::{debug, info, warn};
 
 pub(crate) use cause::Cause;

@@ -1,6 +1,10 @@
 //! The kernel tests: what they need, and the commands that run them, here or in machines.
 
-use std::{path::{Path, PathBuf}, process::Command, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::Instant,
+};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
