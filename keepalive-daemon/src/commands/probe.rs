@@ -153,13 +153,13 @@ pub(super) fn examine(bpffs: &Path, cgroup_root: Option<&Path>, runtime: &CriSoc
         btf(),
     ];
     let (trials, tried) = trial::run(bpffs);
-    let features = features::all(tried);
+    // Without what they all need, the checks say so.
+    let programs = programs::all().unwrap_or_default();
+    let features = features::all(tried, Program::log(&programs));
     let is_limited = |found: &Found| found.feature() == Feature::Memory && !found.is_present();
     checks.extend(capabilities::checks(features.iter().any(is_limited))?);
     checks.extend(trials);
     checks.extend(surroundings::checks(runtime));
-    // Without what they all need, the checks have said so.
-    let programs = programs::all().unwrap_or_default();
     let kernel = nix::sys::utsname::uname()?.release().to_string_lossy().into_owned();
     Ok(Probe { kernel, checks, features, programs })
 }

@@ -1,9 +1,14 @@
 //! The programs one by one, as this kernel takes them.
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
+use keepalive_ebpf::PROGRAM_WITH_LOG;
 use serde::Serialize;
 
-use crate::kernel::{self, Verified};
+use super::features::Tried;
+use crate::{
+    features::Feature,
+    kernel::{self, Verified},
+};
 
 /// A program.
 #[derive(Clone, Debug, Serialize)]
@@ -17,6 +22,15 @@ pub(super) struct Program {
 }
 
 impl Program {
+    /// Whether there can be a log of connections: the program that writes it is the longest to verify, and not loaded
+    /// twice.
+    pub(super) fn log(programs: &[Self]) -> Option<Tried> {
+        let program = programs.iter().find(|program| program.name == PROGRAM_WITH_LOG)?;
+        let taken =
+            program.refused.as_ref().map_or(Ok(()), |why| Err(anyhow!("{why} (it needs CAP_PERFMON)")));
+        Some((Feature::Log, taken))
+    }
+
     /// For the table: its name and its numbers, or why it has none.
     pub(super) fn row(&self) -> [String; 7] {
         let number = |of: fn(&Verified) -> u64| {
