@@ -17,7 +17,7 @@ use clap::{Args, ValueEnum};
 use crate::{
     console,
     failures::Failures,
-    process, setup,
+    lab, process, setup,
     test::{KernelTests, Matrix},
     workspace,
 };
@@ -36,9 +36,6 @@ pub const DEFAULT_KERNEL: &str = "6.1";
 const IN_MACHINE: &str = "KEEPALIVE_IN_MACHINE";
 /// What tells the tests of pods how the machine's pods get their cgroups.
 const CGROUP_DRIVER: &str = "KEEPALIVE_CGROUP_DRIVER";
-
-/// What tells the tests that all takes its time, and that large numbers are better smaller.
-const EMULATED: &str = "KEEPALIVE_EMULATED";
 
 /// All kernels, for those who name none of them.
 const ALL: &str = "all";
@@ -174,7 +171,7 @@ fn environment(command: &Command, accelerator: Accelerator) -> Command {
         (IN_MACHINE, "1".into()),
         (CGROUP_DRIVER, "systemd".into()),
     ];
-    let emulated = (accelerator == Accelerator::Emulation).then(|| (EMULATED, "1".into()));
+    let emulated = (accelerator == Accelerator::Emulation).then(|| (lab::EMULATED, "1".into()));
     let given = command.get_envs().filter_map(|(name, value)| Some((name.to_str()?, value?.to_owned())));
     for (name, value) in own.into_iter().chain(emulated).chain(given) {
         env.arg(format!("{name}={}", Path::new(&value).display()));
