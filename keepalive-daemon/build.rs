@@ -129,6 +129,9 @@ fn set_nested_environment(linker: &Path) {
         ("RUSTC_BOOTSTRAP", Path::new("1")),
         ("CARGO_TARGET_BPFEL_UNKNOWN_NONE_LINKER", linker),
         ("CARGO_TARGET_BPFEB_UNKNOWN_NONE_LINKER", linker),
+        // Asked for by those who build often, it takes the program apart into many units, of which the linker makes one
+        // that the verifier refuses.
+        ("CARGO_INCREMENTAL", Path::new("0")),
         // Each line that is not quiet becomes a warning.
         ("CARGO_TERM_QUIET", Path::new("true")),
     ];
