@@ -94,6 +94,14 @@ impl Host {
         command
     }
 
+    /// The daemon of the layout that comes after this one.
+    pub(crate) fn next_command(&self) -> Command {
+        let program = std::env::var_os("KEEPALIVE_NEXT_DAEMON").unwrap_or_else(|| {
+            panic!("KEEPALIVE_NEXT_DAEMON names no daemon built with the feature next-abi; `cargo xtask test` does")
+        });
+        self.command_of(Path::new(&program), "run")
+    }
+
     /// Starts the daemon and waits until everything is in force.
     pub(crate) fn start(&self) -> Process {
         let daemon = self.start_with(self.command("run"));
