@@ -204,7 +204,7 @@ impl CgroupPins {
         Some(if path == "/" { String::new() } else { path })
     }
 
-    /// The policy whose sweep of open connections was finished last.
+    /// The policy whose sweep of open connections was finished last; one that claims is of a sweep that was not.
     pub(crate) fn swept(&self) -> Option<Policy> {
         swept::from_text(fs::read_link(self.0.join("swept")).ok()?.to_str()?)
     }
