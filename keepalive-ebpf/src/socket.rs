@@ -7,7 +7,7 @@ use aya_ebpf::{
     helpers::generated::{bpf_getsockopt, bpf_ktime_get_ns, bpf_setsockopt, bpf_sk_storage_get},
     programs::SockOpsContext,
 };
-use keepalive_ebpf::{Claim, Counters, Moment, Socket, SocketOption};
+use keepalive_ebpf::{Claim, Counters, Moment, Reading, Socket, SocketOption};
 
 use crate::maps::CLAIMS;
 
@@ -60,19 +60,15 @@ impl Handle {
         if result == 0 { Ok(()) } else { Err(result.unsigned_abs()) }
     }
 
-    /// An option that is a number; `None` where the kernel has no way to tell.
+    /// An option that is a number.
     #[inline(always)]
-    pub(crate) fn number(&self, (level, name): (i32, i32)) -> Option<u32> {
+    pub(crate) fn number(&self, (level, name): (i32, i32)) -> Reading {
         const LENGTH: i32 = size_of::<u32>() as i32;
         let mut value = MaybeUninit::<u32>::uninit();
         // SAFETY: as in `set`; the helper writes as many bytes.
         let result = unsafe { bpf_getsockopt(self.0, level, name, value.as_mut_ptr().cast(), LENGTH) };
-        // Whether or not there is one. Of a number that is read only if there is, LLVM takes any register's content for it
-        // where there is none, and calculates with that before it looks; or does not, as it happens to lay out the rest.
-        // The verifier refuses a register that nothing was written to.
         // SAFETY: the helper wrote all of it, zeroes where it failed.
-        let value = unsafe { value.assume_init() };
-        (result == 0).then_some(value)
+        Reading { is_known: result == 0, value: unsafe { value.assume_init() } }
     }
 
     /// An option of `N` bytes; `None` where the kernel has no way to tell.
@@ -91,6 +87,12 @@ impl Handle {
 impl Socket for Handle {
     #[inline(always)]
     fn get(&self, option: SocketOption) -> Option<u32> {
+        let Reading { is_known, value } = self.read(option);
+        is_known.then_some(value)
+    }
+
+    #[inline(always)]
+    fn read(&self, option: SocketOption) -> Reading {
         self.number(name(option))
     }
 }
