@@ -8,6 +8,7 @@ use clap::Args;
 use crate::{console, failures::Failures, process, workspace};
 
 mod debs;
+mod deny;
 mod fuzzer;
 mod linker;
 mod linker_path;
@@ -181,12 +182,22 @@ pub fn image_builder() -> Result<PathBuf> {
     find().with_context(|| format!("the package {image_builder} has neither buildah nor podman"))
 }
 
-/// Makes sure that there are `cargo fmt` and `cargo clippy`, for both sides. Silent if there is nothing to
-/// do.
+/// Makes sure that there is what looks at licences, sources and bans of dependencies, and returns its path. It is in a
+/// folder of this user's. Silent if there is nothing to do.
 ///
 /// # Errors
 ///
-/// If one is missing and rustup cannot fetch it.
+/// If it is missing and cannot be built.
+pub fn cargo_deny() -> Result<PathBuf> {
+    deny::find(&Pins::read()?)
+}
+
+/// Makes sure that there are `cargo fmt` and `cargo clippy`, for both sides, and `cargo deny`. Silent if there is
+/// nothing to do.
+///
+/// # Errors
+///
+/// If one is missing and cannot be fetched.
 pub fn lint_tools() -> Result<()> {
     for (verb, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
         if process::output(workspace::cargo().args([verb, "--version"])).is_err() {
@@ -195,6 +206,7 @@ pub fn lint_tools() -> Result<()> {
             process::run_with_progress(&format!("fetching {component}, for `cargo {verb}`"), &mut command)?;
         }
     }
+    cargo_deny()?;
     ebpf_clippy().map(drop)
 }
 

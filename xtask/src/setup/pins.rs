@@ -30,6 +30,8 @@ pub(crate) struct Pins {
     pub(crate) test_tools: BTreeMap<String, String>,
     /// What libFuzzer is compiled with, likewise.
     pub(crate) libfuzzer: BTreeMap<String, String>,
+    /// The version of what looks at licences, sources and bans of dependencies.
+    pub(crate) cargo_deny: String,
     /// What builds an image where nothing is there that can.
     pub(crate) image_builder: String,
     /// What scrapes the daemon in a test, and checks its rules and metrics.
