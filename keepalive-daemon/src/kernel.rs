@@ -41,7 +41,9 @@ pub(crate) use inspect::{inspect, remove_all};
 pub(crate) use private::{Private, PrivateLink};
 pub(crate) use refusal::{AttachError, Refusal, Why};
 pub(crate) use storage::Stored;
-pub(crate) use sweep::{Method, Pass, Running, Sweeper, Targets, in_every_namespace, sweep_process};
+pub(crate) use sweep::{
+    InNamespace, Method, Pass, Running, Sweeper, Targets, in_every_namespace, sweep_process,
+};
 pub(crate) use verifier::{Verified, measure};
 
 /// The readers of what the kernel writes, for fuzzing.

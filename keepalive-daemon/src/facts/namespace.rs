@@ -26,6 +26,8 @@ const FALLBACKS: [&str; 9] =
 pub(crate) struct Namespace {
     /// Where it was found: what `nsenter --net=` takes.
     pub(crate) name: String,
+    /// What tells it from all others that are there at the same time, wherever each was found: `DEVICE:INODE`.
+    pub(crate) id: String,
     /// Whether it is the node's own: that of the first process or, where that cannot be seen, of the daemon.
     pub(crate) is_nodes: bool,
     /// Whether it hands on what is not for itself, and has more than one interface to do so.
