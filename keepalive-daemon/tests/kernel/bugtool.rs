@@ -121,7 +121,11 @@ fn everything_is_in_it_and_no_secret_is() {
     command.args(["-c", "sleep 1000; : \"$@\"", "sh", SECRET]).in_cgroup(&app);
     let _argument = Process::spawn("one with a secret argument", command).unwrap();
     let mark = daemon.mark();
-    let stray = format!("apiVersion: v1\nkind: {SECRET}\ndata: {{password: {SECRET}, {SECRET}: x}}\n");
+    // As the value, and as the name, of fields that a policy has none of; and in a document that begins as a policy does.
+    let stray = format!(
+        "apiVersion: v1\nkind: {SECRET}\n{SECRET}: x\n---\napiVersion: keepalive.dev/v1alpha1\n\
+         kind: KeepalivePolicy\nmetadata: {{name: a, namespace: b}}\nspec: {{{SECRET}: 1, keepalive: {{{SECRET}: {SECRET}}}}}\n"
+    );
     host.write_policies("secret.yaml", &stray);
     daemon.wait_line_from(mark, "cannot use the policies").unwrap();
     assert!(
