@@ -1,5 +1,7 @@
 //! The command line.
 
+mod answer;
+
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -192,6 +194,14 @@ pub(crate) struct OutputArg {
 }
 
 impl Cli {
+    /// Reads the command line.
+    ///
+    /// # Errors
+    /// If it asks for help, or makes no sense: that is answered by then, and the exit code is left.
+    pub fn read() -> Result<Self, ExitCode> {
+        Self::try_parse().map_err(answer::answer)
+    }
+
     /// Runs the command; reports a failure once, with its causes.
     #[must_use]
     pub fn run(self) -> ExitCode {
