@@ -31,6 +31,7 @@ mod pictures;
 mod pods;
 mod privileges;
 mod reload;
+mod security;
 mod soak;
 mod sockets;
 mod spread;
@@ -101,6 +102,7 @@ fn main() {
         &pods::TESTS.concat(),
         &privileges::ALL.concat(),
         reload::TESTS,
+        security::TESTS,
         soak::TESTS,
         sockets::TESTS,
         spread::TESTS,
