@@ -249,11 +249,6 @@ impl Kernel {
         self.attached.get(&cgroup_id).map_or(Ok(()), |pins| pins.set_swept(policy))
     }
 
-    /// Removes that note: they are swept again then, whatever for.
-    pub(crate) fn forget_swept(&self, cgroup_id: u64) -> Result<()> {
-        self.attached.get(&cgroup_id).map_or(Ok(()), CgroupPins::forget_swept)
-    }
-
     /// Ends an attachment. The storage outlives the link, so it is cleared first: a later attachment must not
     /// begin with the policy of this one.
     pub(crate) fn detach(&mut self, cgroup_id: u64) -> Result<()> {

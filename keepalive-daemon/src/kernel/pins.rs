@@ -213,10 +213,6 @@ impl CgroupPins {
         put_text(&self.0, "swept", &swept::to_text(policy))
     }
 
-    pub(crate) fn forget_swept(&self) -> Result<()> {
-        remove_file(&self.0.join("swept"))
-    }
-
     /// Removes what a daemon left that was killed while it put something in another's place.
     pub(crate) fn discard_unfinished(&self) -> Result<()> {
         for link in [self.next_guard(), self.next_link()] {
