@@ -180,6 +180,9 @@ fn soak(daemon: &Path, length: Duration, kill: Option<Duration>, stop: &Stop) ->
         stop.now();
         samples
     });
+    if !ledger.failures().is_empty() {
+        console::progress(format_args!("the daemon logged at last:\n{}", site.log_tail()));
+    }
     if let Err(error) = site.check().and_then(|()| site.finish()) {
         ledger.fail(format!("{error:#}"));
     }

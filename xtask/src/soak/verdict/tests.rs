@@ -70,7 +70,7 @@ fn of_a_few_values_nothing_is_said() {
 
 #[test]
 fn the_slope_is_that_of_the_line() {
-    let points: Vec<_> = (0..10).map(|at| (f64::from(at), 3.0 + 0.5 * f64::from(at))).collect();
+    let points: Vec<_> = (30..40).map(|at| (f64::from(at), 3.0 + 0.5 * f64::from(at))).collect();
 
     assert!((slope(&points) - 0.5).abs() < 1e-9);
     assert!((judge("it", "", BOUND, &points).slope_per_hour - 1800.0).abs() < 1e-6);
