@@ -122,7 +122,7 @@ pub fn run(options: Options) -> Result<()> {
     match options.output {
         Format::Text => console::result(&report),
         Format::Json => {
-            console::result(serde_json::to_string_pretty(&report).context("cannot write the report")?)
+            console::result(serde_json::to_string_pretty(&report).context("cannot write the report")?);
         }
     }
     if let Some(file) = &options.plot {
