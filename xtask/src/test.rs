@@ -18,6 +18,10 @@ const IN_MACHINE: &str = "kernel::machine";
 const ON_OLD_KERNEL: (&str, &str) = ("5.10", "kernel::sweep::all_of_ten_thousand_by_descriptors");
 
 /// Runs the tests: those that need nothing, and those that need root and a kernel.
+///
+/// Those of `kernel::crash` kill the daemon at 20 points of each thing it does, or at as many as the variable
+/// `KEEPALIVE_CRASH_ROUNDS` says; with more than there are steps, at each of them. `KEEPALIVE_CRASH_SEED` repeats the
+/// points of a failure, which names it.
 #[derive(Clone, Debug, Args)]
 pub struct Options {
     /// Only the tests that need neither root nor a kernel.

@@ -8,6 +8,7 @@
 mod api;
 mod bugtool;
 mod check;
+mod crash;
 mod destinations;
 mod enforce;
 mod events;
@@ -67,6 +68,7 @@ fn main() {
         &api::ALL.concat(),
         bugtool::TESTS,
         check::TESTS,
+        crash::TESTS,
         destinations::TESTS,
         enforce::TESTS,
         events::TESTS,

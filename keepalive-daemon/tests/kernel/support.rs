@@ -4,6 +4,7 @@ mod bpftool;
 mod cable;
 mod descriptors;
 mod eventually;
+mod filter;
 pub(crate) mod foreign;
 mod host;
 mod http;
@@ -13,6 +14,7 @@ mod peer;
 pub(crate) mod picture;
 mod privileges;
 mod prober;
+mod steps;
 mod terminal;
 
 pub(crate) use bpftool::{bpftool, list};
@@ -25,6 +27,7 @@ pub(crate) use kernel_log::kernel_complaints;
 pub(crate) use peer::{Pair, Peer};
 pub(crate) use privileges::{NOBODY, public_program, with_privileges};
 pub(crate) use prober::Prober;
+pub(crate) use steps::{At, End, Ended, run_until};
 pub(crate) use terminal::Terminal;
 
 use crate::peer::Options;
