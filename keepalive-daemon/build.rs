@@ -129,6 +129,8 @@ fn set_nested_environment(linker: &Path) {
         ("RUSTC_BOOTSTRAP", Path::new("1")),
         ("CARGO_TARGET_BPFEL_UNKNOWN_NONE_LINKER", linker),
         ("CARGO_TARGET_BPFEB_UNKNOWN_NONE_LINKER", linker),
+        // Compiled in parts that are kept, the program is another one: longer, and refused by the verifier.
+        ("CARGO_INCREMENTAL", Path::new("0")),
         // Each line that is not quiet becomes a warning.
         ("CARGO_TERM_QUIET", Path::new("true")),
     ];
