@@ -1,9 +1,13 @@
 //! The names of systemd's slices (systemd.slice(5)): each dash in a name is a step down the tree.
 
+/// The longest name that systemd gives a unit, in bytes. Of one without a bound the path would have none either: it grows
+/// with the square of the dashes.
+const LONGEST: usize = 255;
+
 /// The path of a slice's cgroup from the root of the hierarchy, that of `-.slice` being empty; `None` if it is not
 /// the name of a slice.
 pub(super) fn path(name: &str) -> Option<String> {
-    let stem = name.strip_suffix(".slice").filter(|_| !name.contains('/'))?;
+    let stem = name.strip_suffix(".slice").filter(|_| name.len() <= LONGEST && !name.contains('/'))?;
     if stem == "-" {
         return Some(String::new());
     }
@@ -39,6 +43,13 @@ mod tests {
         ] {
             assert_eq!(path(name).as_deref(), Some(expected), "{name}");
         }
+    }
+
+    #[test]
+    fn a_name_without_end_is_none() {
+        assert!(path(&format!("{}a.slice", "a-".repeat(124))).is_some_and(|path| path.len() < 40_000));
+        assert_eq!(path(&format!("{}a.slice", "a-".repeat(125))), None);
+        assert_eq!(path(&format!("{}a.slice", "a-".repeat(8 << 20))), None);
     }
 
     #[test]
