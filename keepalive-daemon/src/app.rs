@@ -20,10 +20,10 @@ use crate::{
     governor::{Cause, Governor},
     helped::{self, Helped},
     journal::{Event, Journal, Kind},
-    kernel::{self, Held, Kernel, Targets},
+    kernel::{self, Held, Kernel, Targets, waiting},
     metrics::{self, MetricsArgs, Reconciles},
     policy::{Limits, PolicySet, directory},
-    policy_files::PolicyFiles,
+    policy_files::{PolicyFiles, Reread},
     readiness::{Readiness, Task},
     report::{health::Health, policies::PolicyList, status},
     sweeper::{self, Manual, Sweeps},
@@ -112,6 +112,8 @@ pub(crate) async fn run(config: Config) -> Result<()> {
         labels,
         journal,
         told_of_lack: false,
+        told_of_waiting: waiting::Told::default(),
+        pins_trouble: None,
     };
     daemon.follow(&mut questions, &mut asked, &mut swept).await?;
     if !detach_on_exit {
@@ -145,6 +147,9 @@ struct Daemon {
     journal: Journal,
     /// Whether somebody was told that policies for pods govern nothing.
     told_of_lack: bool,
+    told_of_waiting: waiting::Told,
+    /// Why what is attached could not be read back.
+    pins_trouble: Option<String>,
 }
 
 impl Daemon {
@@ -160,7 +165,7 @@ impl Daemon {
         let mut hangup = signal(SignalKind::hangup()).context("cannot handle SIGHUP")?;
         let mut resync = interval_at(tokio::time::Instant::now() + RESYNC, RESYNC);
         resync.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        self.reload();
+        self.reload(Reread::Changed);
         self.reconcile(Cause::Start);
         tell_systemd();
         let count = sleep(Duration::ZERO);
@@ -172,12 +177,11 @@ impl Daemon {
                     Change::Pods => Cause::Pods,
                 }),
                 changed = self.files.changed() => {
-                    changed?;
-                    self.reload();
+                    self.reload(changed?);
                     self.reconcile(Cause::Policies);
                 }
                 _ = hangup.recv() => {
-                    self.reload();
+                    self.reload(Reread::Changed);
                     self.reconcile(Cause::Policies);
                     self.resync()?;
                 }
@@ -185,6 +189,7 @@ impl Daemon {
                 () = &mut count => {
                     count.as_mut().reset(tokio::time::Instant::now() + self.governor.count());
                     self.journal.settle();
+                    self.told_of_waiting.tell();
                 }
                 Some(question) = questions.recv() => self.answer(question),
                 Some(question) = asked.recv() => self.tell(question),
@@ -196,7 +201,7 @@ impl Daemon {
     }
 
     /// Reads the policies; keeps those in force if the new ones cannot be used.
-    fn reload(&mut self) {
+    fn reload(&mut self, why: Reread) {
         let limits = Limits { kernel: this_kernel::options(), ..self.limits.clone() };
         match directory::load(&self.directory, &limits) {
             Ok(policies) => {
@@ -221,18 +226,25 @@ impl Daemon {
                 self.readiness.done(Task::ReadPolicies);
             }
             Err(error) => {
-                self.journal.push(Event {
-                    policies: self.policies.as_ref().map(PolicySet::len),
-                    reason: Some(error.to_string()),
-                    ..Event::new(Kind::PoliciesRefused)
-                });
-                self.policy_error = Some(error.to_string());
+                // With what the system said.
+                let reason = Some(format!("{:#}", anyhow::Error::new(error)));
+                if why == Reread::Changed || self.policy_error != reason {
+                    self.journal.push(Event {
+                        policies: self.policies.as_ref().map(PolicySet::len),
+                        reason: reason.clone(),
+                        ..Event::new(Kind::PoliciesRefused)
+                    });
+                }
+                self.policy_error = reason;
+                self.files.retry();
                 self.readiness.reopen(Task::ReadPolicies);
             }
         }
     }
 
     fn reconcile(&mut self, cause: Cause) {
+        self.readiness.set(Task::ReadCgroups, self.node.is_tree_read());
+        self.readiness.set(Task::ReadPins, self.pins_trouble.is_none());
         let Some(policies) = &self.policies else { return };
         let began = Instant::now();
         let pods = self.node.pods();
@@ -261,9 +273,16 @@ impl Daemon {
         self.files.watch_again();
         self.node.scan()?;
         match self.governor.refresh(self.node.cgroups()) {
-            Ok(()) => self.reconcile(Cause::Resync),
-            Err(error) => error!("cannot read back what is attached: {error:#}"),
+            Ok(()) => self.pins_trouble = None,
+            Err(error) => {
+                let reason = Some(format!("cannot read back what is attached: {error:#}"));
+                if self.pins_trouble != reason {
+                    error!("cannot read back what is attached: {error:#}");
+                }
+                self.pins_trouble = reason;
+            }
         }
+        self.reconcile(Cause::Resync);
         self.governor.warn_if_blind();
         if let Some(policies) = &self.policies {
             let names = self.governor.forget_gone(self.node.cgroups(), policies);
@@ -330,12 +349,13 @@ impl Daemon {
     }
 
     fn describe(&self, policies: PolicyList, runtime: Option<status::Runtime>) -> status::Daemon {
-        let Health { ready, unfinished } = self.health();
+        let Health { ready, unfinished, troubles } = self.health();
         status::Daemon {
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             ready,
             unfinished,
+            troubles,
             cgroup_root: self.node.root().display().to_string(),
             runtime,
             sweeping: self.sweeps.describe(),
@@ -351,7 +371,9 @@ impl Daemon {
         let trouble =
             self.node.runtime().trouble.as_ref().filter(|_| !self.readiness.is_done(Task::LearnPods));
         unfinished.extend(trouble.map(|trouble| trouble.message.clone()));
-        Health { ready: self.readiness.is_ready(), unfinished }
+        let troubles = self.node.trouble().into_iter().chain(&self.pins_trouble).cloned();
+        let troubles = troubles.chain(waiting::stuck());
+        Health { ready: self.readiness.is_ready(), unfinished, troubles: troubles.collect() }
     }
 }
 

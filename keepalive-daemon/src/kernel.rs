@@ -22,6 +22,7 @@ pub(crate) mod sockets;
 mod storage;
 mod sweep;
 mod sys;
+pub(crate) mod waiting;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -57,7 +58,7 @@ pub(crate) struct Kernel {
     /// earlier run, perhaps with another root, knew it by.
     attached: BTreeMap<u64, CgroupPins>,
     _memory_limit: MemoryLimit,
-    _lock: Lock,
+    lock: Lock,
 }
 
 /// A cgroup as the tree shows it.
@@ -128,12 +129,13 @@ impl Kernel {
         if let Some(logger) = object.logger.take() {
             log::drain(logger)?;
         }
-        Ok(Self { pins, object, attached: BTreeMap::new(), _memory_limit: memory_limit, _lock: lock })
+        Ok(Self { pins, object, attached: BTreeMap::new(), _memory_limit: memory_limit, lock })
     }
 
     /// Reads from the pins what is attached, by this run or an earlier one. Pins whose link never came to be
     /// (their daemon died before) or whose cgroup is gone are removed, and reported to `collected`.
     pub(crate) fn attachments(&mut self, mut collected: impl FnMut(&str)) -> Result<Vec<Attachment>> {
+        self.lock.check()?;
         let mut attached = BTreeMap::new();
         let mut attachments = Vec::new();
         for pins in self.pins.cgroups()? {
@@ -167,6 +169,7 @@ impl Kernel {
         policy: &Policy,
         rules: Option<&RuleSet>,
     ) -> Result<(), AttachError> {
+        self.lock.check()?;
         let pins = self.pins.cgroup(cgroup.path, cgroup.id);
         let link = self.link(cgroup)?;
         let pinned = self.write(cgroup.id, policy, rules).and_then(|()| {
