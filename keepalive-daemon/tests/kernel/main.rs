@@ -15,6 +15,7 @@ mod exec;
 mod foreign;
 mod guard;
 mod helped;
+mod hostile;
 mod lifecycle;
 mod machine;
 mod metrics;
@@ -74,6 +75,7 @@ fn main() {
         foreign::TESTS,
         guard::TESTS,
         helped::TESTS,
+        &hostile::ALL.concat(),
         lifecycle::TESTS,
         metrics::TESTS,
         modes::TESTS,
