@@ -24,9 +24,10 @@ use crate::{
     governor::{Cause, Governor},
     helped::Helped,
     journal::{Event, Journal, Kind},
+    kernel::waiting,
     metrics::{self, Reconciles},
     policy::{Limits, PolicySet, directory},
-    policy_files::PolicyFiles,
+    policy_files::{PolicyFiles, Reread},
     readiness::{Readiness, Task},
     sweeper::{self, Sweeps},
     this_kernel,
@@ -58,6 +59,9 @@ struct Daemon {
     journal: Journal,
     /// Whether somebody was told that policies for pods govern nothing.
     told_of_lack: bool,
+    told_of_waiting: waiting::Told,
+    /// Why what is attached could not be read back.
+    pins_trouble: Option<String>,
 }
 
 impl Daemon {
@@ -73,7 +77,7 @@ impl Daemon {
         let mut hangup = signal(SignalKind::hangup()).context("cannot handle SIGHUP")?;
         let mut resync = interval_at(tokio::time::Instant::now() + RESYNC, RESYNC);
         resync.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        self.reload();
+        self.reload(Reread::Changed);
         self.reconcile(Cause::Start);
         tell_systemd();
         let count = sleep(Duration::ZERO);
@@ -85,12 +89,11 @@ impl Daemon {
                     Change::Pods => Cause::Pods,
                 }),
                 changed = self.files.changed() => {
-                    changed?;
-                    self.reload();
+                    self.reload(changed?);
                     self.reconcile(Cause::Policies);
                 }
                 _ = hangup.recv() => {
-                    self.reload();
+                    self.reload(Reread::Changed);
                     self.reconcile(Cause::Policies);
                     self.resync()?;
                 }
@@ -98,6 +101,7 @@ impl Daemon {
                 () = &mut count => {
                     count.as_mut().reset(tokio::time::Instant::now() + self.governor.count());
                     self.journal.settle();
+                    self.told_of_waiting.tell();
                 }
                 Some(question) = questions.recv() => self.answer(question),
                 Some(question) = asked.recv() => self.tell(question),
@@ -109,7 +113,7 @@ impl Daemon {
     }
 
     /// Reads the policies; keeps those in force if the new ones cannot be used.
-    fn reload(&mut self) {
+    fn reload(&mut self, why: Reread) {
         let limits = Limits { kernel: this_kernel::options(), ..self.limits.clone() };
         match directory::load(&self.directory, &limits) {
             Ok(policies) => {
@@ -134,18 +138,25 @@ impl Daemon {
                 self.readiness.done(Task::ReadPolicies);
             }
             Err(error) => {
-                self.journal.push(Event {
-                    policies: self.policies.as_ref().map(PolicySet::len),
-                    reason: Some(error.to_string()),
-                    ..Event::new(Kind::PoliciesRefused)
-                });
-                self.policy_error = Some(error.to_string());
+                // With what the system said.
+                let reason = Some(format!("{:#}", anyhow::Error::new(error)));
+                if why == Reread::Changed || self.policy_error != reason {
+                    self.journal.push(Event {
+                        policies: self.policies.as_ref().map(PolicySet::len),
+                        reason: reason.clone(),
+                        ..Event::new(Kind::PoliciesRefused)
+                    });
+                }
+                self.policy_error = reason;
+                self.files.retry();
                 self.readiness.reopen(Task::ReadPolicies);
             }
         }
     }
 
     fn reconcile(&mut self, cause: Cause) {
+        self.readiness.set(Task::ReadCgroups, self.node.is_tree_read());
+        self.readiness.set(Task::ReadPins, self.pins_trouble.is_none());
         let Some(policies) = &self.policies else { return };
         let began = Instant::now();
         let pods = self.node.pods();
@@ -174,9 +185,16 @@ impl Daemon {
         self.files.watch_again();
         self.node.scan()?;
         match self.governor.refresh(self.node.cgroups()) {
-            Ok(()) => self.reconcile(Cause::Resync),
-            Err(error) => error!("cannot read back what is attached: {error:#}"),
+            Ok(()) => self.pins_trouble = None,
+            Err(error) => {
+                let reason = Some(format!("cannot read back what is attached: {error:#}"));
+                if self.pins_trouble != reason {
+                    error!("cannot read back what is attached: {error:#}");
+                }
+                self.pins_trouble = reason;
+            }
         }
+        self.reconcile(Cause::Resync);
         self.governor.warn_if_blind();
         if let Some(policies) = &self.policies {
             let names = self.governor.forget_gone(self.node.cgroups(), policies);

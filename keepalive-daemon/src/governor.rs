@@ -13,7 +13,7 @@ use std::{
 };
 
 use anyhow::Result;
-use keepalive_ebpf::{Counters, Policy as InKernel};
+use keepalive_ebpf::Counters;
 use tracing::{debug, info, warn};
 
 pub(crate) use cause::Cause;
@@ -265,16 +265,16 @@ impl Governor {
 
     fn act(&mut self, id: u64, action: Action, cause: Cause, refused_before: &Refusals) {
         self.count_before(id, &action);
-        let left = self.unswept(id, &action);
+        if let Some(unfinished) = self.unfinished(id, &action) {
+            self.set_swept(id, &unfinished);
+        }
         let cgroup = Cgroup { root: &self.root, path: action.path(), id };
         let done = match &action {
             Action::Attach(Desired { policy_name, policy, rules, .. }) => {
                 self.kernel.attach(cgroup, policy_name, policy, rules.as_deref())
             }
             Action::Write(Desired { policy_name, policy, rules, .. }) => {
-                let unnoted = if left.is_some() { self.kernel.forget_swept(id) } else { Ok(()) };
-                let set = |()| self.kernel.set_policy(cgroup, policy_name, policy, rules.as_deref());
-                unnoted.map_err(AttachError::from).and_then(set)
+                self.kernel.set_policy(cgroup, policy_name, policy, rules.as_deref())
             }
             Action::Replace(Desired { policy, rules, .. }) => {
                 self.kernel.replace(cgroup, policy, rules.as_deref())
@@ -284,12 +284,7 @@ impl Governor {
             Action::Detach(_) => self.kernel.detach(id).map_err(AttachError::from),
         };
         match done {
-            Ok(()) => {
-                self.book(id, action, cause);
-                if let Some(left) = left {
-                    self.set_swept(id, &left);
-                }
-            }
+            Ok(()) => self.book(id, action, cause),
             Err(AttachError::Gone) => {
                 // What is booked of it, and its pins, end with the event that tells of its end.
                 debug!(cgroup = action.path(), "gone before it could be governed");

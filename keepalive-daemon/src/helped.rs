@@ -12,11 +12,12 @@
 //!   long ago its peer acknowledged something. It takes no right but for entering the network namespaces of others, and a
 //!   few tenths of a second a minute for 100,000 connections, at the lowest priority.
 //!
-//! Both are done by a [thread](watcher) of its own: neither can hold up the daemon, and where one lacks its privilege the
-//! other goes on. Nothing is done before something is governed. What is counted begins at zero with the daemon.
+//! Each is done by a thread of its own ([`watcher`], [`looker`]): neither can hold up the daemon, and where one lacks its
+//! privilege, or waits for an application, the other goes on. Nothing is done before something is governed. What is counted begins at zero with the daemon.
 
 mod arguments;
 mod books;
+mod looker;
 mod tracker;
 mod watcher;
 
@@ -33,6 +34,7 @@ pub(crate) use arguments::HelpArgs;
 
 use self::{
     books::{Books, Governed, Place},
+    looker::Looker,
     watcher::Watcher,
 };
 use crate::{
@@ -82,16 +84,20 @@ impl Shared {
     }
 }
 
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<()> {
+    let thread = thread::Builder::new().name(name.to_owned()).spawn(run);
+    thread.map(drop).context("cannot start a thread")
+}
+
 impl Helped {
-    /// Starts the thread, which ends with the process.
+    /// Starts the threads, which end with the process.
     pub(crate) fn start(options: Options, journal: Journal) -> Result<Self> {
         let shared = Arc::new(Shared::default());
         if options.is_on {
-            let watcher = Watcher::new(Arc::clone(&shared), options.silent_after, journal);
-            thread::Builder::new()
-                .name("helped".to_owned())
-                .spawn(move || watcher.run())
-                .context("cannot start a thread")?;
+            let watcher = Watcher::new(Arc::clone(&shared), journal);
+            let looker = Looker::new(Arc::clone(&shared), options.silent_after);
+            spawn("dead-peers", move || watcher.run())?;
+            spawn("helped", move || looker.run())?;
         }
         Ok(Self { options, shared })
     }

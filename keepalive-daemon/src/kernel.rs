@@ -24,6 +24,7 @@ mod storage;
 mod sweep;
 mod sys;
 mod verifier;
+pub(crate) mod waiting;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -77,6 +78,8 @@ pub(crate) struct Kernel {
     attached: BTreeMap<u64, CgroupPins>,
     _memory_limit: MemoryLimit,
     lock: Lock,
+    /// The one of before, in a bpffs to which no path leads any more: with it ends what is pinned there.
+    former: Option<Lock>,
 }
 
 /// A cgroup as the tree shows it.
@@ -147,14 +150,15 @@ impl Kernel {
         if let Some(logger) = object.logger.take() {
             log::drain(logger)?;
         }
-        Ok(Self { pins, object, attached: BTreeMap::new(), _memory_limit: memory_limit, lock })
+        Ok(Self { pins, object, attached: BTreeMap::new(), _memory_limit: memory_limit, lock, former: None })
     }
 
     /// Reads from the pins what is attached, by this run or an earlier one. Pins whose link never came to be
     /// (their daemon died before) or whose cgroup is gone are removed, and reported to `collected`.
     pub(crate) fn attachments(&mut self, mut collected: impl FnMut(&str)) -> Result<Vec<Attachment>> {
-        // Somebody may have mounted another bpffs, or removed all that was pinned.
-        self.pins.lock_again(&mut self.lock)?;
+        // Somebody may have mounted another bpffs, or removed all that was pinned. Everything is attached anew then, and
+        // with the next look there is nothing left for which to keep what was pinned before.
+        self.former = self.pins.lock_again(&mut self.lock)?;
         let mut attached = BTreeMap::new();
         let mut attachments = Vec::new();
         for pins in self.pins.cgroups()? {
@@ -188,6 +192,7 @@ impl Kernel {
         policy: &Policy,
         rules: Option<&RuleSet>,
     ) -> Result<(), AttachError> {
+        self.lock.check()?;
         let pins = self.pins.cgroup(cgroup.path, cgroup.id);
         let link = self.link(cgroup)?;
         // Pinned before the policy is written: of a daemon that is killed in between, what is written would outlive the
@@ -247,11 +252,6 @@ impl Kernel {
     /// Notes for whoever comes later that the connections open in a cgroup were swept for `policy`.
     pub(crate) fn set_swept(&self, cgroup_id: u64, policy: &Policy) -> Result<()> {
         self.attached.get(&cgroup_id).map_or(Ok(()), |pins| pins.set_swept(policy))
-    }
-
-    /// Removes that note: they are swept again then, whatever for.
-    pub(crate) fn forget_swept(&self, cgroup_id: u64) -> Result<()> {
-        self.attached.get(&cgroup_id).map_or(Ok(()), CgroupPins::forget_swept)
     }
 
     /// Ends an attachment. The storage outlives the link, so it is cleared first: a later attachment must not

@@ -10,7 +10,7 @@ use keepalive_ebpf::{Policy as InKernel, RuleSet};
 use crate::{
     policy::{Kind, Policy, PolicyId, PolicySet, Refused, RuleSets, Tie},
     reconcile::{Actual, ancestors},
-    workloads::{Paths, Placed, Pod, is_like_pod, is_transient},
+    workloads::{Paths, Placed, Pod, is_like_pod, is_nameless, is_transient},
 };
 
 /// An attachment that should exist.
@@ -51,7 +51,7 @@ pub(crate) enum Note {
 pub(crate) fn plan(policies: &PolicySet, cgroups: &Paths, pods: &Placed) -> Plan {
     let mut plan = Plan::default();
     let mut selected: BTreeMap<&str, &Policy> = BTreeMap::new();
-    for path in cgroups.keys().filter(|path| !is_transient(path)) {
+    for path in cgroups.keys().filter(|path| !is_transient(path) && !is_nameless(path)) {
         let pod = pods.by_path.get(path).map(|pod| &pod.facts);
         if let Some(policy) = policies.select(path, pod) {
             selected.insert(path, policy);

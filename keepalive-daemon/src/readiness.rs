@@ -11,18 +11,25 @@ pub(crate) enum Task {
     ReadPolicies,
     /// Learn from the container runtime which pods there are, if a policy selects pods.
     LearnPods,
+    /// Read the tree of cgroups, as it is now.
+    ReadCgroups,
+    /// Read back what is attached.
+    ReadPins,
     /// Put the policies in force in every cgroup they select.
     GovernCgroups,
 }
 
 impl Task {
-    const ALL: [Self; 3] = [Self::ReadPolicies, Self::LearnPods, Self::GovernCgroups];
+    const ALL: [Self; 5] =
+        [Self::ReadPolicies, Self::LearnPods, Self::ReadCgroups, Self::ReadPins, Self::GovernCgroups];
 
     /// For programs.
     const fn name(self) -> &'static str {
         match self {
             Self::ReadPolicies => "read_policies",
             Self::LearnPods => "learn_pods",
+            Self::ReadCgroups => "read_cgroups",
+            Self::ReadPins => "read_pins",
             Self::GovernCgroups => "govern_cgroups",
         }
     }
@@ -31,6 +38,8 @@ impl Task {
         match self {
             Self::ReadPolicies => "read the policies",
             Self::LearnPods => "learn the node's pods from the container runtime",
+            Self::ReadPins => "read back what is attached",
+            Self::ReadCgroups => "read the tree of cgroups",
             Self::GovernCgroups => "put the policies in force in every cgroup they select",
         }
     }
@@ -59,6 +68,11 @@ impl Readiness {
     /// All tasks by name, and whether each is done.
     pub(crate) fn tasks(&self) -> impl Iterator<Item = (&'static str, bool)> {
         Task::ALL.iter().map(|task| (task.name(), self.is_done(*task)))
+    }
+
+    /// Notes whether a task is done.
+    pub(crate) fn set(&mut self, task: Task, is_done: bool) {
+        if is_done { self.done(task) } else { self.reopen(task) }
     }
 
     /// A task that was done is to be done again.

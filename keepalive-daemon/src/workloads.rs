@@ -1,6 +1,7 @@
 //! What runs here: the cgroups of the host, and the pods that the container runtime has in them.
 
 mod mounts;
+mod nameless;
 mod node;
 mod pods;
 mod runtime;
@@ -8,6 +9,7 @@ mod transient;
 mod tree;
 
 pub(crate) use mounts::{cgroup2_root, own_cgroup};
+pub(crate) use nameless::{is_nameless, readable};
 pub(crate) use node::{Change, Node};
 #[cfg(any(test, fuzzing))]
 pub(crate) use pods::Place;

@@ -18,7 +18,10 @@ mod sockets;
 pub mod story;
 mod tool;
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 
 pub use bpffs::Bpffs;
 pub use capture::Capture;
@@ -38,6 +41,16 @@ pub const TEST_PREFIX: &str = "keepalive-test-";
 
 /// What the names of all kernel objects made by the demo start with.
 pub const DEMO_PREFIX: &str = "keepalive-demo-";
+
+/// What tells that this machine is emulated: all takes its time, and large numbers are better smaller.
+pub const EMULATED: &str = "KEEPALIVE_EMULATED";
+
+/// How long anything that is waited for may take: far beyond what a busy machine needs, so that only a hang reaches it.
+#[must_use]
+pub fn patience() -> Duration {
+    let minutes = if std::env::var_os(EMULATED).is_some() { 5 } else { 1 };
+    Duration::from_secs(60 * minutes)
+}
 
 /// A name made of `prefix`, `label`, this process and a counter, for which `taken` is false.
 ///

@@ -60,7 +60,8 @@ const HEARTBEAT: Duration = Duration::from_secs(30);
 /// - descriptors, threads, inotify watches, links, programs and maps: 2 or 3, and pins 10, for a client or a new cgroup
 ///   that is there at that moment; one left by each would be thousands;
 /// - CPU: a quarter and a hundredth of one, for the machine's other work;
-/// - medians of times: a half and some milliseconds, and p99 twice and 20 ms, for the same.
+/// - medians of times: a half and some milliseconds, and p99 twice and 20 ms, for the same; more if the machine got
+///   slower, by what a new process takes to connect in a new cgroup at all, which the daemon has no part in.
 #[derive(Clone, Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub struct Options {
@@ -121,7 +122,7 @@ pub fn run(options: Options) -> Result<()> {
     match options.output {
         Format::Text => console::result(&report),
         Format::Json => {
-            console::result(serde_json::to_string_pretty(&report).context("cannot write the report")?)
+            console::result(serde_json::to_string_pretty(&report).context("cannot write the report")?);
         }
     }
     if let Some(file) = &options.plot {
@@ -180,6 +181,9 @@ fn soak(daemon: &Path, length: Duration, kill: Option<Duration>, stop: &Stop) ->
         stop.now();
         samples
     });
+    if !ledger.failures().is_empty() {
+        console::progress(format_args!("the daemon logged at last:\n{}", site.log_tail()));
+    }
     if let Err(error) = site.check().and_then(|()| site.finish()) {
         ledger.fail(format!("{error:#}"));
     }

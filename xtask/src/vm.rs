@@ -17,7 +17,7 @@ use clap::{Args, ValueEnum};
 use crate::{
     console,
     failures::Failures,
-    process, setup,
+    lab, process, setup,
     test::{KernelTests, Matrix},
     workspace,
 };
@@ -36,9 +36,6 @@ pub const DEFAULT_KERNEL: &str = "6.1";
 const IN_MACHINE: &str = "KEEPALIVE_IN_MACHINE";
 /// What tells the tests of pods how the machine's pods get their cgroups.
 const CGROUP_DRIVER: &str = "KEEPALIVE_CGROUP_DRIVER";
-
-/// What tells the tests that all takes its time, and that large numbers are better smaller.
-const EMULATED: &str = "KEEPALIVE_EMULATED";
 
 /// All kernels, for those who name none of them.
 const ALL: &str = "all";
@@ -117,17 +114,17 @@ fn chosen(asked: Vec<String>, all: Vec<String>) -> Result<Vec<String>> {
     Ok(asked)
 }
 
-/// Runs `commands`, one after another, as root in a machine with the kernel of a line, and calls `show` with each line
-/// that they print, on either stream. Of this process's environment they have the `PATH`; to the rest of their own come
-/// the variables that tell tests where they are.
+/// Runs `command` as root in a machine with the kernel of a line, and calls `show` with each line that it prints, on
+/// either stream. Of this process's environment it has the `PATH`; to the rest of its own come the variables that tell
+/// tests where they are.
 ///
-/// Returns whether all succeeded.
+/// Returns whether it succeeded.
 ///
 /// # Errors
 ///
 /// If what runs machines is missing and cannot be installed, or the machine ends, or hangs, without a verdict: the
 /// error has the last that it said.
-pub fn run_in_machine(kernel: &str, commands: &[Command], show: impl FnMut(&str)) -> Result<bool> {
+pub fn run_in_machine(kernel: &str, command: &Command, show: impl FnMut(&str)) -> Result<bool> {
     let machine = setup::machine(kernel)?;
     let start = Instant::now();
     let folder = tempfile::Builder::new()
@@ -135,7 +132,7 @@ pub fn run_in_machine(kernel: &str, commands: &[Command], show: impl FnMut(&str)
         .tempdir()
         .context("cannot make a folder for the machine's first files")?;
     let accelerator = Accelerator::find();
-    let script = script(commands, accelerator);
+    let script = script(command, accelerator);
     let initramfs = initramfs::build(folder.path(), &machine, &script).with_context(|| {
         format!("cannot make the first files of a machine with Linux {}", machine.release)
     })?;
@@ -150,19 +147,8 @@ fn log(kernel: &str) -> Result<PathBuf> {
     Ok(workspace::target_dir()?.join(format!("machine-{kernel}.log")))
 }
 
-/// The commands as a shell script, which fails if one of them does.
-fn script(commands: &[Command], accelerator: Accelerator) -> String {
-    let mut script = "failed=0\n".to_owned();
-    for command in commands {
-        let command = environment(command, accelerator);
-        script.push_str(&format!("{} || failed=1\n", process::describe(&command)));
-    }
-    script.push_str("exit $failed\n");
-    script
-}
-
-/// The command in its folder and with its environment.
-fn environment(command: &Command, accelerator: Accelerator) -> Command {
+/// The command as a line of a shell script, in its folder and with its environment.
+fn script(command: &Command, accelerator: Accelerator) -> String {
     let mut env = Command::new("env");
     if let Some(folder) = command.get_current_dir() {
         env.arg(format!("--chdir={}", folder.display()));
@@ -174,13 +160,13 @@ fn environment(command: &Command, accelerator: Accelerator) -> Command {
         (IN_MACHINE, "1".into()),
         (CGROUP_DRIVER, "systemd".into()),
     ];
-    let emulated = (accelerator == Accelerator::Emulation).then(|| (EMULATED, "1".into()));
+    let emulated = (accelerator == Accelerator::Emulation).then(|| (lab::EMULATED, "1".into()));
     let given = command.get_envs().filter_map(|(name, value)| Some((name.to_str()?, value?.to_owned())));
     for (name, value) in own.into_iter().chain(emulated).chain(given) {
         env.arg(format!("{name}={}", Path::new(&value).display()));
     }
     env.arg(command.get_program()).args(command.get_args());
-    env
+    format!("exec {}\n", process::describe(&env))
 }
 
 #[cfg(test)]
@@ -196,26 +182,14 @@ mod tests {
             .env("KEEPALIVE_POD_TOOLS", r#"{"runc":"/r"}"#)
             .current_dir("/work");
 
-        let script = script(&[command], Accelerator::Kvm);
+        let [script, emulated] =
+            [Accelerator::Kvm, Accelerator::Emulation].map(|accelerator| script(&command, accelerator));
 
-        assert!(script.starts_with("failed=0\nenv --chdir=/work PATH="), "{script}");
+        assert!(script.starts_with("exec env --chdir=/work PATH="), "{script}");
         let end = r#" 'KEEPALIVE_POD_TOOLS={"runc":"/r"}' /target/kernel-1 --ignored 'two words'"#;
-        assert!(script.contains(&format!("{CGROUP_DRIVER}=systemd{end} || failed=1\n")), "{script}");
-    }
-
-    #[test]
-    fn all_commands_run_and_one_that_fails_is_told_at_the_end() {
-        let script = |words: [&str; 2]| {
-            script(&words.map(Command::new), Accelerator::Emulation) + "echo not reached\n"
-        };
-        let run = |script: &str| Command::new("sh").args(["-c", script]).output().unwrap();
-
-        assert!(run(&script(["true", "true"])).status.success());
-        let failed = run(&script(["false", "env"]));
-
-        assert_eq!(failed.status.code(), Some(1));
-        let said = String::from_utf8_lossy(&failed.stdout);
-        assert!(said.contains("KEEPALIVE_EMULATED=1") && !said.contains("not reached"), "{said}");
+        assert!(script.ends_with(&format!("{CGROUP_DRIVER}=systemd{end}\n")), "{script}");
+        let end = format!(" {}=1{end}\n", lab::EMULATED);
+        assert!(emulated.ends_with(&end), "{emulated}");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::Daemon;
 use crate::{
     answers::State,
     api::Question,
+    kernel::waiting,
     metrics,
     policy::PolicySet,
     readiness::Task,
@@ -71,12 +72,13 @@ impl Daemon {
     }
 
     fn describe(&self, policies: PolicyList, runtime: Option<status::Runtime>) -> status::Daemon {
-        let Health { ready, unfinished } = self.health();
+        let Health { ready, unfinished, troubles } = self.health();
         status::Daemon {
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             ready,
             unfinished,
+            troubles,
             cgroup_root: self.node.root().display().to_string(),
             runtime,
             sweeping: self.sweeps.describe(),
@@ -92,6 +94,8 @@ impl Daemon {
         let trouble =
             self.node.runtime().trouble.as_ref().filter(|_| !self.readiness.is_done(Task::LearnPods));
         unfinished.extend(trouble.map(|trouble| trouble.message.clone()));
-        Health { ready: self.readiness.is_ready(), unfinished }
+        let troubles = self.node.trouble().into_iter().chain(&self.pins_trouble).cloned();
+        let troubles = troubles.chain(waiting::stuck());
+        Health { ready: self.readiness.is_ready(), unfinished, troubles: troubles.collect() }
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     governor::Governor,
     helped::{self, Helped},
     journal::Journal,
-    kernel::{self, Held, Kernel, Targets},
+    kernel::{self, Held, Kernel, Targets, waiting},
     metrics::{self, MetricsArgs, Reconciles},
     policy::Limits,
     policy_files::PolicyFiles,
@@ -99,6 +99,8 @@ pub(crate) async fn run(config: Config) -> Result<()> {
         labels,
         journal,
         told_of_lack: false,
+        told_of_waiting: waiting::Told::default(),
+        pins_trouble: None,
     };
     privileges::settle();
     daemon.follow(&mut questions, &mut asked, &mut swept).await?;

@@ -62,7 +62,7 @@ fn serve() -> (Runtime, Router) {
     runtime.spawn(async move {
         while let Some(question) = asked.recv().await {
             if let Question::Health(reply) = question {
-                let _ = reply.send(Health { ready: true, unfinished: Vec::new() });
+                let _ = reply.send(Health { ready: true, unfinished: Vec::new(), troubles: Vec::new() });
             }
         }
     });

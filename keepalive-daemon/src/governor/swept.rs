@@ -17,13 +17,18 @@ impl Governor {
         }
     }
 
-    /// The policy in force, if an action puts another in its place that open connections are noted as swept for. What
-    /// is in force now some of them have: were it not noted instead, they would keep it, also after a restart.
-    pub(super) fn unswept(&self, id: u64, action: &Action) -> Option<InKernel> {
+    /// What is to be noted before an action puts another policy in force. If its own sweep is noted as finished, or
+    /// none is, the note would not tell of the values that connections have from what is in force until now: some
+    /// would keep them, also after a restart. Instead of that the policy in force is noted, as one that claims, which
+    /// no policy is noted as that connections were swept for: so a sweep is due, whatever is in force then.
+    pub(super) fn unfinished(&self, id: u64, action: &Action) -> Option<InKernel> {
         let Action::Write(want) = action else { return None };
         let have = self.actual.get(&id)?;
-        let in_force = as_swept(&have.policy?, id);
-        let comes_back = have.swept == Some(as_swept(&want.policy, id)) && have.swept != Some(in_force);
-        comes_back.then_some(in_force)
+        let [in_force, wanted] = [have.policy?, want.policy].map(|policy| as_swept(&policy, id));
+        let is_due = match have.swept {
+            Some(swept) => swept.claiming(false) == wanted,
+            None => true,
+        };
+        (in_force != wanted && is_due).then(|| in_force.claiming(true))
     }
 }

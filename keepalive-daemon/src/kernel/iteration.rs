@@ -12,7 +12,10 @@ use aya::{
     programs::{Iter, iter::IterLink},
 };
 
-use super::object::{rejected, take_any_map};
+use super::{
+    object::{rejected, take_any_map},
+    waiting,
+};
 
 /// A loaded program, with the maps it uses.
 pub(super) struct SocketProgram {
@@ -76,7 +79,7 @@ pub(super) fn begin(link: IterLink) -> Result<File> {
 /// If it fails, or what was told are no records.
 pub(super) fn read<'a, const N: usize>(walk: &mut File, buffer: &'a mut [u8]) -> Result<&'a [[u8; N]]> {
     let length = loop {
-        match walk.read(buffer) {
+        match waiting::wait(|| walk.read(buffer)) {
             Ok(length) => break length,
             // After a million sockets of which there is nothing to tell.
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}

@@ -23,7 +23,7 @@ mod lock;
 pub(crate) mod swept;
 
 use std::{
-    fs,
+    fs, mem,
     os::{fd::AsFd as _, unix::fs::MetadataExt as _},
     path::{Path, PathBuf},
 };
@@ -121,16 +121,22 @@ impl Pins {
         Lock::take(&self.top)
     }
 
-    /// Takes the lock again if what is locked is not where the pins are any more, and makes their directories.
+    /// Takes the lock again if what is locked is not where the pins are any more, and makes their directories. Returns
+    /// the lock of before, if so: what is pinned there is in force for as long as that is held.
     ///
     /// # Errors
-    /// If another process holds it meanwhile; says which.
-    pub(crate) fn lock_again(&self, lock: &mut Lock) -> Result<()> {
-        if !lock.holds() {
-            *lock = self.lock()?;
-            self.create()?;
+    /// If there is no bpffs any more, or another process holds the lock meanwhile; says which.
+    pub(crate) fn lock_again(&self, lock: &mut Lock) -> Result<Option<Lock>> {
+        if lock.holds() {
+            return Ok(None);
         }
-        Ok(())
+        let bpffs = self.top.parent().unwrap_or(&self.top);
+        if statfs(bpffs).is_ok_and(|found| found.filesystem_type() != BPF_FS_MAGIC) {
+            lock.check()?;
+        }
+        let next = self.lock()?;
+        self.create()?;
+        Ok(Some(mem::replace(lock, next)))
     }
 
     /// The pins of every cgroup of this layout, ancestors first.
@@ -204,17 +210,13 @@ impl CgroupPins {
         Some(if path == "/" { String::new() } else { path })
     }
 
-    /// The policy whose sweep of open connections was finished last.
+    /// The policy whose sweep of open connections was finished last; one that claims is of a sweep that was not.
     pub(crate) fn swept(&self) -> Option<Policy> {
         swept::from_text(fs::read_link(self.0.join("swept")).ok()?.to_str()?)
     }
 
     pub(crate) fn set_swept(&self, policy: &Policy) -> Result<()> {
         put_text(&self.0, "swept", &swept::to_text(policy))
-    }
-
-    pub(crate) fn forget_swept(&self) -> Result<()> {
-        remove_file(&self.0.join("swept"))
     }
 
     /// Removes what a daemon left that was killed while it put something in another's place.

@@ -112,12 +112,13 @@ impl Site {
 }
 
 /// Ready, or not, with what there is to do.
-fn readiness(Health { ready, unfinished }: &Health) -> Answer {
+fn readiness(Health { ready, unfinished, troubles }: &Health) -> Answer {
+    let troubles = troubles.iter().map(|trouble| format!("trouble: {trouble}\n"));
     if *ready {
-        return text(StatusCode::OK, TEXT, "ready\n");
+        return text(StatusCode::OK, TEXT, "ready\n".to_owned() + &troubles.collect::<String>());
     }
     let lines = unfinished.iter().map(|task| format!("not ready, has yet to: {task}\n"));
-    text(StatusCode::SERVICE_UNAVAILABLE, TEXT, lines.collect::<String>())
+    text(StatusCode::SERVICE_UNAVAILABLE, TEXT, lines.chain(troubles).collect::<String>())
 }
 
 /// Whether whoever asks names OpenMetrics among what it reads, as Prometheus does; its text format is for all others.

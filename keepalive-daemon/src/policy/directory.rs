@@ -164,15 +164,20 @@ fn snapshot<T>(directory: &Path, mut read: impl FnMut(&[Entry]) -> T) -> Result<
     Err(error("take a snapshot of", "write elsewhere and rename into it", source))
 }
 
+/// What a directory looks like from outside, where no event tells of its changes; `None` if it cannot be read.
+pub(crate) fn look(directory: &Path) -> Option<Observation> {
+    observe(directory).ok()
+}
+
 /// What tells one state of a directory from another.
-#[derive(Debug, PartialEq)]
-struct Observation {
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Observation {
     directory: Identity,
     files: Vec<Entry>,
 }
 
 /// A policy file as `stat` sees it, links followed.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 struct Entry {
     path: PathBuf,
     /// `None` if it could not be asked for: reading it will say why.
@@ -180,7 +185,7 @@ struct Entry {
 }
 
 /// Changes whenever the content does.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 struct Identity {
     inode: (u64, u64),
     size: u64,

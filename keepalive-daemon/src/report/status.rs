@@ -14,6 +14,7 @@ use super::{
     open_connections::{LeftBehind, OpenConnections, Sweeping},
     policies::PolicySummary,
 };
+use crate::workloads::readable;
 
 /// The state of the whole.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -47,6 +48,9 @@ pub(crate) struct Daemon {
     pub(crate) ready: bool,
     /// What is not done yet, if it is not ready.
     pub(crate) unfinished: Vec<String>,
+    /// What somebody should look at, though what is governed stays so.
+    #[serde(default)]
+    pub(crate) troubles: Vec<String>,
     pub(crate) cgroup_root: String,
     /// The container runtime; absent if none is to be asked.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -205,6 +209,9 @@ impl ForPeople for Daemon {
             format!("not ready, has yet to: {}", self.unfinished.join("; "))
         };
         let mut text = format!("daemon {} (pid {}): {state}\n", self.version, self.pid);
+        for trouble in &self.troubles {
+            let _ = writeln!(text, "trouble: {trouble}");
+        }
         if let Some(runtime) = &self.runtime {
             let _ = writeln!(text, "{}", runtime.for_people());
         }
@@ -287,5 +294,5 @@ pub(crate) fn plural(number: usize, noun: &str) -> String {
 }
 
 pub(crate) fn shown(path: &str) -> String {
-    if path.is_empty() { "/".to_owned() } else { path.to_owned() }
+    if path.is_empty() { "/".to_owned() } else { readable(path) }
 }

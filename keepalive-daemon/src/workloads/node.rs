@@ -51,6 +51,16 @@ impl Node {
         self.tree.paths()
     }
 
+    /// Whether the cgroups are those that there are.
+    pub(crate) const fn is_tree_read(&self) -> bool {
+        !self.tree.is_unread()
+    }
+
+    /// Why cgroups that are made now are known only later, or not at all.
+    pub(crate) const fn trouble(&self) -> Option<&String> {
+        self.tree.trouble()
+    }
+
     /// The pods; `None` until the runtime told of them once.
     pub(crate) const fn pods(&self) -> Option<&Placed> {
         self.pods.as_ref()

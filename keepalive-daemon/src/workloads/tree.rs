@@ -1,8 +1,13 @@
 //! The cgroup tree, followed by inotify: each directory is watched, so that a cgroup is known as soon as it
-//! is made and forgotten as soon as it is gone.
+//! is made and forgotten as soon as it is gone. Where the kernel has no watches to give, the tree is read again and again
+//! instead.
+
+mod oddities;
+mod reading;
+mod watches;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet},
     ffi::OsString,
     fs, io, mem,
     os::unix::fs::MetadataExt as _,
@@ -12,59 +17,78 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use futures_util::FutureExt as _;
-use inotify::{Event, EventMask, EventStream, Inotify, WatchDescriptor, WatchMask};
-use tokio_stream::StreamExt as _;
-use tracing::{error, warn};
+use inotify::{Event, EventMask};
+use tokio::time::sleep_until;
+use tracing::{error, info, warn};
+
+use self::{
+    oddities::Oddities,
+    reading::{Reading, read},
+    watches::Watches,
+};
+use super::nameless;
+use crate::plan::levels;
 
 /// The path of each cgroup, relative to the root and without a leading slash, with its id: the inode number of
-/// its directory, which the kernel does not give to another cgroup later.
+/// its directory, which the kernel does not give to another cgroup later. Those whose names are no text have paths that
+/// no policy can name ([`nameless`]).
 pub(crate) type Paths = BTreeMap<String, u64>;
-
-/// Room for the events of one read; a name is 255 bytes at most.
-const BUFFER: usize = 16 * 1024;
 
 /// How long events are gathered before they are acted on: what makes a thousand cgroups at once does so in about
 /// this time, and whoever makes and removes them without a pause must not keep the others waiting.
 const GATHER: Duration = Duration::from_millis(100);
 
+/// The same where it takes long to act on them, as for thousands of cgroups on a busy node: no more of the time goes into
+/// that than into gathering, whatever the number of changes.
+const LONGEST_GATHER: Duration = Duration::from_secs(5);
+
+/// How soon a tree that cannot be followed is read again, at the earliest: a new pod waits no longer for its policy. Where
+/// reading takes long (10,000 cgroups take 0.1 s), it waits for [`SHARE`] times as long.
+const AGAIN: Duration = Duration::from_secs(2);
+const SHARE: u32 = 50;
+
 /// The cgroups under a root.
 pub(crate) struct CgroupTree {
     root: PathBuf,
-    events: EventStream<Vec<u8>>,
-    watched: HashMap<WatchDescriptor, String>,
-    /// The other way round, for cgroups in `paths`: not every kernel ends the watch of a cgroup that is gone
-    /// (6.18 does not).
-    watches: HashMap<String, WatchDescriptor>,
+    /// The file system that they are on.
+    device: u64,
+    watches: Watches,
     paths: Paths,
-    /// The cgroups whose names are no text, to be warned of once each.
-    unnamed: HashSet<PathBuf>,
-    /// Those that may not be listed, likewise.
-    hidden: HashSet<PathBuf>,
-    /// Set once the kernel had no more watches to give; the tree is then only as fresh as its last scan.
-    blind: bool,
+    /// The cgroups in which this process may not look.
+    closed: BTreeSet<String>,
+    oddities: Oddities,
     /// What could not be read since the last scan began, though it is there.
     unread: Option<(PathBuf, io::Error)>,
+    /// What somebody was told of, and why the tree is only as fresh as its last scan.
+    trouble: Option<String>,
+    /// When to read it again, if there is trouble.
+    again: tokio::time::Instant,
+    /// When changes were told of last, and how long it took to act on those before.
+    told: Option<Instant>,
+    acting: Duration,
 }
 
 impl CgroupTree {
     /// Scans the tree and begins to follow it. Needs to be called within a tokio runtime.
     ///
     /// # Errors
-    /// If the root is not to be read, or the kernel refuses inotify.
+    /// If the root is not to be read.
     pub(crate) fn open(root: &Path) -> Result<Self> {
-        let inotify =
-            Inotify::init().context("cannot start inotify; is fs.inotify.max_user_instances used up?")?;
-        let events = inotify.into_event_stream(vec![0; BUFFER]).context("cannot start inotify")?;
+        let device = fs::metadata(root)
+            .with_context(|| format!("cannot read the cgroup root {}", root.display()))?
+            .dev();
         let mut tree = Self {
             root: root.to_owned(),
-            events,
-            watched: HashMap::new(),
-            watches: HashMap::new(),
+            device,
+            watches: Watches::new(),
             paths: Paths::new(),
-            unnamed: HashSet::new(),
-            hidden: HashSet::new(),
-            blind: false,
+            closed: BTreeSet::new(),
+            oddities: Oddities::default(),
             unread: None,
+            trouble: None,
+            again: tokio::time::Instant::now(),
+            told: None,
+            acting: Duration::ZERO,
         };
         tree.scan()?;
         Ok(tree)
@@ -78,25 +102,44 @@ impl CgroupTree {
         &self.paths
     }
 
-    /// Waits until the tree may have changed, and follows what happened until then, for [`GATHER`] at most: a
-    /// thousand cgroups made at once are few changes. Cancel safe.
+    /// Whether it could not be read when it was tried last, and stays as it was known.
+    pub(crate) const fn is_unread(&self) -> bool {
+        self.unread.is_some()
+    }
+
+    /// Why cgroups that are made now are known only later, or not at all; `None` if all is well.
+    pub(crate) const fn trouble(&self) -> Option<&String> {
+        self.trouble.as_ref()
+    }
+
+    /// Waits until the tree may have changed, and follows what happened until then, for [`GATHER`] at most, or for as long
+    /// as was needed to act on what it told before: a thousand cgroups made at once are few changes. Cancel safe.
     ///
     /// # Errors
     /// If the root vanished or inotify failed: nothing can be followed any more.
     pub(crate) async fn changed(&mut self) -> Result<()> {
-        let mut event = self.events.next().await;
-        let until = Instant::now() + GATHER;
-        while let Some(happened) = event {
-            self.follow(happened.context("cannot read inotify events")?)?;
-            if Instant::now() >= until {
-                return Ok(());
-            }
-            event = match self.events.next().now_or_never() {
-                Some(next) => next,
-                None => return Ok(()),
+        if let Some(told) = self.told.take() {
+            self.acting = told.elapsed();
+        }
+        let mut event = tokio::select! {
+            event = self.watches.next() => event?,
+            () = sleep_until(self.again), if self.trouble.is_some() => return self.scan(),
+        };
+        let until = Instant::now() + self.acting.clamp(GATHER, LONGEST_GATHER);
+        loop {
+            self.follow(event)?;
+            event = match self.watches.next().now_or_never() {
+                Some(next) if Instant::now() < until => next?,
+                Some(next) => {
+                    self.follow(next?)?;
+                    break;
+                }
+                None => break,
             };
         }
-        bail!("the kernel closed inotify")
+        self.tell();
+        self.told = Some(Instant::now());
+        Ok(())
     }
 
     /// Reads the whole tree again; for events that were lost. What cannot be read (too many open files, say) is
@@ -105,31 +148,62 @@ impl CgroupTree {
     /// # Errors
     /// If the root is gone.
     pub(crate) fn scan(&mut self) -> Result<()> {
+        let began = Instant::now();
         let paths = mem::take(&mut self.paths);
-        let watches = mem::take(&mut self.watches);
-        let watched = mem::take(&mut self.watched);
+        let watches = self.watches.begin_scan();
+        self.oddities.begin_scan();
+        self.closed.clear();
         self.unread = None;
-        self.add(String::new());
-        if let Some((path, error)) = self.unread.take() {
-            error!(%error, path = %path.display(), "cannot read the cgroup tree again: going by what was known");
+        match fs::metadata(&self.root) {
+            // What is there instead has no cgroups, and of those that were nothing is known.
+            Ok(stat) if stat.dev() != self.device => {
+                let error =
+                    io::Error::other("the cgroup2 hierarchy is no longer mounted there; mount it again");
+                self.unread = Some((self.root.clone(), error));
+            }
+            _ => self.add(String::new()),
+        }
+        if self.unread.is_some() {
             self.paths = paths;
-            for (path, descriptor) in watches {
-                self.watches.entry(path).or_insert(descriptor);
-            }
-            for (descriptor, path) in watched {
-                self.watched.entry(descriptor).or_insert(path);
-            }
+            self.watches.end_scan(watches, |_| true);
         } else {
-            for descriptor in watched.into_keys() {
-                if !self.watched.contains_key(&descriptor) {
-                    self.end_watch(descriptor);
-                }
+            let closed = mem::take(&mut self.closed);
+            // Whoever closes a cgroup does not thereby end what governs below it.
+            let is_hidden = |path: &str| levels(path).any(|level| closed.contains(level));
+            for (path, id) in paths.into_iter().filter(|(path, _)| !closed.is_empty() && is_hidden(path)) {
+                self.paths.entry(path).or_insert(id);
             }
+            self.watches.end_scan(watches, is_hidden);
+            self.closed = closed;
         }
         if self.paths.is_empty() {
             bail!("cannot read the cgroup root {}: it is gone, or not a directory", self.root.display());
         }
+        self.tell();
+        self.again = (Instant::now() + (began.elapsed() * SHARE).max(AGAIN)).into();
         Ok(())
+    }
+
+    /// Tells somebody of trouble when it begins, and when it ends.
+    fn tell(&mut self) {
+        let unread = self.unread.as_ref().map(|(path, error)| {
+            format!("cannot read the cgroup tree again: going by what was known: {}: {error}", path.display())
+        });
+        let unwatched = || {
+            let lack = self.watches.lack()?;
+            Some(format!(
+                "cannot watch every cgroup: one that is made is seen with the next full scan only, every few seconds: \
+                 {lack}"
+            ))
+        };
+        let trouble = unread.or_else(unwatched);
+        match (&self.trouble, &trouble) {
+            (None, Some(trouble)) if self.unread.is_some() => error!("{trouble}"),
+            (None, Some(trouble)) => warn!("{trouble}"),
+            (Some(_), None) => info!("the cgroup tree is followed again"),
+            _ => {}
+        }
+        self.trouble = trouble;
     }
 
     fn follow(&mut self, event: Event<OsString>) -> Result<()> {
@@ -137,7 +211,7 @@ impl CgroupTree {
             warn!("the kernel dropped inotify events: reading the whole cgroup tree again");
             return self.scan();
         }
-        let Some(path) = self.watched.get(&event.wd).cloned() else { return Ok(()) };
+        let Some(path) = self.watches.path(&event.wd).cloned() else { return Ok(()) };
         if event.mask.contains(EventMask::IGNORED) {
             self.remove(&path);
             if self.paths.is_empty() {
@@ -146,31 +220,18 @@ impl CgroupTree {
             return Ok(());
         }
         let Some(name) = event.name else { return Ok(()) };
-        let appeared = event.mask.contains(EventMask::CREATE);
-        if !appeared {
-            self.unnamed.remove(&self.root.join(&path).join(&name));
-        }
-        match self.child(&path, name) {
-            Some(child) if appeared => self.add(child),
-            Some(child) => self.remove(&child),
-            None => {}
+        let child = child(&path, name);
+        if event.mask.contains(EventMask::CREATE) {
+            self.add(child);
+        } else {
+            self.oddities.forget(&self.directory(&child));
+            self.remove(&child);
         }
         Ok(())
     }
 
-    /// The path of a cgroup below another; warns of a name that is no text.
-    fn child(&mut self, parent: &str, name: OsString) -> Option<String> {
-        match name.into_string() {
-            Ok(name) if parent.is_empty() => Some(name),
-            Ok(name) => Some(format!("{parent}/{name}")),
-            Err(name) => {
-                let path = self.root.join(parent).join(name);
-                if self.unnamed.insert(path.clone()) {
-                    warn!(?path, "a cgroup whose name is not UTF-8 cannot be selected by a policy");
-                }
-                None
-            }
-        }
+    fn directory(&self, path: &str) -> PathBuf {
+        self.root.join(nameless::directory(path))
     }
 
     /// Adds a cgroup and what is below it. Watching comes before listing: what is made between is seen twice
@@ -178,72 +239,49 @@ impl CgroupTree {
     fn add(&mut self, path: String) {
         let mut queue = vec![path];
         while let Some(path) = queue.pop() {
-            let directory = self.root.join(&path);
-            self.watch(&directory, &path);
-            match read(&directory) {
-                Ok((id, names)) => {
-                    self.hidden.remove(&directory);
-                    self.paths.insert(path.clone(), id);
-                    for name in names {
-                        queue.extend(self.child(&path, name));
+            let directory = self.directory(&path);
+            self.watches.add(&directory, &path);
+            let is_nameless = path.rsplit('/').next().is_some_and(nameless::is_nameless);
+            if is_nameless && self.oddities.is_news(&directory) {
+                warn!(path = ?directory, "a cgroup whose name is not UTF-8 cannot be selected by a policy");
+            }
+            match read(&directory, self.device) {
+                Reading::Cgroup(id, names) => {
+                    queue.extend(names.into_iter().map(|name| child(&path, name)));
+                    self.paths.insert(path, id);
+                }
+                Reading::Closed(id, error) => {
+                    if self.oddities.is_news(&directory) {
+                        warn!(
+                            %error, path = ?directory,
+                            "cannot look into a cgroup: what is made in it is governed by what governs it, and by no \
+                             policy of its own, until it may be listed (chmod go+rx, or CAP_DAC_READ_SEARCH) and the \
+                             next full scan"
+                        );
                     }
+                    self.paths.insert(path.clone(), id);
+                    self.closed.insert(path);
                 }
-                Err(error) if is_gone(&error) => self.forget(&path),
-                Err(error) if is_denied(&error) && !path.is_empty() => self.hide(directory, path, &error),
-                Err(error) => self.unread = Some((directory, error)),
-            }
-        }
-    }
-
-    /// Adds a cgroup that its owner lets nobody list: that must not keep the rest of the tree from being followed.
-    fn hide(&mut self, directory: PathBuf, path: String, error: &io::Error) {
-        let Ok(metadata) = fs::symlink_metadata(&directory) else { return };
-        self.paths.insert(path, metadata.ino());
-        if !self.hidden.contains(&directory) {
-            warn!(
-                %error, path = %directory.display(),
-                "a cgroup may not be listed: policies of the cgroups above reach what is in it, no others; once it may \
-                 be, the next full scan sees it (chmod go+rx, or run with CAP_DAC_READ_SEARCH)"
-            );
-            self.hidden.insert(directory);
-        }
-    }
-
-    fn watch(&mut self, directory: &Path, path: &str) {
-        let mask = WatchMask::CREATE | WatchMask::DELETE | WatchMask::ONLYDIR;
-        match self.events.watches().add(directory, mask) {
-            Ok(descriptor) => {
-                self.watched.insert(descriptor.clone(), path.to_owned());
-                let before = self.watches.insert(path.to_owned(), descriptor.clone());
-                if let Some(before) = before.filter(|before| *before != descriptor) {
-                    self.end_watch(before);
+                Reading::OutOfReach(error) => {
+                    if self.oddities.is_news(&directory) {
+                        warn!(
+                            %error, path = ?directory,
+                            "a cgroup is out of reach: it is governed by what governs those above it, and by no policy \
+                             of its own"
+                        );
+                    }
+                    self.forget(&path);
                 }
+                Reading::Gone => self.forget(&path),
+                Reading::Failed(error) => self.unread = Some((directory, error)),
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound || is_denied(&error) => {}
-            Err(error) if !self.blind => {
-                self.blind = true;
-                warn!(
-                    %error, path,
-                    "cannot watch every cgroup: one made below is seen with the next full scan only; raise \
-                     fs.inotify.max_user_watches"
-                );
-            }
-            Err(_) => {}
         }
     }
 
     fn forget(&mut self, path: &str) {
         self.paths.remove(path);
-        self.hidden.remove(&self.root.join(path));
-        if let Some(descriptor) = self.watches.remove(path) {
-            self.end_watch(descriptor);
-        }
-    }
-
-    fn end_watch(&mut self, descriptor: WatchDescriptor) {
-        self.watched.remove(&descriptor);
-        // Fails where the kernel has ended it already.
-        let _ = self.events.watches().remove(descriptor);
+        self.closed.remove(path);
+        self.watches.remove(path);
     }
 
     /// Removes a cgroup and what was below it: with its watch goes what that may have had to tell. Another of
@@ -259,31 +297,14 @@ impl CgroupTree {
         for path in gone.iter().map(String::as_str).chain([path]) {
             self.forget(path);
         }
-        if fs::symlink_metadata(self.root.join(path)).is_ok() {
+        if fs::symlink_metadata(self.directory(path)).is_ok() {
             self.add(path.to_owned());
         }
     }
 }
 
-/// The id of a cgroup and the names of those in it.
-fn read(directory: &Path) -> io::Result<(u64, Vec<OsString>)> {
-    let id = fs::symlink_metadata(directory)?.ino();
-    let mut names = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            names.push(entry.file_name());
-        }
-    }
-    Ok((id, names))
-}
-
-/// What belongs to somebody else is his: root is no exception without the capability for it.
-fn is_denied(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::PermissionDenied
-}
-
-/// A cgroup that is removed while it is looked at is not found, or no such device.
-fn is_gone(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ENODEV)
+/// The path of a cgroup in another.
+fn child(parent: &str, name: OsString) -> String {
+    let name = nameless::to_text(name);
+    if parent.is_empty() { name } else { format!("{parent}/{name}") }
 }

@@ -19,6 +19,7 @@ mod features;
 mod foreign;
 mod guard;
 mod helped;
+mod hostile;
 mod lifecycle;
 mod machine;
 mod metrics;
@@ -97,6 +98,7 @@ fn main() {
         foreign::TESTS,
         guard::TESTS,
         helped::TESTS,
+        &hostile::ALL.concat(),
         lifecycle::TESTS,
         metrics::TESTS,
         modes::TESTS,

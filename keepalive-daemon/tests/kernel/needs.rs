@@ -1,7 +1,7 @@
 //! What tests need of the kernel that not every supported one has. A test whose feature is absent here says so and is
 //! ignored; that a feature is absent only where it is known to be, `features` tests.
 
-use std::{process::Command, sync::OnceLock};
+use std::{collections::BTreeSet, process::Command, sync::OnceLock};
 
 use keepalive_daemon::features::Feature;
 use serde_json::Value;
@@ -21,7 +21,16 @@ const NEEDS: &[(&str, Feature)] = &[
 /// The feature that a test needs and that this kernel lacks.
 pub(crate) fn lacking(test: &str) -> Option<Feature> {
     let mut needed = NEEDS.iter().filter(|(prefix, _)| test.starts_with(prefix));
-    needed.find_map(|(_, feature)| (of(probed(), *feature)["present"] != true).then_some(*feature))
+    needed.find_map(|(_, feature)| (!present().contains(feature)).then_some(*feature))
+}
+
+/// The features of this kernel.
+pub(crate) fn present() -> &'static BTreeSet<Feature> {
+    static PRESENT: OnceLock<BTreeSet<Feature>> = OnceLock::new();
+    PRESENT.get_or_init(|| {
+        let is_present = |feature: &Feature| of(probed(), *feature)["present"] == true;
+        Feature::ALL.into_iter().filter(is_present).collect()
+    })
 }
 
 /// What `probe` finds here, in a cgroup of its own; asked once for all tests.

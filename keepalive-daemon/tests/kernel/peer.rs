@@ -65,6 +65,8 @@ pub(crate) enum Request {
     Read { socket: usize, option: (i32, i32) },
     /// Close.
     Close { socket: usize },
+    /// Send a datagram to an address, and wait for it at another; answers with what came of it.
+    Datagram { to: SocketAddr, at: SocketAddr },
     /// Connect to oneself so many times, and keep both ends of each.
     Pairs { count: usize },
     /// Answers with the options of all sockets but listeners, and how many have them.
@@ -161,6 +163,7 @@ impl Sockets {
                 self.open.remove(&socket);
                 Answer::Done
             }
+            Request::Datagram { to, at } => Answer::Received(calls::datagram(to, at)),
             Request::Pairs { count } => {
                 many::connect(count, |socket| drop(self.keep(socket)))?;
                 Answer::Done

@@ -6,18 +6,14 @@ use std::io::Write;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 use self::shared::{Shared, State};
-use super::tool;
-
-/// How long anything that is waited for may take: far beyond what a busy machine needs, so that only a hang
-/// reaches it.
-const DEADLINE: Duration = Duration::from_secs(60);
+use super::{patience, tool};
 
 /// Which of its two outputs a program wrote to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,7 +122,7 @@ impl Process {
     /// Waits for a line, on either stream and from the start of the output, that contains `pattern`.
     ///
     /// # Errors
-    /// When the output ends without it, or after a minute; the error shows what was printed instead.
+    /// When the output ends without it, or after [`patience`]; the error shows what was printed instead.
     pub fn wait_line(&self, pattern: &str) -> Result<String> {
         self.wait_line_from(0, pattern)
     }
@@ -134,7 +130,7 @@ impl Process {
     /// Like [`Process::wait_line`], but only among the lines after the first `mark` ones.
     ///
     /// # Errors
-    /// When the output ends without it, or after a minute; the error shows what was printed instead.
+    /// When the output ends without it, or after [`patience`]; the error shows what was printed instead.
     pub fn wait_line_from(&self, mark: usize, pattern: &str) -> Result<String> {
         let wanted = |line: &Line| line.text.contains(pattern).then(|| line.text.clone());
         self.wait_for(&format!("line with {pattern:?}"), |lines, _| lines.iter().skip(mark).find_map(wanted))
@@ -145,10 +141,10 @@ impl Process {
     /// `look` is called after each change, with all lines and whether more can come.
     ///
     /// # Errors
-    /// When the output ends without it, or after a minute; the error shows what was printed instead.
+    /// When the output ends without it, or after [`patience`]; the error shows what was printed instead.
     pub fn wait_for<T>(&self, what: &str, mut look: impl FnMut(&[Line], bool) -> Option<T>) -> Result<T> {
         let mut found = None;
-        let state = self.shared.wait_until(DEADLINE, |state| {
+        let state = self.shared.wait_until(patience(), |state| {
             found = look(&state.lines, state.open > 0);
             found.is_some() || state.open == 0
         });
@@ -158,9 +154,9 @@ impl Process {
     /// Waits until the program has ended.
     ///
     /// # Errors
-    /// When it runs on for more than a minute.
+    /// When it runs on for longer than [`patience`].
     pub fn wait(&self) -> Result<ExitStatus> {
-        let state = self.shared.wait_until(DEADLINE, |state| state.ended.is_some());
+        let state = self.shared.wait_until(patience(), |state| state.ended.is_some());
         match state.ended {
             Some((status, _)) => Ok(status),
             None => Err(self.explain("does not end", &state)),
@@ -170,10 +166,10 @@ impl Process {
     /// Waits until the program has ended and everything that it wrote is read.
     ///
     /// # Errors
-    /// When it runs on for more than a minute, or leaves its outputs open in a descendant that does.
+    /// When it runs on for longer than [`patience`], or leaves its outputs open in a descendant that does.
     pub fn wait_output(&self) -> Result<ExitStatus> {
         let status = self.wait()?;
-        let state = self.shared.wait_until(DEADLINE, |state| state.open == 0);
+        let state = self.shared.wait_until(patience(), |state| state.open == 0);
         if state.open > 0 {
             return Err(self.explain("ended, but a descendant keeps its output open", &state));
         }
@@ -237,7 +233,7 @@ impl Drop for Process {
             // The lock keeps the process from being reaped, so that the group's id is still its own.
             let _ = killpg(self.pid, Signal::SIGKILL);
         }
-        let state = self.shared.wait_until(DEADLINE, |state| state.ended.is_some());
+        let state = self.shared.wait_until(patience(), |state| state.ended.is_some());
         if state.ended.is_none() {
             super::report_leftover(
                 &format!("process {} ({})", self.pid, self.name),

@@ -67,6 +67,7 @@ pub(super) fn come_and_go(site: &Site, ledger: &Ledger, stop: &Stop) -> Result<(
         ledger.judge("a newcomer", &seen.ends, |end| has(end, NEWCOMERS_IDLE_S));
         ledger.note(|window, totals| {
             window.newcomers.extend(seen.armed_after_us.map(Duration::from_micros));
+            window.connected.push(Duration::from_micros(seen.connected_after_us));
             totals.newcomers += 1;
         });
     }

@@ -15,6 +15,8 @@ use super::peer::Values;
 pub(super) struct Window {
     /// From the making of a cgroup to an armed connection in it.
     pub(super) newcomers: Vec<Duration>,
+    /// From the making of a cgroup to a connection in it, armed or not: what the machine takes, and not the daemon.
+    pub(super) connected: Vec<Duration>,
     /// From the change of a policy to a connection that has it.
     pub(super) changes: Vec<Duration>,
     /// From the change of a policy until all connections that were open have it.

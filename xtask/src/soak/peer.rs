@@ -50,6 +50,8 @@ pub(super) enum Request {
 pub(super) struct Answer {
     /// Both ends of each connection, one by one, once a newcomer's policy was in force.
     pub(super) ends: Vec<Values>,
+    /// How long, in microseconds, until a newcomer had a connection at all.
+    pub(super) connected_after_us: u64,
     /// How long, in microseconds, until a newcomer had an armed connection; absent if it had none in time.
     pub(super) armed_after_us: Option<u64>,
     /// Why it could not be done.

@@ -9,7 +9,7 @@ use plotters::prelude::{
 
 use super::{
     sample::Sample,
-    verdict::{MEASURES, Measure, Verdict},
+    verdict::{MEASURES, Measure, Verdict, slowdown},
 };
 
 const COLUMNS: usize = 3;
@@ -27,8 +27,9 @@ pub(super) fn draw(file: &Path, samples: &[Sample]) -> Result<()> {
     let area = SVGBackend::new(file, (columns * WIDTH, lines * HEIGHT)).into_drawing_area();
     let failed = |error: &dyn std::fmt::Display| anyhow!("cannot draw {}: {error}", file.display());
     area.fill(&WHITE).map_err(|error| failed(&error))?;
+    let slowdown = slowdown(samples);
     for (measure, panel) in MEASURES.iter().zip(area.split_evenly((rows, COLUMNS))) {
-        draw_one(measure, samples, &panel).map_err(|error| failed(&error))?;
+        draw_one(measure, samples, slowdown, &panel).map_err(|error| failed(&error))?;
     }
     area.present().map_err(|error| failed(&error))
 }
@@ -38,6 +39,7 @@ type Panel<'a> = plotters::drawing::DrawingArea<SVGBackend<'a>, plotters::coord:
 fn draw_one(
     measure: &Measure,
     samples: &[Sample],
+    slowdown: f64,
     panel: &Panel<'_>,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let points: Vec<(f64, f64)> =
@@ -45,7 +47,7 @@ fn draw_one(
     let end = points.last().map_or(1.0, |(at, _)| at.max(0.01));
     // From zero, so that what trembles is not taken for what moves.
     let top = points.iter().map(|(_, value)| *value).fold(1.0, f64::max) * 1.15;
-    let colour = if measure.trend(samples).verdict == Verdict::Growing { GROWING } else { FLAT };
+    let colour = if measure.trend(samples, slowdown).verdict == Verdict::Growing { GROWING } else { FLAT };
     let title = if measure.unit.is_empty() {
         measure.name.to_owned()
     } else {

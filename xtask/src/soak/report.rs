@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{
     ledger::Totals,
     sample::Sample,
-    verdict::{MEASURES, Trend, Verdict},
+    verdict::{MEASURES, Trend, Verdict, slowdown},
 };
 
 /// All of it.
@@ -23,7 +23,8 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn new(samples: Vec<Sample>, totals: Totals, failures: Vec<String>) -> Self {
-        let trends = MEASURES.iter().map(|measure| measure.trend(&samples)).collect();
+        let slowdown = slowdown(&samples);
+        let trends = MEASURES.iter().map(|measure| measure.trend(&samples, slowdown)).collect();
         let seconds = samples.last().map_or(0.0, |sample| sample.at_s);
         Self { seconds, totals, trends, failures, samples }
     }

@@ -36,6 +36,7 @@ pub(super) struct Sample {
     pub(super) programs: f64,
     pub(super) maps: f64,
     pub(super) pins: f64,
+    pub(super) machine_ms: Option<f64>,
     pub(super) new_cgroup_ms: Option<f64>,
     pub(super) new_cgroup_p99_ms: Option<f64>,
     pub(super) change_ms: Option<f64>,
@@ -64,8 +65,9 @@ impl Sampler {
         let of_status = |name: &str| number(&status, name).with_context(|| format!("no {name} of {pid}"));
         let held = Held::of(&process)?;
         let objects = Objects::of(site, &held)?;
-        let [new_cgroup, change, sweep, health] =
-            [window.newcomers, window.changes, window.sweeps, window.health].map(Latencies::of);
+        let [new_cgroup, change, sweep, health, machine] =
+            [window.newcomers, window.changes, window.sweeps, window.health, window.connected]
+                .map(Latencies::of);
         Ok(Sample {
             at_s: self.start.elapsed().as_secs_f64(),
             resident_kib: of_status("VmRSS:")?,
@@ -78,6 +80,7 @@ impl Sampler {
             programs: objects.programs,
             maps: objects.maps,
             pins: count_files(site.bpffs.path())?,
+            machine_ms: machine.at(50),
             new_cgroup_ms: new_cgroup.at(50),
             new_cgroup_p99_ms: new_cgroup.at(99),
             change_ms: change.at(50),

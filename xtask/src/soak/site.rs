@@ -87,6 +87,14 @@ impl Site {
         error.map_or(Ok(()), |line| bail!("the daemon logged {line:?}"))
     }
 
+    /// What the daemon logged last, for whoever wonders what it was about.
+    pub(super) fn log_tail(&self) -> String {
+        const LINES: usize = 30;
+        let log = self.lock().text(Stream::Stderr);
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(LINES)..].join("\n")
+    }
+
     /// Kills the daemon and starts it again; returns once it is ready.
     pub(super) fn restart(&self) -> Result<()> {
         let _nobody_asks = self.answering.write().unwrap_or_else(PoisonError::into_inner);

@@ -19,6 +19,8 @@ pub(super) struct Measure {
     pub(super) unit: &'static str,
     of: fn(&Sample) -> Option<f64>,
     bound: Bound,
+    /// Whether it takes longer on a machine that has more to do.
+    is_time: bool,
 }
 
 /// By how much: a part of what it was, and some more.
@@ -29,7 +31,7 @@ struct Bound {
 }
 
 /// All of them. Why these bounds, the help of the verb says.
-pub(super) const MEASURES: [Measure; 16] = [
+pub(super) const MEASURES: [Measure; 17] = [
     measure("memory", "KiB", |sample| Some(sample.resident_kib), 0.0, 4096.0),
     measure("memory, anonymous", "KiB", |sample| Some(sample.anonymous_kib), 0.0, 1024.0),
     measure("descriptors", "", |sample| Some(sample.descriptors), 0.0, 3.0),
@@ -40,12 +42,13 @@ pub(super) const MEASURES: [Measure; 16] = [
     measure("programs", "", |sample| Some(sample.programs), 0.0, 3.0),
     measure("maps", "", |sample| Some(sample.maps), 0.0, 3.0),
     measure("pins", "", |sample| Some(sample.pins), 0.0, 10.0),
-    measure("new cgroup, median", "ms", |sample| sample.new_cgroup_ms, 0.5, 2.0),
-    measure("new cgroup, p99", "ms", |sample| sample.new_cgroup_p99_ms, 1.0, 20.0),
-    measure("changed policy, median", "ms", |sample| sample.change_ms, 0.5, 5.0),
-    measure("sweep, median", "ms", |sample| sample.sweep_ms, 0.5, 20.0),
-    measure("health, median", "ms", |sample| sample.health_ms, 0.5, 2.0),
-    measure("health, p99", "ms", |sample| sample.health_p99_ms, 1.0, 20.0),
+    MACHINE,
+    time("new cgroup, median", |sample| sample.new_cgroup_ms, 0.5, 2.0),
+    time("new cgroup, p99", |sample| sample.new_cgroup_p99_ms, 1.0, 20.0),
+    time("changed policy, median", |sample| sample.change_ms, 0.5, 5.0),
+    time("sweep, median", |sample| sample.sweep_ms, 0.5, 20.0),
+    time("health, median", |sample| sample.health_ms, 0.5, 2.0),
+    time("health, p99", |sample| sample.health_p99_ms, 1.0, 20.0),
 ];
 
 const fn measure(
@@ -55,7 +58,20 @@ const fn measure(
     part: f64,
     more: f64,
 ) -> Measure {
-    Measure { name, unit, of, bound: Bound { part, more } }
+    Measure { name, unit, of, bound: Bound { part, more }, is_time: false }
+}
+
+const fn time(name: &'static str, of: fn(&Sample) -> Option<f64>, part: f64, more: f64) -> Measure {
+    Measure { is_time: true, ..measure(name, "ms", of, part, more) }
+}
+
+/// What a new process takes to connect in a new cgroup, which the daemon has no part in.
+const MACHINE: Measure = measure("machine, median", "ms", |sample| sample.machine_ms, f64::INFINITY, 0.0);
+
+/// How many times as long as in the first quarter the machine takes in the last.
+pub(super) fn slowdown(samples: &[Sample]) -> f64 {
+    let Trend { first, last, .. } = MACHINE.trend(samples, 1.0);
+    if first > 0.0 { f64::max(last / first, 1.0) } else { 1.0 }
 }
 
 /// What it comes to.
@@ -88,9 +104,15 @@ impl Measure {
         samples.iter().filter_map(|sample| Some((sample.at_s, (self.of)(sample)?))).collect()
     }
 
-    /// What became of it.
-    pub(super) fn trend(&self, samples: &[Sample]) -> Trend {
-        judge(self.name, self.unit, self.bound, &self.points(samples))
+    /// What became of it, on a machine that got slower by a factor.
+    pub(super) fn trend(&self, samples: &[Sample], slowdown: f64) -> Trend {
+        let Bound { part, more } = self.bound;
+        let bound = if self.is_time {
+            Bound { part: slowdown * (1.0 + part) - 1.0, more: slowdown * more }
+        } else {
+            self.bound
+        };
+        judge(self.name, self.unit, bound, &self.points(samples))
     }
 }
 

@@ -1,6 +1,10 @@
 //! The kernel tests: what they need, and the commands that run them, here or in machines.
 
-use std::{path::{Path, PathBuf}, process::Command, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::Instant,
+};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
@@ -11,8 +15,6 @@ use crate::{build, console, image, lab, process, setup, vm, workspace};
 pub(super) const IN_MACHINE: &str = "kernel::machine";
 /// What tells their program the names, or parts of names, of those that are to run.
 const ONLY: &str = "KEEPALIVE_TESTS";
-/// Those of pods.
-const PODS: &str = "kernel::pods";
 
 /// The kernel tests, built, and all that they need.
 pub(crate) struct KernelTests {
@@ -48,8 +50,8 @@ impl KernelTests {
         let is_wanted = |name: &str| filters().len() == 0 || filters().any(|filter| name.contains(filter));
         let wanted: Vec<_> = tests.names.iter().filter(|name| is_wanted(name)).collect();
         let has = |module: &str| wanted.iter().any(|name| name.starts_with(module));
-        let in_machine = filters().len() == 0 || filters().any(is_alone);
-        if has(PODS) || in_machine {
+        let in_machine = filters().len() == 0 || filters().any(|filter| filter.starts_with(IN_MACHINE));
+        if has("kernel::pods::") || in_machine {
             command.env("KEEPALIVE_POD_TOOLS", serde_json::to_string(&setup::pod_tools()?)?);
         }
         if has("kernel::metrics::") {
@@ -101,38 +103,24 @@ impl KernelTests {
         show: impl Fn(&str),
     ) -> Group {
         let name = format!("kernel tests in a machine with Linux {kernel}");
-        let commands = self.for_machine(filters);
+        let command = self.for_machine(filters);
         let run = |show: &mut dyn FnMut(&str)| {
             self.check(filters)?;
-            vm::run_in_machine(kernel, &commands, show)
+            vm::run_in_machine(kernel, &command, show)
         };
         count_group(&name, show, run).on(kernel)
     }
 
-    /// The commands that run them one after another.
-    ///
-    /// Emulated, runtimes beside each other take from each other the time in which a pod gets its policy: their tests
-    /// run one by one.
-    fn for_machine<S: AsRef<str>>(&self, filters: &[S]) -> Vec<Command> {
-        let filters = filters.iter().map(AsRef::as_ref);
-        let (alone, beside): (Vec<_>, Vec<_>) = filters.partition(|filter| is_alone(filter));
-        let is_all = alone.is_empty() && beside.is_empty();
-        let mut commands = Vec::new();
-        if is_all || !beside.is_empty() {
-            let mut command = self.with(None);
-            command.args(["--skip", PODS, "--skip", IN_MACHINE]);
-            if !is_all {
-                command.env(ONLY, beside.join(" "));
-            }
-            commands.push(command);
+    /// The command that runs them one by one: emulated, what makes way for others, as the sweeping of open connections
+    /// does, comes to nothing beside a test that is busy, and container runtimes take from each other the time in which
+    /// a pod gets its policy.
+    fn for_machine<S: AsRef<str>>(&self, filters: &[S]) -> Command {
+        let mut command = self.with(None);
+        command.arg("--test-threads=1");
+        if !filters.is_empty() {
+            command.env(ONLY, filters.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(" "));
         }
-        if is_all || !alone.is_empty() {
-            let mut command = self.with(None);
-            command.arg("--test-threads=1");
-            command.env(ONLY, if is_all { [PODS, IN_MACHINE].join(" ") } else { alone.join(" ") });
-            commands.push(command);
-        }
-        commands
+        command
     }
 
     fn with(&self, filter: Option<&str>) -> Command {
@@ -148,11 +136,6 @@ impl KernelTests {
         }
         command
     }
-}
-
-/// Whether tests with such names start container runtimes.
-fn is_alone(filter: &str) -> bool {
-    [PODS, IN_MACHINE].iter().any(|prefix| filter.starts_with(prefix))
 }
 
 /// Built by this user and run by root, so that root owns nothing in the target folder.
@@ -183,32 +166,21 @@ fn check_kernel() -> Result<()> {
 mod tests {
     use super::*;
 
-    fn words(filters: &[&str]) -> Vec<String> {
+    #[test]
+    fn tests_in_machines_run_one_by_one_whatever_the_filters() {
         let mut command = Command::new("tests");
         command.arg("--ignored").env("KEEPALIVE_A", "1").current_dir("/work");
-        let commands = KernelTests { command, names: Vec::new() }.for_machine(filters);
-        let mut words = Vec::new();
-        for command in &commands {
-            assert_eq!(command.get_current_dir(), Some("/work".as_ref()));
-            let variables = command
-                .get_envs()
-                .map(|(name, value)| format!("{}={} ", name.display(), value.unwrap_or_default().display()));
-            words.push(variables.collect::<String>() + &process::describe(command));
-        }
-        words
-    }
+        let tests = KernelTests { command, names: Vec::new() };
 
-    #[test]
-    fn tests_with_container_runtimes_run_one_by_one() {
-        assert_eq!(
-            words(&["kernel::sweep", "kernel::pods::first", "kernel::walk"]),
-            [
-                "KEEPALIVE_A=1 KEEPALIVE_TESTS=kernel::sweep kernel::walk tests --ignored --skip kernel::pods \
-                 --skip kernel::machine",
-                "KEEPALIVE_A=1 KEEPALIVE_TESTS=kernel::pods::first tests --ignored --test-threads=1",
-            ]
-        );
-        assert_eq!(words(&["kernel::machine"]).len(), 1);
+        let all = tests.for_machine::<&str>(&[]);
+        let some = tests.for_machine(&["kernel::sweep", "kernel::walk"]);
+
+        assert_eq!(process::describe(&all), "tests --ignored --test-threads=1");
+        assert_eq!(all.get_envs().count(), 1);
+        assert_eq!(process::describe(&some), "tests --ignored --test-threads=1");
+        assert_eq!(some.get_current_dir(), Some("/work".as_ref()));
+        let only = some.get_envs().find(|(name, _)| *name == ONLY).and_then(|(_, value)| value);
+        assert_eq!(only, Some("kernel::sweep kernel::walk".as_ref()));
     }
 
     #[test]
@@ -220,16 +192,5 @@ mod tests {
 
         assert_eq!(group.failure().as_deref(), Some("no kernel test has such a name: kernel::wlak"));
         assert!(tests.check(&["kernel::machine::service"]).is_ok(), "those are listed in machines only");
-    }
-
-    #[test]
-    fn without_a_filter_each_test_runs_once() {
-        assert_eq!(
-            words(&[]),
-            [
-                "KEEPALIVE_A=1 tests --ignored --skip kernel::pods --skip kernel::machine",
-                "KEEPALIVE_A=1 KEEPALIVE_TESTS=kernel::pods kernel::machine tests --ignored --test-threads=1",
-            ]
-        );
     }
 }

@@ -21,8 +21,8 @@ const PASSED: i32 = 2 * 0o40 + 1;
 const FAILED: i32 = 2 * 0o41 + 1;
 /// How long the first line may take: an emulated boot takes ten seconds on an idle host, and forty on a busy one.
 const BOOT: Duration = Duration::from_secs(180);
-/// How long the next line may take. A test gives up after a minute without progress; the longest makes pods by the
-/// hundred, and each takes seconds where all is emulated.
+/// How long the next line may take. A test gives up after minutes without progress ([`crate::lab::patience`]); the
+/// longest makes pods one after another, and each takes seconds where all is emulated.
 const SILENCE: Duration = Duration::from_secs(900);
 /// How many of the console's last lines a failure repeats.
 const TAIL: usize = 40;

@@ -14,7 +14,7 @@ async fn ask(request: Request<Body>) -> (StatusCode, Value, Option<String>) {
     tokio::spawn(async move {
         while let Some(question) = receiver.recv().await {
             if let Question::Health(reply) = question {
-                let _ = reply.send(Health { ready: true, unfinished: Vec::new() });
+                let _ = reply.send(Health { ready: true, ..Health::default() });
             }
         }
     });

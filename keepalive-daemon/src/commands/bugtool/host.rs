@@ -29,7 +29,7 @@ pub(super) const PARTS: &[Part] = &[
     },
     Part {
         file: "daemon-privileges.json",
-        about: "the capabilities of the daemon",
+        about: "the capabilities of the daemon's loop; its other threads have none, or all that it was given",
         collect: |source| json(&privileges_of_daemon(source)?),
     },
 ];

@@ -38,6 +38,24 @@ impl Drop for Lock {
 }
 
 impl Lock {
+    /// Checks that the pins are still on the file system where they were when this was taken.
+    ///
+    /// # Errors
+    /// If their bpffs was unmounted, or another file system mounted over it: what is pinned lies where no path leads to, and
+    /// stays in force for as long as this is held.
+    pub(crate) fn check(&self) -> Result<()> {
+        let held = self.locked.metadata().context("cannot read the pin directory")?.dev();
+        let bpffs = self.top.parent().unwrap_or(&self.top);
+        if fs::metadata(bpffs).is_ok_and(|found| found.dev() == held) {
+            return Ok(());
+        }
+        bail!(
+            "the bpffs {} was unmounted, or something else mounted over it; what is in force stays so until the daemon \
+             ends: mount a bpffs there, and the daemon pins everything anew within a minute, or at SIGHUP",
+            bpffs.display()
+        );
+    }
+
     /// Locks the directory `top`, which it makes if there is none.
     pub(super) fn take(top: &Path) -> Result<Self> {
         loop {

@@ -16,6 +16,8 @@ use netlink_packet_sock_diag::{
 };
 use netlink_sys::{Socket, SocketAddr as KernelAddr, protocols::NETLINK_SOCK_DIAG};
 
+use super::super::waiting;
+
 pub(crate) use message::{Listed, TimerKind};
 #[cfg(test)]
 pub(crate) use message::{Timer, Times};
@@ -111,11 +113,12 @@ fn dump(
     message.finalize();
     let mut bytes = vec![0; message.buffer_len()];
     message.serialize(&mut bytes);
-    socket.send(&bytes, 0)?;
+    // The first part of the answer is made at once.
+    waiting::wait(|| socket.send(&bytes, 0))?;
     let mut buffer = Vec::with_capacity(BUFFER);
     loop {
         buffer.clear();
-        match socket.recv(&mut buffer, 0) {
+        match waiting::wait(|| socket.recv(&mut buffer, 0)) {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error.into()),

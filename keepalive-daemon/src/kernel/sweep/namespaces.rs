@@ -124,7 +124,7 @@ pub(in crate::kernel) fn all() -> Result<Found> {
 /// namespace is gone.
 ///
 /// # Errors
-/// If the namespace cannot be entered.
+/// If the namespace cannot be entered; without its name, so that the like of it is told once.
 pub(in crate::kernel) fn inside<T: Send>(
     namespace: &Namespace,
     f: impl FnOnce() -> T + Send,
@@ -135,8 +135,7 @@ pub(in crate::kernel) fn inside<T: Send>(
     let Some(file) = namespace.open()? else { return Ok(None) };
     thread::scope(|scope| {
         let run = || {
-            setns(&file, CloneFlags::CLONE_NEWNET)
-                .with_context(|| format!("cannot enter {} (needs CAP_SYS_ADMIN)", namespace.name()))?;
+            setns(&file, CloneFlags::CLONE_NEWNET).context("it cannot be entered (needs CAP_SYS_ADMIN)")?;
             Ok(Some(f()))
         };
         let thread = thread::Builder::new()

@@ -8,7 +8,11 @@ use crate::metrics::exposition::tests::full;
 /// A site with a loop that tells of this health, and how many snapshots it was asked for.
 fn site(ready: bool, unfinished: &[&str]) -> (Site, Arc<Mutex<usize>>) {
     let (questions, mut asked) = mpsc::channel(1);
-    let health = Health { ready, unfinished: unfinished.iter().map(|task| (*task).to_owned()).collect() };
+    let health = Health {
+        ready,
+        unfinished: unfinished.iter().map(|task| (*task).to_owned()).collect(),
+        ..Health::default()
+    };
     let snapshots = Arc::new(Mutex::new(0));
     let count = Arc::clone(&snapshots);
     tokio::spawn(async move {

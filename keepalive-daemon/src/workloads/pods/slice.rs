@@ -46,6 +46,13 @@ mod tests {
     }
 
     #[test]
+    fn a_name_without_end_is_none() {
+        assert!(path(&format!("{}a.slice", "a-".repeat(124))).is_some_and(|path| path.len() < 40_000));
+        assert_eq!(path(&format!("{}a.slice", "a-".repeat(125))), None);
+        assert_eq!(path(&format!("{}a.slice", "a-".repeat(8 << 20))), None);
+    }
+
+    #[test]
     fn what_systemd_would_not_take_is_no_slice() {
         for name in [
             "",

@@ -22,6 +22,9 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// The largest answer that is taken, in bytes: what the kubelet takes, so there is no node with more pods.
 const LARGEST: usize = 16 * 1024 * 1024;
 
+/// The most sandboxes that are taken for what a node has: ten times as many as any is known to run. Each is asked about.
+const MOST: usize = 10_000;
+
 type Calls = BoxCloneSyncService<Request<Body>, Response<Incoming>, hyper::Error>;
 
 /// A runtime that answers.
@@ -132,7 +135,12 @@ impl Client {
         let state = PodSandboxStateValue { state: PodSandboxState::SandboxReady.into() };
         let filter = PodSandboxFilter { state: Some(state), ..PodSandboxFilter::default() };
         let request = ListPodSandboxRequest { filter: Some(filter) };
-        Ok(within_deadline(self.0.list_pod_sandbox(request)).await?.items)
+        let sandboxes = within_deadline(self.0.list_pod_sandbox(request)).await?.items;
+        if sandboxes.len() > MOST {
+            let told = format!("it tells of {} sandboxes, and no node has more than {MOST}", sandboxes.len());
+            return Err(Status::out_of_range(told));
+        }
+        Ok(sandboxes)
     }
 
     /// All that the runtime tells of a sandbox.

@@ -26,6 +26,11 @@ impl Points {
         self.seed
     }
 
+    /// The same at half as many points, for what is done in two ways.
+    pub(super) fn halved(self) -> Self {
+        Self { rounds: self.rounds.div_ceil(2), ..self }
+    }
+
     /// Steps, of so many: each of them, or one of each stretch of the same length.
     pub(super) fn steps(&mut self, steps: usize) -> Vec<At> {
         assert!(steps > 0, "nothing was done");

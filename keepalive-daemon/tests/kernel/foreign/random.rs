@@ -51,7 +51,7 @@ impl Hook {
     const fn of(program: usize) -> Option<Self> {
         match program {
             0 => Some(Self::SockOps),
-            1..=4 => Some(Self::SetOption),
+            1..=5 => Some(Self::SetOption),
             _ => None,
         }
     }

@@ -3,7 +3,9 @@
 
 use xtask::lab::{Cgroup, Process};
 
-use super::workload::{BACKEND, NO_DELAY, OWNED, PRIORITY, RECEIVE_BUFFER, SERVICE, Seen, play};
+use super::workload::{
+    BACKEND, NO_DELAY, OWNED, PRIORITY, RECEIVE_BUFFER, SERVICE, Seen, TYPE_OF_SERVICE, play,
+};
 use crate::support::{
     Host, UNTOUCHED, document, eventually,
     foreign::{Attachment, Effect, Foreign, Listener, Tool, Way},
@@ -23,13 +25,14 @@ pub(super) struct Tools {
 
 impl Tools {
     pub(super) fn load() -> Self {
-        let silent = vec![
+        let mut silent = vec![
             Foreign::load_setsockopt(RECEIVE_BUFFER, Effect::Rewrite(70_000)),
             Foreign::load_setsockopt(NO_DELAY, Effect::Deny),
             Foreign::load_setsockopt(PRIORITY, Effect::Length(-1)),
+            Foreign::load_setsockopt(TYPE_OF_SERVICE, Effect::Length(0)),
             Foreign::load_getsockopt(PRIORITY, Effect::Rewrite(1234)),
-            Foreign::load_connect(SERVICE.parse().unwrap(), BACKEND.parse().unwrap()),
         ];
+        silent.extend(Foreign::load_service(SERVICE.parse().unwrap(), BACKEND.parse().unwrap()));
         Self { tool: Tool::load(), listener: Listener::load(), silent }
     }
 
@@ -105,33 +108,32 @@ pub(super) fn expected(mode: &str) -> crate::peer::Options {
 }
 
 pub(super) fn all_that_others_do_and_see_is_the_same_with_and_without_a_policy() {
-    for way in [Way::Multi, Way::Link] {
-        for (place, name) in PLACES.iter().enumerate() {
-            let bare = Twin::new("twin-bare");
+    // By link is one kind of sharing with the other; what it may change is who comes first on one cgroup.
+    for (way, place) in [(Way::Multi, 0), (Way::Multi, 1), (Way::Multi, 2), (Way::Link, 1)] {
+        let bare = Twin::new("twin-bare");
+        let tools = Tools::load();
+        let _theirs = bare.attach(&tools, way, place);
+        let without = play(&bare.host, &bare.cgroups[2]);
+        assert_eq!(without.owned, [UNTOUCHED; 2]);
+        let noted_without = tools.noted(&bare.host);
+        assert_works(&without, &noted_without);
+
+        for (mode, ours_first) in
+            [("Monitor", false), ("Tighten", false), ("Tighten", true), ("Enforce", false), ("Enforce", true)]
+        {
+            let case = format!("{way:?}, {}, {mode}, ours first: {ours_first}", PLACES[place]);
+            let twin = Twin::new("twin");
+            twin.govern(mode);
             let tools = Tools::load();
-            let _theirs = bare.attach(&tools, way, place);
-            let without = play(&bare.host, &bare.cgroups[2]);
-            assert_eq!(without.owned, [UNTOUCHED; 2]);
-            let noted_without = tools.noted(&bare.host);
-            assert_works(&without, &noted_without);
+            let early: Option<Process> = ours_first.then(|| twin.host.start());
+            let _theirs = twin.attach(&tools, way, place);
+            let _daemon = early.unwrap_or_else(|| twin.host.start());
 
-            for mode in ["Monitor", "Tighten", "Enforce"] {
-                for ours_first in [false, true] {
-                    let case = format!("{way:?}, {name}, {mode}, ours first: {ours_first}");
-                    let twin = Twin::new("twin");
-                    twin.govern(mode);
-                    let tools = Tools::load();
-                    let early: Option<Process> = ours_first.then(|| twin.host.start());
-                    let _theirs = twin.attach(&tools, way, place);
-                    let _daemon = early.unwrap_or_else(|| twin.host.start());
+            let with = play(&twin.host, &twin.cgroups[2]);
 
-                    let with = play(&twin.host, &twin.cgroups[2]);
-
-                    assert_eq!(with.rest, without.rest, "{case}");
-                    assert_eq!(tools.noted(&twin.host), noted_without, "{case}");
-                    assert_eq!(with.owned, [expected(mode); 2], "{case}");
-                }
-            }
+            assert_eq!(with.rest, without.rest, "{case}");
+            assert_eq!(tools.noted(&twin.host), noted_without, "{case}");
+            assert_eq!(with.owned, [expected(mode); 2], "{case}");
         }
     }
 }
@@ -141,9 +143,11 @@ fn assert_works(seen: &Seen, noted: &Noted) {
     let text = format!("{seen:?}");
     for sign in [
         "service: Ok(())",
+        "datagram: Ok(4)",
         "congestion: \"reno\"",
         "ecn: true",
         "congestion_window: \"7\"",
+        "small_window: true",
         // Rewritten to 70,000, which the kernel doubles.
         "(\"receive buffer\", Ok(()), Some(Ok(140000)))",
         "(\"no delay\", Err(1), Some(Ok(0)))",

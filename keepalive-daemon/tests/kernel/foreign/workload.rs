@@ -16,11 +16,14 @@ pub(super) const IDLE: (i32, i32) = (libc::IPPROTO_TCP, libc::TCP_KEEPIDLE);
 pub(super) const RECEIVE_BUFFER: (i32, i32) = (libc::SOL_SOCKET, libc::SO_RCVBUF);
 pub(super) const NO_DELAY: (i32, i32) = (libc::IPPROTO_TCP, libc::TCP_NODELAY);
 pub(super) const PRIORITY: (i32, i32) = (libc::SOL_SOCKET, libc::SO_PRIORITY);
-const TYPE_OF_SERVICE: (i32, i32) = (libc::SOL_IP, libc::IP_TOS);
+pub(super) const TYPE_OF_SERVICE: (i32, i32) = (libc::SOL_IP, libc::IP_TOS);
 const KEEPALIVE: (i32, i32) = (libc::SOL_SOCKET, libc::SO_KEEPALIVE);
 const INTERVAL: (i32, i32) = (libc::IPPROTO_TCP, libc::TCP_KEEPINTVL);
 const PROBES: (i32, i32) = (libc::IPPROTO_TCP, libc::TCP_KEEPCNT);
 const USER_TIMEOUT: (i32, i32) = (libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT);
+
+/// Ten of the largest segments over Ethernet's 1500 bytes.
+const SMALL_WINDOW: u64 = 10 * 1460;
 
 /// The options that a policy has values for.
 pub(super) const OWNED: [(i32, i32); 5] = [KEEPALIVE, IDLE, INTERVAL, PROBES, USER_TIMEOUT];
@@ -37,8 +40,9 @@ pub(super) struct Seen {
 /// What is none of a policy's business.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Rest {
-    /// Whether the service could be connected to.
+    /// Whether the service could be connected to, and whether a datagram to it arrived.
     service: Result<(), String>,
+    datagram: Result<usize, i32>,
     /// What `ss` tells of both ends.
     connection: Vec<Connection>,
     others: [Others; 2],
@@ -57,7 +61,8 @@ struct Connection {
     window_scale: String,
     segment: String,
     congestion_window: String,
-    receive_window: String,
+    /// Whether it is no larger than the program of others asks for.
+    small_window: bool,
 }
 
 impl Connection {
@@ -75,7 +80,7 @@ impl Connection {
             window_scale: field("wscale:"),
             segment: field("mss:"),
             congestion_window: field("cwnd:"),
-            receive_window: field("rcv_ssthresh:"),
+            small_window: field("rcv_ssthresh:").parse::<u64>().unwrap() <= SMALL_WINDOW,
         }
     }
 }
@@ -97,6 +102,8 @@ pub(super) fn play(host: &Host, cgroup: &Cgroup) -> Seen {
         peer.close(visitor);
     }
 
+    let datagram = peer.datagram(SERVICE.parse().unwrap(), backend);
+
     let client = peer.open(backend, false);
     peer.connect_with(client, backend);
     let server = peer.accept(listener);
@@ -115,7 +122,7 @@ pub(super) fn play(host: &Host, cgroup: &Cgroup) -> Seen {
     let calls = calls(&mut peer, client);
     let end = close(&mut peer, pair);
     peer.close(listener);
-    Seen { owned, rest: Rest { service, connection, others, received, end, calls } }
+    Seen { owned, rest: Rest { service, datagram, connection, others, received, end, calls } }
 }
 
 /// The end that connected, and the one that was accepted.

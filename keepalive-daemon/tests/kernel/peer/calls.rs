@@ -1,6 +1,12 @@
-//! Single calls of setsockopt(2) and getsockopt(2), with whatever values, and by the entry of 32-bit programs.
+//! Single calls of setsockopt(2) and getsockopt(2), with whatever values, and by the entry of 32-bit programs; and single
+//! datagrams.
 
-use std::{io, os::fd::AsRawFd as _};
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr, UdpSocket},
+    os::fd::AsRawFd as _,
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 use socket2::Socket;
@@ -47,6 +53,18 @@ pub(super) fn read(socket: &Socket, (level, name): (i32, i32)) -> Result<i32, i3
     // SAFETY: the kernel writes at most as much as the value is long.
     let result = unsafe { libc::getsockopt(socket.as_raw_fd(), level, name, at, &raw mut length) };
     if result == 0 { Ok(value) } else { Err(errno()) }
+}
+
+/// Sends a datagram and waits for it elsewhere; fails with the errno.
+pub(super) fn datagram(to: SocketAddr, at: SocketAddr) -> Result<usize, i32> {
+    const PATIENCE: Duration = Duration::from_secs(10);
+    let sent = || -> io::Result<usize> {
+        let receiver = UdpSocket::bind(at)?;
+        receiver.set_read_timeout(Some(PATIENCE))?;
+        UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?.send_to(b"word", to)?;
+        receiver.recv(&mut [0; 64])
+    };
+    sent().map_err(|error| error.raw_os_error().unwrap())
 }
 
 fn errno() -> i32 {

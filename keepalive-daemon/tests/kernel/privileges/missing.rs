@@ -4,7 +4,7 @@ use std::process::Command;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use xtask::lab::{Cgroup, InCgroup as _, Process};
+use xtask::lab::{Cgroup, InCgroup as _, Process, Stream};
 
 use super::{ARMED, KEEPALIVE};
 use crate::{
@@ -48,12 +48,15 @@ impl Site {
         daemon
     }
 
-    /// Looks at the status until the open connections are swept, as far as they are going to be.
-    fn status_when_swept(&self) -> Value {
+    /// Looks at the status until the open connections are swept, as far as they are going to be, and it is known whether
+    /// dead peers are found.
+    fn status_when_settled(&self) -> Value {
         eventually("the sweep is done", || {
             let status = self.host.status();
-            let state = &status["cgroups"][0]["openConnections"]["state"];
-            (state == "swept").then_some(status)
+            let helping = &status["daemon"]["helping"];
+            let is_known = helping["findsDeadPeers"] == true || helping["trouble"].is_string();
+            let is_swept = status["cgroups"][0]["openConnections"]["state"] == "swept";
+            (is_known && is_swept).then_some(status)
         })
     }
 
@@ -90,7 +93,7 @@ fn sys_admin_stands_in_for_bpf_and_perfmon() {
 
     let _daemon = site.start_without("bpf,-perfmon");
 
-    let status = site.status_when_swept();
+    let status = site.status_when_settled();
     assert_eq!(site.new_and_early(), [ARMED; 2]);
     assert_eq!(status["daemon"]["helping"]["findsDeadPeers"], true);
 }
@@ -104,7 +107,7 @@ fn without_perfmon_open_connections_are_reached_by_descriptors_and_dead_peers_ar
     daemon.wait_line("ready: all policies").unwrap();
     let told = daemon.wait_line("peers that are found dead cannot be counted").unwrap();
 
-    let status = site.status_when_swept();
+    let status = site.status_when_settled();
     assert_eq!(site.new_and_early(), [ARMED; 2]);
     let daemon = &status["daemon"];
     assert_eq!((&daemon["ready"], &daemon["sweeping"]["method"]), (&true.into(), &"descriptors".into()));
@@ -118,8 +121,11 @@ fn without_sys_admin_connections_of_other_namespaces_keep_what_they_had() {
     let daemon = site.start_without("sys_admin");
     let told = daemon.wait_line("(needs CAP_SYS_ADMIN)").unwrap();
 
-    let status = site.status_when_swept();
+    let status = site.status_when_settled();
     assert!(told.contains("cannot sweep the open connections of a network namespace"), "{told}");
+    // However many namespaces there are.
+    let printed = daemon.text(Stream::Stderr);
+    assert_eq!(printed.lines().filter(|line| line.contains("(needs CAP_SYS_ADMIN)")).count(), 1, "{printed}");
     assert_eq!(site.new_and_early(), [ARMED, UNTOUCHED]);
     let daemon = &status["daemon"];
     let unreachable = daemon["sweeping"]["unreachable"].to_string();
@@ -142,7 +148,7 @@ fn without_sys_ptrace_connections_of_namespaces_that_only_processes_have_keep_wh
     let daemon = site.start_without("sys_ptrace");
     let told = daemon.wait_line("cannot sweep the open connections of a network namespace").unwrap();
 
-    let status = site.status_when_swept();
+    let status = site.status_when_settled();
     assert_eq!(site.new_and_early(), [ARMED, UNTOUCHED]);
     let daemon = &status["daemon"];
     for said in [told, daemon["sweeping"]["unreachable"].to_string()] {

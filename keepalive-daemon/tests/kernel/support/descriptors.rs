@@ -12,6 +12,11 @@ use crate::peer::{self, Options};
 
 /// What getsockopt says of the TCP connections that a process holds, in the order of their descriptors.
 pub(crate) fn connections_of(pid: u32) -> Vec<Options> {
+    sockets_of(pid).iter().map(|connection| peer::get(connection).unwrap()).collect()
+}
+
+/// The TCP connections that a process holds, in the order of their descriptors.
+pub(crate) fn sockets_of(pid: u32) -> Vec<Socket> {
     let process = pidfd_open(pid).unwrap();
     let mut descriptors: Vec<i32> = fs::read_dir(format!("/proc/{pid}/fd"))
         .unwrap()
@@ -24,9 +29,9 @@ pub(crate) fn connections_of(pid: u32) -> Vec<Options> {
     descriptors.sort_unstable();
     let sockets =
         descriptors.into_iter().map(|descriptor| Socket::from(duplicate(&process, descriptor).unwrap()));
-    let connections = sockets
-        .filter(|socket| socket.protocol().unwrap() == Some(Protocol::TCP) && socket.peer_addr().is_ok());
-    connections.map(|connection| peer::get(&connection).unwrap()).collect()
+    sockets
+        .filter(|socket| socket.protocol().unwrap() == Some(Protocol::TCP) && socket.peer_addr().is_ok())
+        .collect()
 }
 
 pub(super) fn pidfd_open(pid: u32) -> io::Result<OwnedFd> {

@@ -5,8 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Far beyond what a busy machine needs, so that only what never happens reaches it.
-const DEADLINE: Duration = Duration::from_secs(60);
+use xtask::lab::patience;
 
 /// Between two looks; short against all that is waited for, long against the cost of a look.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -14,12 +13,12 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// Looks until something is found; only for state that changes without an event to wait for, such as the work
 /// of a process that belongs to nobody. `what` names it in the failure.
 pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + DEADLINE;
+    let deadline = Instant::now() + patience();
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(Instant::now() < deadline, "it did not happen within {} s: {what}", DEADLINE.as_secs());
+        assert!(Instant::now() < deadline, "it did not happen within {} s: {what}", patience().as_secs());
         thread::sleep(PAUSE);
     }
 }

@@ -22,6 +22,7 @@ use std::{
 use aya_obj::generated::{
     bpf_attach_type::{
         BPF_CGROUP_GETSOCKOPT, BPF_CGROUP_INET4_CONNECT, BPF_CGROUP_SETSOCKOPT, BPF_CGROUP_SOCK_OPS,
+        BPF_CGROUP_UDP4_SENDMSG,
     },
     bpf_attr, bpf_cmd, bpf_prog_info,
     bpf_prog_type::{BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_PROG_TYPE_CGROUP_SOCKOPT, BPF_PROG_TYPE_SOCK_OPS},
@@ -116,10 +117,12 @@ impl Foreign {
         Self::load_as(&effect.instructions(option), BPF_PROG_TYPE_CGROUP_SOCKOPT as u32, attach_type)
     }
 
-    /// Loads one that has connections to a service go to its backend.
-    pub(crate) fn load_connect(service: SocketAddrV4, backend: SocketAddrV4) -> Self {
+    /// Loads two that have connections and datagrams to a service go to its backend.
+    pub(crate) fn load_service(service: SocketAddrV4, backend: SocketAddrV4) -> [Self; 2] {
         let code = address::instructions(service, backend);
-        Self::load_as(&code, BPF_PROG_TYPE_CGROUP_SOCK_ADDR as u32, BPF_CGROUP_INET4_CONNECT as u32)
+        [BPF_CGROUP_INET4_CONNECT, BPF_CGROUP_UDP4_SENDMSG].map(|attach_type| {
+            Self::load_as(&code, BPF_PROG_TYPE_CGROUP_SOCK_ADDR as u32, attach_type as u32)
+        })
     }
 
     fn load_as(program: &[[u8; 8]], prog_type: u32, attach_type: u32) -> Self {

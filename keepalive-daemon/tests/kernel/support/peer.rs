@@ -142,6 +142,14 @@ impl Peer {
         }
     }
 
+    /// Sends a datagram to an address and waits for it at another; the number of its bytes, or the errno.
+    pub(crate) fn datagram(&mut self, to: SocketAddr, at: SocketAddr) -> Result<usize, i32> {
+        match self.ask(&Request::Datagram { to, at }) {
+            Answer::Received(received) => received,
+            answer => panic!("{answer:?}"),
+        }
+    }
+
     pub(crate) fn close(&mut self, socket: usize) {
         self.done(&Request::Close { socket });
     }

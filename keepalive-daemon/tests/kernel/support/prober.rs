@@ -6,11 +6,10 @@ use std::{
     time::Duration,
 };
 
+use xtask::lab::patience;
+
 use super::Peer;
 use crate::peer::Options;
-
-/// Far beyond what a busy machine needs for some connections.
-const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Between two connections. Without it the prober and its peer take turns so fast that on a machine of two cores
 /// the kernel's own workers get no time, and what is probed waits for them: a process that ends, for one.
@@ -52,8 +51,9 @@ impl Prober {
         // The one that is under way may have been made before.
         let enough = seen.connections + count + 1;
         let died = || self.thread.as_ref().is_none_or(JoinHandle::is_finished);
-        let (seen, timeout) =
-            changed.wait_timeout_while(seen, DEADLINE, |seen| seen.connections < enough && !died()).unwrap();
+        let (seen, timeout) = changed
+            .wait_timeout_while(seen, patience(), |seen| seen.connections < enough && !died())
+            .unwrap();
         assert!(seen.connections >= enough, "the prober stopped: {}", timeout.timed_out());
     }
 

@@ -9,7 +9,7 @@ use std::{
         unix::fs::OpenOptionsExt as _,
     },
     process::{Child, Command, ExitStatus},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use nix::{
@@ -22,9 +22,7 @@ use nix::{
     },
     unistd::Pid,
 };
-
-/// Far beyond what a busy machine needs, so that only what never happens reaches it.
-const DEADLINE: Duration = Duration::from_secs(60);
+use xtask::lab::patience;
 
 /// How long to wait for more of what a program writes, in milliseconds.
 const MOMENT: u8 = 50;
@@ -99,7 +97,7 @@ impl Terminal {
 
     /// Waits until something is found on the screen.
     pub(crate) fn await_screen<T>(&mut self, what: &str, look: impl Fn(&vt100::Screen) -> Option<T>) -> T {
-        let deadline = Instant::now() + DEADLINE;
+        let deadline = Instant::now() + patience();
         loop {
             if let Some(found) = look(self.screen()) {
                 return found;
@@ -111,7 +109,7 @@ impl Terminal {
 
     /// Waits until the program has ended, and takes all that it wrote.
     pub(crate) fn await_end(&mut self) -> ExitStatus {
-        let deadline = Instant::now() + DEADLINE;
+        let deadline = Instant::now() + patience();
         loop {
             let ended = self.child.try_wait().unwrap();
             let took = self.take();

@@ -59,8 +59,11 @@ fn connect(began: Instant, count: u32) -> io::Result<Answer> {
         let mut ends = Vec::new();
         see(&hands.pair()?, &mut ends)?;
         let waited = began.elapsed();
+        if answer.connected_after_us == 0 {
+            answer.connected_after_us = micros(waited);
+        }
         if ends.iter().all(|end| end.keepalive) {
-            answer.armed_after_us = Some(u64::try_from(waited.as_micros()).unwrap_or(u64::MAX));
+            answer.armed_after_us = Some(micros(waited));
             answer.ends.extend(ends);
             break;
         }
@@ -73,6 +76,10 @@ fn connect(began: Instant, count: u32) -> io::Result<Answer> {
         see(&hands.pair()?, &mut answer.ends)?;
     }
     Ok(answer)
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// As fork(2), with the child in a cgroup from its first instruction on; `None` is the child.

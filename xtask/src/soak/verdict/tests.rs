@@ -70,10 +70,31 @@ fn of_a_few_values_nothing_is_said() {
 
 #[test]
 fn the_slope_is_that_of_the_line() {
-    let points: Vec<_> = (0..10).map(|at| (f64::from(at), 3.0 + 0.5 * f64::from(at))).collect();
+    let points: Vec<_> = (30..40).map(|at| (f64::from(at), 3.0 + 0.5 * f64::from(at))).collect();
 
     assert!((slope(&points) - 0.5).abs() < 1e-9);
     assert!((judge("it", "", BOUND, &points).slope_per_hour - 1800.0).abs() < 1e-6);
+}
+
+#[test]
+fn times_may_grow_as_the_machine_gets_slower_and_memory_may_not() {
+    let grown = |at: f64| 1.0 + at / 100.0;
+    let sample = |at| Sample {
+        at_s: at,
+        machine_ms: Some(20.0 * grown(at)),
+        new_cgroup_ms: Some(50.0 * grown(at)),
+        anonymous_kib: 20_000.0 * grown(at),
+        ..Sample::default()
+    };
+    let samples: Vec<_> = (0..200).map(|at| sample(f64::from(at))).collect();
+    let growing = |slowdown| {
+        let trends = MEASURES.iter().map(|measure| measure.trend(&samples, slowdown));
+        let growing = trends.filter(|trend| trend.verdict == Verdict::Growing);
+        growing.map(|trend| trend.name).collect::<Vec<_>>()
+    };
+
+    assert_eq!(growing(slowdown(&samples)), ["memory, anonymous"]);
+    assert_eq!(growing(1.0), ["memory, anonymous", "new cgroup, median"]);
 }
 
 #[test]
@@ -83,7 +104,7 @@ fn every_measure_is_judged_by_its_own_value() {
 
     let growing: Vec<_> = MEASURES
         .iter()
-        .map(|measure| measure.trend(&samples))
+        .map(|measure| measure.trend(&samples, 1.0))
         .filter(|trend| trend.verdict == Verdict::Growing)
         .map(|trend| trend.name)
         .collect();

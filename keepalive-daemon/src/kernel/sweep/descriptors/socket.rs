@@ -9,6 +9,8 @@ use std::{
 use keepalive_ebpf::{Socket, SocketOption, Timers};
 use socket2::SockRef;
 
+use super::super::super::waiting;
+
 /// The level and name of an option.
 pub(super) type Name = (libc::c_int, libc::c_int);
 
@@ -55,9 +57,9 @@ impl OpenSocket {
         let mut length = libc::socklen_t::try_from(N).map_err(io::Error::other)?;
         // SAFETY: the descriptor is open as long as this owns it; the kernel writes no more than `length` bytes to
         // the value, which is as long.
-        let result = unsafe {
+        let result = waiting::wait(|| unsafe {
             libc::getsockopt(self.as_raw_fd(), level, name, value.as_mut_ptr().cast(), &raw mut length)
-        };
+        });
         if result == 0 { Ok(value) } else { Err(io::Error::last_os_error()) }
     }
 
@@ -65,8 +67,9 @@ impl OpenSocket {
     pub(super) fn set(&self, (level, name): Name, value: &[u8]) -> io::Result<()> {
         let length = libc::socklen_t::try_from(value.len()).map_err(io::Error::other)?;
         // SAFETY: as in `bytes`; the kernel reads the `length` bytes of the value.
-        let result =
-            unsafe { libc::setsockopt(self.as_raw_fd(), level, name, value.as_ptr().cast(), length) };
+        let result = waiting::wait(|| unsafe {
+            libc::setsockopt(self.as_raw_fd(), level, name, value.as_ptr().cast(), length)
+        });
         if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 }

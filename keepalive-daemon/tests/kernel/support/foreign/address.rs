@@ -1,4 +1,4 @@
-//! Programs of other tools for connect(2), which put a backend in the place of a service's address, as Cilium's do in
+//! Programs of other tools for connect(2) and sendto(2), which put a backend in the place of a service's address, as Cilium's do in
 //! the place of kube-proxy.
 
 use std::net::SocketAddrV4;
