@@ -133,6 +133,10 @@ fn set_nested_environment(linker: &Path) {
         ("CARGO_INCREMENTAL", Path::new("0")),
         // Each line that is not quiet becomes a warning.
         ("CARGO_TERM_QUIET", Path::new("true")),
+        // The object names the files that it is made of, for the kernel to show: as they are called in their packages, and
+        // not where they lie, so that the same source is the same object everywhere.
+        ("CARGO_PROFILE_RELEASE_TRIM_PATHS", Path::new("all")),
+        ("CARGO_UNSTABLE_TRIM_PATHS", Path::new("true")),
     ];
     for (name, value) in variables {
         // SAFETY: this process has started no thread.

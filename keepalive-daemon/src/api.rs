@@ -9,6 +9,10 @@ pub(crate) mod server;
 mod socket;
 
 pub(crate) use question::Question;
+#[cfg(any(test, fuzzing))]
+pub(crate) use question::Questions;
+#[cfg(any(test, fuzzing))]
+pub(crate) use routes::router;
 pub(crate) use routes::{
     APPLY, EVENTS, EXPLAIN, EventsQuery, FACTS, HEALTH, POLICIES, SOCKETS, STATUS, SubjectQuery,
 };

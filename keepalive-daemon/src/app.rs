@@ -1,6 +1,9 @@
 //! The daemon: what starts in which order, the one loop that everything that happens goes through, and how it
 //! ends.
 
+mod answering;
+mod start;
+
 use std::{
     path::PathBuf,
     time::{Duration, Instant},
@@ -12,118 +15,28 @@ use tokio::{
     sync::mpsc,
     time::{MissedTickBehavior, interval_at, sleep},
 };
-use tracing::{error, info, warn};
+use tracing::{error, warn};
+
+pub(crate) use start::{Config, run};
 
 use crate::{
-    answers::State,
-    api::{Group, Question, server},
+    api::Question,
     governor::{Cause, Governor},
-    helped::{self, Helped},
+    helped::Helped,
     journal::{Event, Journal, Kind},
-    kernel::{self, Held, Kernel, Targets},
-    metrics::{self, MetricsArgs, Reconciles},
+    metrics::{self, Reconciles},
     policy::{Limits, PolicySet, directory},
     policy_files::PolicyFiles,
     readiness::{Readiness, Task},
-    report::{health::Health, policies::PolicyList, status},
-    sweeper::{self, Manual, Sweeps},
+    sweeper::{self, Sweeps},
     this_kernel,
-    workloads::{Change, CriSocket, Node, Placed, cgroup2_root},
+    workloads::{Change, Node},
 };
 
 /// How often the tree and the pins are read from scratch: a backstop for what gives no event (a foreign
 /// program detached from a cgroup that refused us, a link detached by hand) and costs some milliseconds a
 /// thousand cgroups.
 const RESYNC: Duration = Duration::from_secs(60);
-
-/// What the daemon is told at its start.
-#[derive(Clone, Debug)]
-pub(crate) struct Config {
-    /// The directory of policy documents.
-    pub(crate) policies: PathBuf,
-    /// The directory that cgroup paths are relative to; found if absent.
-    pub(crate) cgroup_root: Option<PathBuf>,
-    /// Where the bpffs is mounted.
-    pub(crate) bpffs: PathBuf,
-    /// The container runtime to ask for pods.
-    pub(crate) runtime: CriSocket,
-    /// The control socket.
-    pub(crate) api_socket: PathBuf,
-    pub(crate) metrics: MetricsArgs,
-    /// Whose members may open that, too.
-    pub(crate) api_group: Option<Group>,
-    /// Bounds on what policies may ask for.
-    pub(crate) limits: Limits,
-    /// Whether the program writes a log line a connection.
-    pub(crate) log_bpf: bool,
-    /// How connections are swept that are open already.
-    pub(crate) sweeping: sweeper::Options,
-    /// How it is found out whether it helped.
-    pub(crate) helping: helped::Options,
-    /// Whether to detach from all cgroups at the end rather than leave the policies in force.
-    pub(crate) detach_on_exit: bool,
-}
-
-/// Runs the daemon until it is told to stop.
-///
-/// # Errors
-/// If it cannot start, or can no longer follow what it governs; what is in force stays so.
-pub(crate) async fn run(config: Config) -> Result<()> {
-    let Config {
-        policies,
-        cgroup_root,
-        bpffs,
-        runtime,
-        api_socket,
-        metrics: MetricsArgs { address, labels },
-        api_group,
-        limits,
-        log_bpf,
-        sweeping,
-        helping,
-        detach_on_exit,
-    } = config;
-    let root = cgroup2_root(cgroup_root.as_deref())?;
-    // What leaves no trace comes first.
-    let files = PolicyFiles::open(&policies)?;
-    let journal = Journal::default();
-    let node = Node::open(&root, runtime, journal.clone())?;
-    let held = Held::take(&bpffs)?;
-    let (_socket, mut questions) = server::serve(&api_socket, api_group, journal.clone())?;
-    let kernel = Kernel::open(held, log_bpf)?;
-    let mut asked = metrics::serve(address)?;
-    info!(cgroup_root = %root.display(), bpffs = %bpffs.display(), policies = %policies.display(), "started");
-    let swept_cgroups = Targets::default();
-    let governor = Governor::new(kernel, root, swept_cgroups.clone(), node.cgroups(), journal.clone())?;
-    let (sweeps, mut swept) = Sweeps::start(&sweeping, &bpffs, &swept_cgroups, journal.clone())?;
-    let helped = Helped::start(helping, journal.clone())?;
-    let mut daemon = Daemon {
-        directory: policies,
-        limits,
-        policies: None,
-        policy_error: None,
-        files,
-        node,
-        governor,
-        sweeps,
-        helped,
-        readiness: Readiness::new(),
-        reconciles: Reconciles::default(),
-        labels,
-        journal,
-        told_of_lack: false,
-    };
-    daemon.follow(&mut questions, &mut asked, &mut swept).await?;
-    if !detach_on_exit {
-        info!("leaving the policies in force; `keepalive-daemon cleanup` ends them");
-        return Ok(());
-    }
-    // Lets go of the lock on the pins.
-    drop(daemon);
-    kernel::remove_all(&bpffs, |what, path| {
-        info!(path = %path.display(), why = "asked to detach on exit", "removed the {what}");
-    })
-}
 
 struct Daemon {
     directory: PathBuf,
@@ -270,88 +183,6 @@ impl Daemon {
             self.helped.retain_policies(|name| names.contains(name));
         }
         Ok(())
-    }
-
-    /// Answers; whoever asked may have gone away meanwhile, and then there is nobody to tell.
-    fn answer(&self, question: Question) {
-        let none = PolicySet::empty();
-        let policies = self.policies.as_ref().unwrap_or(&none);
-        let unknown = Placed::default();
-        let pods = self.node.pods().unwrap_or(&unknown);
-        let Self { node, governor, sweeps, helped, .. } = self;
-        let state = State { policies, node, pods, governor, sweeps, helped };
-        match question {
-            Question::Status(to) => {
-                let daemon = self.describe(state.policies(), state.runtime());
-                let _ = to.send(status::Status { daemon: Some(daemon), ..state.status() });
-            }
-            Question::Policies(to) => {
-                let _ = to.send(state.policies());
-            }
-            Question::Explain(subject, to) => {
-                let _ = to.send(state.explain(&subject));
-            }
-            Question::Apply(selection, asker) => match state.sweeps_of(&selection) {
-                Ok(jobs) => self.sweeps.apply(Manual::new(asker, jobs, selection.dry_run)),
-                Err(reason) => {
-                    let _ = asker.reply.send(Err(reason));
-                }
-            },
-            Question::Places(query, to) => {
-                let _ = to.send(state.places(&query));
-            }
-            Question::Health(to) => {
-                let _ = to.send(self.health());
-            }
-        }
-    }
-
-    /// Answers to those who watch.
-    fn tell(&self, question: metrics::Question) {
-        match question {
-            metrics::Question::Health(to) => {
-                let _ = to.send(self.health());
-            }
-            metrics::Question::Snapshot(to) => {
-                let view = metrics::View {
-                    policies: self.policies.as_ref(),
-                    reloaded: self.readiness.is_done(Task::ReadPolicies),
-                    readiness: &self.readiness,
-                    node: &self.node,
-                    governor: &self.governor,
-                    sweeps: &self.sweeps,
-                    helped: &self.helped,
-                    reconciles: &self.reconciles,
-                    labels: &self.labels,
-                };
-                let _ = to.send(Box::new(view.snapshot()));
-            }
-        }
-    }
-
-    fn describe(&self, policies: PolicyList, runtime: Option<status::Runtime>) -> status::Daemon {
-        let Health { ready, unfinished } = self.health();
-        status::Daemon {
-            pid: std::process::id(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            ready,
-            unfinished,
-            cgroup_root: self.node.root().display().to_string(),
-            runtime,
-            sweeping: self.sweeps.describe(),
-            helping: self.helped.describe(),
-            policies: policies.0,
-            policy_error: self.policy_error.clone(),
-        }
-    }
-
-    fn health(&self) -> Health {
-        let mut unfinished: Vec<String> =
-            self.readiness.unfinished().into_iter().map(str::to_owned).collect();
-        let trouble =
-            self.node.runtime().trouble.as_ref().filter(|_| !self.readiness.is_done(Task::LearnPods));
-        unfinished.extend(trouble.map(|trouble| trouble.message.clone()));
-        Health { ready: self.readiness.is_ready(), unfinished }
     }
 }
 

@@ -19,7 +19,7 @@ pub(crate) use catalogue::Catalogue;
 pub(crate) use cure::{Cure, Governing};
 pub(crate) use groups::{End, Group, Groups};
 pub(crate) use problem::Problem;
-pub(crate) use profile::Chosen;
+pub(crate) use profile::{Chosen, look_up};
 pub(crate) use surroundings::Surroundings;
 
 use serde::Serialize;

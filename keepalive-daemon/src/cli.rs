@@ -1,5 +1,7 @@
 //! The command line.
 
+mod answer;
+
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -12,6 +14,7 @@ use crate::{
     policy::{Limits, parse_duration},
     report::Output,
     sweeper::{self, Means},
+    workloads::CriSocket,
 };
 
 const EXIT_CODES: &str = "\
@@ -50,6 +53,21 @@ enum Command {
     Probe(commands::probe::Options),
     Bugtool(commands::bugtool::Options),
     Cleanup(commands::cleanup::Options),
+}
+
+/// Which container runtime to ask.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct RuntimeArg {
+    /// The socket of the container runtime that tells which pods there are: `auto` looks at the usual places,
+    /// `none` is for a host without pods.
+    #[arg(
+        long,
+        value_name = "auto|none|PATH",
+        env = "KEEPALIVE_CRI_SOCKET",
+        default_value = "auto",
+        value_parser = |text: &str| text.parse::<CriSocket>()
+    )]
+    pub(crate) cri_socket: CriSocket,
 }
 
 /// Where the pins are.
@@ -176,6 +194,14 @@ pub(crate) struct OutputArg {
 }
 
 impl Cli {
+    /// Reads the command line.
+    ///
+    /// # Errors
+    /// If it asks for help, or makes no sense: that is answered by then, and the exit code is left.
+    pub fn read() -> Result<Self, ExitCode> {
+        Self::try_parse().map_err(answer::answer)
+    }
+
     /// Runs the command; reports a failure once, with its causes.
     #[must_use]
     pub fn run(self) -> ExitCode {

@@ -11,10 +11,19 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::kernel;
+use crate::kernel::{self, InNamespace};
 
 pub(crate) use machine::Machine;
 pub(crate) use namespace::{Conntrack, Ipvs, KeepAliveDefaults, Namespace};
+
+/// The readers of `/proc/net`, for fuzzing.
+#[cfg(any(test, fuzzing))]
+pub(crate) mod readers {
+    pub(crate) use super::{
+        namespace::{interfaces, tcp_services},
+        routing::{forwarders, of_files},
+    };
+}
 
 /// Where the node's own network namespace is found, unless the daemon is in it or may not look.
 const FIRST_PROCESS: &str = "/proc/1/ns/net";
@@ -38,17 +47,19 @@ pub(crate) fn gather() -> Result<Facts> {
     let proc = Path::new("/proc");
     let look = || (namespace::read(proc), routing::read(proc));
     let (found, unreachable) = kernel::in_every_namespace(look)?;
-    let (names, found): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+    let names: Vec<_> = found.iter().map(|it| it.name.clone()).collect();
     // A daemon in a pod has a namespace of its own, and the first process of the node has the node's.
     let node = names.iter().position(|name| name == FIRST_PROCESS).unwrap_or_default();
-    let routings: Vec<_> = found.iter().map(|(it, routing)| (it.forwards, routing.clone())).collect();
-    let forwarders = routing::forwarders(&routings, node).into_iter();
-    let namespaces = names.iter().zip(found).zip(forwarders).enumerate();
-    let namespaces = namespaces.map(|(index, ((name, (found, _)), forwarders))| Namespace {
-        name: name.clone(),
+    let routings =
+        found.iter().map(|InNamespace { found: (it, routing), .. }| (it.forwards, routing.clone()));
+    let forwarders = routing::forwarders(&routings.collect::<Vec<_>>(), node).into_iter();
+    let namespaces = found.into_iter().zip(forwarders).enumerate();
+    let namespaces = namespaces.map(|(index, (InNamespace { name, id, found }, forwarders))| Namespace {
+        name,
+        id,
         is_nodes: index == node,
         forwarded_by: forwarders.into_iter().filter_map(|it| names.get(it).cloned()).collect(),
-        ..found
+        ..found.0
     });
     Ok(Facts {
         machine: machine::read(Path::new("/sys")),

@@ -3,6 +3,7 @@
 
 mod cause;
 mod counted;
+mod swept;
 mod telling;
 
 use std::{
@@ -12,7 +13,7 @@ use std::{
 };
 
 use anyhow::Result;
-use keepalive_ebpf::{Counters, Policy as InKernel};
+use keepalive_ebpf::Counters;
 use tracing::{debug, info, warn};
 
 pub(crate) use cause::Cause;
@@ -213,16 +214,6 @@ impl Governor {
         mem::take(&mut self.deeds)
     }
 
-    /// Books that the connections open in a cgroup were swept for `policy`. If that cannot be noted for whoever comes
-    /// later, they are swept again then.
-    pub(crate) fn set_swept(&mut self, id: u64, policy: &InKernel) {
-        let Some(actual) = self.actual.get_mut(&id) else { return };
-        actual.swept = Some(*policy);
-        if let Err(error) = self.kernel.set_swept(id, policy) {
-            warn!(cgroup = actual.path, "cannot note that open connections were swept: {error:#}");
-        }
-    }
-
     /// What somebody should know of what was last found to be desired.
     pub(crate) const fn notes(&self) -> &BTreeSet<Note> {
         &self.notes
@@ -274,6 +265,9 @@ impl Governor {
 
     fn act(&mut self, id: u64, action: Action, cause: Cause, refused_before: &Refusals) {
         self.count_before(id, &action);
+        if let Some(unfinished) = self.unfinished(id, &action) {
+            self.set_swept(id, &unfinished);
+        }
         let cgroup = Cgroup { root: &self.root, path: action.path(), id };
         let done = match &action {
             Action::Attach(Desired { policy_name, policy, rules, .. }) => {

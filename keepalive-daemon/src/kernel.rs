@@ -23,6 +23,7 @@ pub(crate) mod sockets;
 mod storage;
 mod sweep;
 mod sys;
+mod verifier;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -40,7 +41,24 @@ pub(crate) use inspect::{inspect, remove_all};
 pub(crate) use private::{Private, PrivateLink};
 pub(crate) use refusal::{AttachError, Refusal, Why};
 pub(crate) use storage::Stored;
-pub(crate) use sweep::{Method, Pass, Running, Sweeper, Targets, in_every_namespace, sweep_process};
+pub(crate) use sweep::{
+    InNamespace, Method, Pass, Running, Sweeper, Targets, in_every_namespace, sweep_process,
+};
+pub(crate) use verifier::{Verified, measure};
+
+/// The readers of what the kernel writes, for fuzzing.
+#[cfg(any(test, fuzzing))]
+pub(crate) mod readers {
+    pub(crate) use super::{
+        offsets::Btf,
+        pins::{directory_name, is_layout, swept},
+        sweep::{
+            descriptors::{process::inode_of, running::parent},
+            diag::read_part,
+            namespaces::mounted_namespace,
+        },
+    };
+}
 
 use self::{
     inspect::attachment,
@@ -58,7 +76,7 @@ pub(crate) struct Kernel {
     /// earlier run, perhaps with another root, knew it by.
     attached: BTreeMap<u64, CgroupPins>,
     _memory_limit: MemoryLimit,
-    _lock: Lock,
+    lock: Lock,
 }
 
 /// A cgroup as the tree shows it.
@@ -129,12 +147,14 @@ impl Kernel {
         if let Some(logger) = object.logger.take() {
             log::drain(logger)?;
         }
-        Ok(Self { pins, object, attached: BTreeMap::new(), _memory_limit: memory_limit, _lock: lock })
+        Ok(Self { pins, object, attached: BTreeMap::new(), _memory_limit: memory_limit, lock })
     }
 
     /// Reads from the pins what is attached, by this run or an earlier one. Pins whose link never came to be
     /// (their daemon died before) or whose cgroup is gone are removed, and reported to `collected`.
     pub(crate) fn attachments(&mut self, mut collected: impl FnMut(&str)) -> Result<Vec<Attachment>> {
+        // Somebody may have mounted another bpffs, or removed all that was pinned.
+        self.pins.lock_again(&mut self.lock)?;
         let mut attached = BTreeMap::new();
         let mut attachments = Vec::new();
         for pins in self.pins.cgroups()? {
@@ -170,24 +190,24 @@ impl Kernel {
     ) -> Result<(), AttachError> {
         let pins = self.pins.cgroup(cgroup.path, cgroup.id);
         let link = self.link(cgroup)?;
-        let pinned = self.write(cgroup.id, policy, rules).and_then(|()| {
-            let pinned = pins
-                .create(cgroup.path)
-                .and_then(|()| pins.set_policy(policy_name))
-                .and_then(|()| pin(link, &pins.link()));
-            pinned.map_err(AttachError::from)
-        });
-        match pinned {
+        // Pinned before the policy is written: of a daemon that is killed in between, what is written would outlive the
+        // link, and nobody could tell that it is there.
+        let pinned = pins.create(cgroup.path).and_then(|()| pin(link, &pins.link()));
+        let in_force = pinned
+            .map_err(AttachError::from)
+            .and_then(|()| self.write(cgroup.id, policy, rules))
+            .and_then(|()| pins.set_policy(policy_name).map_err(AttachError::from));
+        match in_force {
             Ok(()) => {
                 self.attached.insert(cgroup.id, pins);
             }
             Err(_) => {
-                // Best effort: the link is gone already, this is what a later attachment would find.
+                // Best effort: this is what a later attachment would find.
                 let _ = self.object.storage.set_policy(cgroup.id, &Policy::NOTHING);
                 let _ = pins.remove();
             }
         }
-        pinned
+        in_force
     }
 
     /// Makes an attached cgroup run this daemon's program under `policy`, without a moment in which none runs. For

@@ -21,6 +21,7 @@
 //! - the program returns 1, never writes `reply` and never touches the callback flags;
 //! - a mistake anywhere in the policies leaves the last good ones in force.
 
+mod allocator;
 mod answers;
 mod api;
 pub mod app;
@@ -30,6 +31,8 @@ mod commands;
 pub mod cri;
 mod facts;
 pub mod features;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod governor;
 mod helped;
 mod journal;
@@ -41,6 +44,7 @@ mod observer;
 mod plan;
 pub mod policy;
 mod policy_files;
+mod privileges;
 mod readiness;
 mod reconcile;
 mod report;

@@ -13,7 +13,6 @@ use std::{
     mem,
     ops::ControlFlow,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    thread,
     time::{Duration, Instant},
 };
 
@@ -27,6 +26,7 @@ use tokio::{
 use self::places::Places;
 use crate::{
     kernel::sockets,
+    privileges::Starter,
     report::sockets::{SocketLine, SocketRow, SocketSummary},
     sweeper::name,
 };
@@ -39,8 +39,11 @@ const CHUNK: usize = 64 << 10;
 const PARTS: usize = 2;
 
 /// What lists connections; a handle.
-#[derive(Clone, Default)]
-pub(crate) struct Observer(Arc<Mutex<Loaded>>);
+#[derive(Clone)]
+pub(crate) struct Observer {
+    loaded: Arc<Mutex<Loaded>>,
+    starter: Starter,
+}
 
 #[derive(Default)]
 struct Loaded {
@@ -62,6 +65,11 @@ pub(crate) struct Listing {
 }
 
 impl Observer {
+    /// One that has loaded nothing yet; its threads are started by `starter`.
+    pub(crate) fn new(starter: Starter) -> Self {
+        Self { loaded: Arc::default(), starter }
+    }
+
     /// Begins a list; its lines come out of the receiver, many at a time. If it ends without a summary, it was not
     /// finished. Needs to be called within a tokio runtime.
     ///
@@ -83,10 +91,7 @@ impl Observer {
                 spawn_blocking(move || this.let_go());
             });
         };
-        thread::Builder::new()
-            .name("observer".to_owned())
-            .spawn(run)
-            .context("cannot start a thread that lists connections")?;
+        self.starter.start("observer", run).context("cannot start a thread that lists connections")?;
         Ok(receiver)
     }
 
@@ -113,7 +118,7 @@ impl Observer {
     }
 
     fn lock(&self) -> MutexGuard<'_, Loaded> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

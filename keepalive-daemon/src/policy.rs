@@ -51,6 +51,8 @@ pub use overrides::{ANNOTATION_PREFIX, Governed, Overrides, Refused, Within};
 pub use pod::PodFacts;
 pub use scope::{NamespaceScope, PodScope, Scope};
 pub use selector::LabelSelector;
+#[cfg(any(test, fuzzing))]
+pub(crate) use selector::Operator;
 pub use set::{PolicySet, Tie, Unmatched};
 pub use timers::{
     DEFAULT_IDLE, DEFAULT_INTERVAL, DEFAULT_PROBES, Limits, OutOfRange, TimerField, TimerSpec, UserTimeout,

@@ -22,7 +22,7 @@ pub(crate) struct Actual {
     pub(crate) policy: Option<Policy>,
     /// Whether it runs this daemon's program.
     pub(crate) current: bool,
-    /// The policy that the connections open in it were swept for last.
+    /// The policy that the connections open in it were swept for last; one that claims was not swept for.
     pub(crate) swept: Option<Policy>,
     /// What guards it.
     pub(crate) guard: Guard,

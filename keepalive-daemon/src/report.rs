@@ -40,6 +40,11 @@ pub(crate) enum Output {
 /// Something with a form for people.
 pub(crate) trait ForPeople {
     fn for_people(&self) -> String;
+
+    /// The same for a screen of so many columns, where what is to the right of that is lost.
+    fn for_people_within(&self, _columns: usize) -> String {
+        self.for_people()
+    }
 }
 
 /// Prints a listing.
@@ -69,7 +74,7 @@ pub(crate) fn print_item<T: Serialize + ForPeople>(item: &T, output: Output) -> 
 }
 
 /// Lines for a terminal: whoever names a pod or a cgroup must not be able to write to it.
-fn printable_lines(text: &str) -> String {
+pub(crate) fn printable_lines(text: &str) -> String {
     text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
 }
 

@@ -108,6 +108,8 @@ fn a_wrong_command_line_is_named_and_ends_with_2() {
         (&["apply", "--dry-run"], "--existing"),
         (&["run", "--api-group", "no such group"], "there is no group no such group"),
         (&["events", "--since", "-1"], "'-1'"),
+        // Known before a daemon is asked, which there is none of here.
+        (&["check", "--profile", "aws,nope"], "--profile: there is no profile or middlebox \"nope\""),
         (&["sockets", "--watch", "0"], "1..=3600"),
         (&["exec", "--"], "<COMMAND>"),
         (&["exec", "--idle", "soon", "--", "true"], "'soon' for '--idle"),
@@ -124,6 +126,30 @@ fn a_wrong_command_line_is_named_and_ends_with_2() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));
         assert!(stderr(&output).contains(says), "{arguments:?}: {}", stderr(&output));
         assert_eq!(stdout(&output), "", "{arguments:?}");
+    }
+}
+
+#[test]
+fn what_is_quoted_of_the_command_line_cannot_write_to_the_terminal() {
+    let hostile = "a\u{1b}[2J\u{1b}]0;title\u{7}\u{202e}b";
+    for arguments in [
+        &["sockets", hostile][..],
+        &["sockets", "--watch", hostile],
+        &[hostile],
+        &["exec", "--idle", hostile, "--", "true"],
+        &["check", "--profile", hostile],
+        &["check", "--catalogue", hostile],
+        &["policy", "validate", hostile],
+        &["status", "--bpffs", hostile, "--api-socket", hostile],
+        &["exec", "--bpffs", hostile, "--", hostile],
+        &["bugtool", "--output", &format!("/nonexistent/{hostile}")],
+    ] {
+        let output = run(arguments);
+
+        let said = stdout(&output) + &stderr(&output);
+        assert_ne!(output.status.code(), Some(0), "{arguments:?}");
+        assert!(said.contains("\\u{1b}[2J"), "{arguments:?} is not named in {said:?}");
+        assert!(!said.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{arguments:?}: {said:?}");
     }
 }
 

@@ -22,6 +22,49 @@ pub enum SocketOption {
 pub trait Socket {
     /// The option's value; `None` where the kernel has no way to tell (a `sock_ops` program before 6.1).
     fn get(&self, option: SocketOption) -> Option<u32>;
+
+    /// The same, for what is compiled for BPF, where a socket of the kernel gives it without an `Option` on the way.
+    #[inline(always)]
+    fn read(&self, option: SocketOption) -> Reading {
+        Reading::of(self.get(option))
+    }
+}
+
+/// A value that the kernel may be unable to tell: `Option<u32>` whose number is there in any case. Of that of a `None` LLVM
+/// takes any register's content, and calculates with it before it looks what it is, or does not, as it happens to lay out
+/// the rest; the verifier refuses a register that nothing was written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// Whether the kernel tells it.
+    pub is_known: bool,
+    /// The value; any if it is not known.
+    pub value: u32,
+}
+
+impl Reading {
+    /// For whoever has an `Option`, which is not to be of BPF.
+    #[must_use]
+    #[inline(always)]
+    pub const fn of(value: Option<u32>) -> Self {
+        match value {
+            Some(value) => Self { is_known: true, value },
+            None => Self { is_known: false, value: 0 },
+        }
+    }
+
+    /// Whether it is known to be this.
+    #[must_use]
+    #[inline(always)]
+    pub const fn is(self, value: u32) -> bool {
+        self.is_known && self.value == value
+    }
+
+    /// The value, or another if it is not known.
+    #[must_use]
+    #[inline(always)]
+    pub const fn or(self, other: u32) -> u32 {
+        if self.is_known { self.value } else { other }
+    }
 }
 
 /// What is to be set, in the order of setting: interval, probes, idle, user timeout, and keep-alive last, so
@@ -83,19 +126,20 @@ pub struct Decision {
 #[inline(always)]
 pub fn decide(mode: Mode, wanted: &Timers, socket: &impl Socket) -> Decision {
     let would = matches!(mode, Mode::Monitor | Mode::Nothing);
-    match socket.get(SocketOption::Keepalive) {
-        None if would => keep(Outcome::WouldArm),
-        None => Decision {
+    let keepalive = socket.read(SocketOption::Keepalive);
+    match (keepalive.is_known, keepalive.value) {
+        (false, _) if would => keep(Outcome::WouldArm),
+        (false, _) => Decision {
             changes: Changes { timers: *wanted, arm: true, ..Changes::NONE },
             outcome: Outcome::ArmBlind,
         },
-        Some(0) if would => keep(Outcome::WouldArm),
-        Some(0) => {
+        (true, 0) if would => keep(Outcome::WouldArm),
+        (true, 0) => {
             let user_timeout_ms = unarmed_user_timeout(mode, wanted, socket);
             let timers = Timers { user_timeout_ms, ..*wanted };
             Decision { changes: Changes { timers, arm: true, ..Changes::NONE }, outcome: Outcome::Arm }
         }
-        Some(_) => match mode {
+        (true, _) => match mode {
             Mode::FillMissing => keep(Outcome::KeepChosen),
             Mode::Enforce => change(differing(wanted, socket), Outcome::Override),
             Mode::Tighten => change(tighter(wanted, socket), Outcome::Tighten),
@@ -113,12 +157,13 @@ pub fn decide(mode: Mode, wanted: &Timers, socket: &impl Socket) -> Decision {
 pub(crate) fn strengthen(wanted: &Timers, socket: &impl Socket) -> Decision {
     let user_timeout_ms = lower_user_timeout(wanted.user_timeout_ms, socket, u64::MAX);
     let timers = Timers { user_timeout_ms, ..tighter(wanted, socket) };
-    match socket.get(SocketOption::Keepalive) {
-        None => keep(Outcome::ArmBlind),
-        Some(0) => {
+    let keepalive = socket.read(SocketOption::Keepalive);
+    match (keepalive.is_known, keepalive.value) {
+        (false, _) => keep(Outcome::ArmBlind),
+        (true, 0) => {
             Decision { changes: Changes { timers, arm: true, ..Changes::NONE }, outcome: Outcome::Arm }
         }
-        Some(_) => change(timers, Outcome::Tighten),
+        (true, _) => change(timers, Outcome::Tighten),
     }
 }
 
@@ -143,9 +188,9 @@ fn unarmed_user_timeout(mode: Mode, wanted: &Timers, socket: &impl Socket) -> u3
     if wanted == 0 || matches!(mode, Mode::Enforce) {
         return wanted;
     }
-    match (socket.get(SocketOption::UserTimeout), mode) {
-        (None | Some(0), _) => wanted,
-        (Some(current), Mode::Tighten) if wanted < current => wanted,
+    match (socket.read(SocketOption::UserTimeout).or(0), mode) {
+        (0, _) => wanted,
+        (current, Mode::Tighten) if wanted < current => wanted,
         _ => 0,
     }
 }
@@ -154,27 +199,27 @@ fn unarmed_user_timeout(mode: Mode, wanted: &Timers, socket: &impl Socket) -> u3
 #[inline(always)]
 fn differing(wanted: &Timers, socket: &impl Socket) -> Timers {
     Timers {
-        idle_s: if_other(wanted.idle_s, socket.get(SocketOption::Idle)),
-        interval_s: if_other(wanted.interval_s, socket.get(SocketOption::Interval)),
-        probes: if_other(wanted.probes, socket.get(SocketOption::Probes)),
+        idle_s: if_other(wanted.idle_s, socket.read(SocketOption::Idle)),
+        interval_s: if_other(wanted.interval_s, socket.read(SocketOption::Interval)),
+        probes: if_other(wanted.probes, socket.read(SocketOption::Probes)),
         user_timeout_ms: match wanted.user_timeout_ms {
             0 => 0,
-            wanted => if_other(wanted, socket.get(SocketOption::UserTimeout)),
+            wanted => if_other(wanted, socket.read(SocketOption::UserTimeout)),
         },
     }
 }
 
 #[inline(always)]
-fn if_other(wanted: u32, current: Option<u32>) -> u32 {
-    if current == Some(wanted) { 0 } else { wanted }
+fn if_other(wanted: u32, current: Reading) -> u32 {
+    if current.is(wanted) { 0 } else { wanted }
 }
 
 /// The values of `wanted` that are lower than those of a socket with keep-alive, 0 for the others.
 #[inline(always)]
 fn tighter(wanted: &Timers, socket: &impl Socket) -> Timers {
     let [idle, interval, probes] =
-        [SocketOption::Idle, SocketOption::Interval, SocketOption::Probes].map(|option| socket.get(option));
-    let [idle_s, interval_s, probes_n] = [idle, interval, probes].map(|value| u64::from(value.unwrap_or(0)));
+        [SocketOption::Idle, SocketOption::Interval, SocketOption::Probes].map(|option| socket.read(option));
+    let [idle_s, interval_s, probes_n] = [idle, interval, probes].map(|value| u64::from(value.or(0)));
     let gives_up_ms = (idle_s + interval_s * probes_n) * 1000;
     Timers {
         idle_s: if_lower(wanted.idle_s, idle),
@@ -191,20 +236,22 @@ fn tighter(wanted: &Timers, socket: &impl Socket) -> Timers {
 fn lower_user_timeout(wanted: u32, socket: &impl Socket, gives_up_ms: u64) -> u32 {
     match wanted {
         0 => 0,
-        wanted => match socket.get(SocketOption::UserTimeout) {
-            Some(0) if u64::from(wanted) < gives_up_ms => wanted,
-            Some(0) => 0,
-            current => if_lower(wanted, current),
-        },
+        wanted => {
+            let current = socket.read(SocketOption::UserTimeout);
+            if !current.is(0) {
+                if_lower(wanted, current)
+            } else if u64::from(wanted) < gives_up_ms {
+                wanted
+            } else {
+                0
+            }
+        }
     }
 }
 
 #[inline(always)]
-fn if_lower(wanted: u32, current: Option<u32>) -> u32 {
-    match current {
-        Some(current) if wanted < current => wanted,
-        _ => 0,
-    }
+fn if_lower(wanted: u32, current: Reading) -> u32 {
+    if current.is_known && wanted < current.value { wanted } else { 0 }
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ mod sweeping;
 
 pub use counters::{COUNTER_NAMES, COUNTER_WORDS, Counters};
 pub use dead_peers::{DEAD_PEER_BYTES, DeadPeer, DeadPeers, Ending, Finding, UNCOUNTED};
-pub use decide::{Changes, Decision, Outcome, Socket, SocketOption, decide};
+pub use decide::{Changes, Decision, Outcome, Reading, Socket, SocketOption, decide};
 pub use destinations::{MOST_INTERVALS, MOST_RULES, Remote, RuleSet};
 pub use hold::hold;
 pub use marks::{Claim, Moment};

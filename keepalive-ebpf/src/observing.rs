@@ -26,7 +26,7 @@ impl Observed {
     /// The options of a socket, each asked for once.
     #[inline(always)]
     pub fn of(cookie: u64, socket: &impl Socket) -> Self {
-        let get = |option| socket.get(option).unwrap_or(Self::UNKNOWN);
+        let get = |option| socket.read(option).or(Self::UNKNOWN);
         Self {
             cookie,
             timers: Timers {

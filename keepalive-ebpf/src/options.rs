@@ -1,6 +1,6 @@
 //! Options other than keep-alive: which a policy sets, and which of them are left to the application.
 
-use crate::Mode;
+use crate::{Mode, Reading};
 
 /// Other options of a socket that a policy sets.
 ///
@@ -83,8 +83,8 @@ const UNTOLD_SEGMENT: u32 = 536;
 /// it did not choose has the kernel's default, which is 0 for all but two. `Tighten` lowers a bound that is higher.
 #[must_use]
 #[inline(always)]
-pub const fn is_left_to_application(mode: Mode, bit: u32, wanted: u32, current: Option<u32>) -> bool {
-    let Some(current) = current else { return false };
+pub const fn is_left_to_application(mode: Mode, bit: u32, wanted: u32, current: Reading) -> bool {
+    let Reading { is_known: true, value: current } = current else { return false };
     match mode {
         Mode::Enforce => false,
         Mode::Tighten if bit & (Options::NOT_SENT_LOWAT | Options::MAX_SEGMENT | Options::SYN_COUNT) != 0 => {
@@ -120,7 +120,7 @@ mod tests {
             (FillMissing, Options::SYN_COUNT, 3, Some(2), false),
         ] {
             assert_eq!(
-                is_left_to_application(mode, bit, wanted, current),
+                is_left_to_application(mode, bit, wanted, Reading::of(current)),
                 is_left,
                 "{mode:?} {bit} {wanted} {current:?}"
             );
@@ -129,7 +129,8 @@ mod tests {
 
     #[test]
     fn a_segment_size_that_nobody_chose_is_not_the_applications() {
-        let is_left = |current| is_left_to_application(Tighten, Options::MAX_SEGMENT, 1200, Some(current));
+        let is_left =
+            |current| is_left_to_application(Tighten, Options::MAX_SEGMENT, 1200, Reading::of(Some(current)));
 
         assert!(!is_left(UNTOLD_SEGMENT) && !is_left(1400) && is_left(500));
     }

@@ -1,6 +1,6 @@
 //! Sets the options that are not of keep-alive.
 
-use keepalive_ebpf::{CONGESTION_LENGTH, Mode, Options, Policy, is_left_to_application};
+use keepalive_ebpf::{CONGESTION_LENGTH, Mode, Options, Policy, Reading, is_left_to_application};
 
 use crate::socket::{Handle, SOL_SOCKET, SOL_TCP};
 
@@ -41,25 +41,25 @@ pub(crate) fn apply(socket: &Handle, policy: &Policy, which: u32, tally: &mut im
     each(Options::SYN_COUNT, SYN_COUNT, options.syn_count);
     each(Options::MARK, MARK, options.mark);
     let sets_priority = which & Options::PRIORITY != 0 && {
-        let current = socket.get(PRIORITY).map(u32::from_ne_bytes);
-        let is_same = current == Some(options.priority);
+        let current = socket.number(PRIORITY);
+        let is_same = current.is(options.priority);
         is_same || !is_left_to_application(mode, Options::PRIORITY, options.priority, current)
     };
     if which & Options::TOS != 0 {
         // A socket of IPv4 has no traffic class; one of IPv6 has both, for what it sends to mapped addresses.
-        let is_v6 = Handle::get::<4>(socket, TOS_V6).is_some();
+        let is_v6 = socket.number(TOS_V6).is_known;
         if is_v6 {
             number(socket, mode, Options::TOS, TOS_V6, options.tos, tally);
         }
         // On a socket of IPv6 since 6.1.
-        if Handle::get::<4>(socket, TOS_V4).is_some() {
+        if socket.number(TOS_V4).is_known {
             number(socket, mode, Options::TOS, TOS_V4, options.tos, tally);
         }
     }
     if sets_priority {
         // Not by what it is now: with the type of service came a priority that nobody chose.
-        let current = socket.get(PRIORITY).map(u32::from_ne_bytes);
-        if current != Some(options.priority) {
+        let current = socket.number(PRIORITY);
+        if !current.is(options.priority) {
             record(mode, tally, || socket.set(PRIORITY, options.priority.to_ne_bytes()));
         }
     }
@@ -72,8 +72,9 @@ pub(crate) fn apply(socket: &Handle, policy: &Policy, which: u32, tally: &mut im
 fn number(socket: &Handle, mode: Mode, bit: u32, name: (i32, i32), wanted: u32, tally: &mut impl Tally) {
     // The lowest two bits of the type of service are the connection's own (ECN), and stay whatever is set.
     let mask = if bit == Options::TOS { !3 } else { !0 };
-    let current = socket.get(name).map(|value| u32::from_ne_bytes(value) & mask);
-    if current == Some(wanted & mask) || is_left_to_application(mode, bit, wanted, current) {
+    let Reading { is_known, value } = socket.number(name);
+    let current = Reading { is_known, value: value & mask };
+    if current.is(wanted & mask) || is_left_to_application(mode, bit, wanted, current) {
         return;
     }
     record(mode, tally, || socket.set(name, wanted.to_ne_bytes()));

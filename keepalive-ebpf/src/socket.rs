@@ -7,7 +7,7 @@ use aya_ebpf::{
     helpers::generated::{bpf_getsockopt, bpf_ktime_get_ns, bpf_setsockopt, bpf_sk_storage_get},
     programs::SockOpsContext,
 };
-use keepalive_ebpf::{Claim, Counters, Moment, Socket, SocketOption};
+use keepalive_ebpf::{Claim, Counters, Moment, Reading, Socket, SocketOption};
 
 use crate::maps::CLAIMS;
 
@@ -60,6 +60,17 @@ impl Handle {
         if result == 0 { Ok(()) } else { Err(result.unsigned_abs()) }
     }
 
+    /// An option that is a number.
+    #[inline(always)]
+    pub(crate) fn number(&self, (level, name): (i32, i32)) -> Reading {
+        const LENGTH: i32 = size_of::<u32>() as i32;
+        let mut value = MaybeUninit::<u32>::uninit();
+        // SAFETY: as in `set`; the helper writes as many bytes.
+        let result = unsafe { bpf_getsockopt(self.0, level, name, value.as_mut_ptr().cast(), LENGTH) };
+        // SAFETY: the helper wrote all of it, zeroes where it failed.
+        Reading { is_known: result == 0, value: unsafe { value.assume_init() } }
+    }
+
     /// An option of `N` bytes; `None` where the kernel has no way to tell.
     #[expect(clippy::cast_possible_truncation, reason = "options are some bytes long")]
     #[inline(always)]
@@ -76,7 +87,13 @@ impl Handle {
 impl Socket for Handle {
     #[inline(always)]
     fn get(&self, option: SocketOption) -> Option<u32> {
-        Self::get(self, name(option)).map(u32::from_ne_bytes)
+        let Reading { is_known, value } = self.read(option);
+        is_known.then_some(value)
+    }
+
+    #[inline(always)]
+    fn read(&self, option: SocketOption) -> Reading {
+        self.number(name(option))
     }
 }
 

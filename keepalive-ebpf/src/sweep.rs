@@ -11,8 +11,8 @@ use core::{ffi::c_void, hint::black_box, ptr};
 
 use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_seq_write, bpf_skc_to_tcp_sock};
 use keepalive_ebpf::{
-    Changes, Decision, Direction, Mode, Options, Outcome, Policy, Remote, SWEPT_BYTES, Socket, SocketOption,
-    Sweep, Swept, Target, Timers, judge_again, judge_anew,
+    Changes, Decision, Direction, Mode, Options, Outcome, Policy, Reading, Remote, SWEPT_BYTES, Socket,
+    SocketOption, Sweep, Swept, Target, Timers, judge_again, judge_anew,
 };
 
 use crate::{
@@ -170,7 +170,7 @@ fn look(socket: *mut c_void, local_port: u16, target: &Target, options: &Handle,
     let [local, remote] = unsafe { fields::addresses(socket) };
     // SAFETY: as above.
     let remote_port = unsafe { fields::remote_port(socket) };
-    let get = |option| Socket::get(options, option).unwrap_or(UNKNOWN);
+    let get = |option| options.read(option).or(UNKNOWN);
     work.record = Swept {
         // SAFETY: as above.
         cookie: unsafe { bpf_get_socket_cookie(socket) },
@@ -227,6 +227,12 @@ struct Before<'a>(&'a Swept);
 impl Socket for Before<'_> {
     #[inline(always)]
     fn get(&self, option: SocketOption) -> Option<u32> {
+        let Reading { is_known, value } = self.read(option);
+        is_known.then_some(value)
+    }
+
+    #[inline(always)]
+    fn read(&self, option: SocketOption) -> Reading {
         let Swept { before, was_on, .. } = self.0;
         let value = match option {
             SocketOption::Keepalive => *was_on,
@@ -235,7 +241,7 @@ impl Socket for Before<'_> {
             SocketOption::Probes => before.probes,
             SocketOption::UserTimeout => before.user_timeout_ms,
         };
-        (value != UNKNOWN).then_some(value)
+        Reading { is_known: value != UNKNOWN, value }
     }
 }
 

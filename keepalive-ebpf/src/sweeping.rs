@@ -1,7 +1,7 @@
 //! What the sweep of open connections is told, and what it tells.
 
 use crate::{
-    Changes, Decision, Direction, Mode, Outcome, Policy, Socket, SocketOption, Timers, decide,
+    Changes, Decision, Direction, Mode, Outcome, Policy, Reading, Socket, SocketOption, Timers, decide,
     decide::strengthen,
 };
 
@@ -175,7 +175,7 @@ fn is_from_previous(target: &Target, direction: Direction, previous: &Timers, so
 /// Whether a socket has the very values that a policy gave it.
 #[inline(always)]
 fn has(socket: &impl Socket, timers: &Timers) -> bool {
-    let is = |option, wanted| socket.get(option) == Some(wanted);
+    let is = |option, wanted| socket.read(option).is(wanted);
     is(SocketOption::Keepalive, 1)
         && is(SocketOption::Idle, timers.idle_s)
         && is(SocketOption::Interval, timers.interval_s)
@@ -200,6 +200,14 @@ impl<S: Socket> Socket for Untouched<'_, S> {
         match option {
             SocketOption::Keepalive | SocketOption::UserTimeout => Some(0),
             SocketOption::Idle | SocketOption::Interval | SocketOption::Probes => self.0.get(option),
+        }
+    }
+
+    #[inline(always)]
+    fn read(&self, option: SocketOption) -> Reading {
+        match option {
+            SocketOption::Keepalive | SocketOption::UserTimeout => Reading { is_known: true, value: 0 },
+            SocketOption::Idle | SocketOption::Interval | SocketOption::Probes => self.0.read(option),
         }
     }
 }

@@ -1,6 +1,10 @@
 //! `cargo xtask build`: the daemon, with the eBPF program in it.
 
-use std::{env, fs, path::PathBuf, process::Command};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context as _, Result};
 use cargo_metadata::{Message, camino::Utf8PathBuf};
@@ -53,14 +57,33 @@ pub fn daemon_with(options: Options) -> Result<PathBuf> {
     if release {
         arguments.push("--release".to_owned());
     }
-    let mut flags = None;
+    let mut flags: Option<Vec<_>> = None;
     if is_static {
         // Named, so that the flags are not for build scripts and macros, which are shared libraries.
         arguments.push(format!("--target={}-unknown-linux-gnu", env::consts::ARCH));
         let more = env::var("RUSTFLAGS").unwrap_or_default();
-        flags = Some(format!("{more} -C target-feature=+crt-static").trim().to_owned());
+        let more = more.split_whitespace().map(str::to_owned);
+        let paths = nameless_paths(&workspace::target_dir()?);
+        flags = Some(more.chain(["-Ctarget-feature=+crt-static".to_owned()]).chain(paths).collect());
     }
-    build(&arguments, flags.as_deref())
+    build(&arguments, flags)
+}
+
+/// Flags that keep out of a program where it was built, which it tells in panics: wherever that is, the same source is the
+/// same program. Of several that fit, the compiler takes the last.
+fn nameless_paths(target_dir: &Path) -> Vec<String> {
+    let home = |variable: &str, folder: &str| {
+        let home = env::var_os("HOME").map(|home| Path::new(&home).join(folder));
+        env::var_os(variable).map(PathBuf::from).or(home)
+    };
+    let folders = [
+        (home("RUSTUP_HOME", ".rustup"), "/rustup"),
+        (home("CARGO_HOME", ".cargo"), "/cargo"),
+        (Some(workspace::root().to_owned()), "/source"),
+        (Some(target_dir.to_owned()), "/target"),
+    ];
+    let known = folders.iter().filter_map(|(folder, name)| Some((folder.as_ref()?, name)));
+    known.map(|(folder, name)| format!("--remap-path-prefix={}={name}", folder.display())).collect()
 }
 
 /// Builds the daemon of a later version, whose storage has another layout, and returns the path of a copy.
@@ -101,12 +124,13 @@ pub(crate) fn executable(command: &mut Command, target: &str) -> Result<PathBuf>
     executable.with_context(|| format!("`{}` built no program `{target}`", process::describe(command)))
 }
 
-fn build(arguments: &[String], flags: Option<&str>) -> Result<PathBuf> {
+fn build(arguments: &[String], flags: Option<Vec<String>>) -> Result<PathBuf> {
     setup::ebpf_toolchain()?;
     let mut command = workspace::cargo();
     command.args(["build", "--locked", "--package", DAEMON, "--bin", DAEMON]).args(arguments);
     if let Some(flags) = flags {
-        command.env("RUSTFLAGS", flags);
+        // In this form, a folder may have spaces in its name.
+        command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
     }
     executable(&mut command, DAEMON)
 }

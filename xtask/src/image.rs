@@ -13,6 +13,8 @@ use tempfile::TempDir;
 
 use crate::{build, console, process, setup, workspace};
 
+mod again;
+
 /// How the image is built, relative to the workspace.
 const CONTAINERFILE: &str = "deploy/Containerfile";
 
@@ -22,6 +24,9 @@ pub struct Options {
     /// Where to put it [default: keepalive-daemon.oci.tar in the target folder].
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Build it a second time, from a copy of the source in another place, and compare: some minutes more.
+    #[arg(long)]
+    verify: bool,
 }
 
 /// An image in a file.
@@ -39,10 +44,15 @@ pub struct Image {
 ///
 /// # Errors
 ///
-/// If set-up or the build fails, or the file cannot be written.
-pub fn run(Options { output }: Options) -> Result<()> {
+/// If set-up or the build fails, the file cannot be written, or it is to be verified and the second image is another.
+pub fn run(Options { output, verify }: Options) -> Result<()> {
     let output = output.map_or_else(default_output, Ok)?;
-    let Image { archive, reference, digest } = image(&output)?;
+    let image = image(&output)?;
+    if verify {
+        again::compare(&image)?;
+        console::progress("built twice, in two places: the same image");
+    }
+    let Image { archive, reference, digest } = image;
     let bytes =
         fs::metadata(&archive).with_context(|| format!("cannot look at {}", archive.display()))?.len();
     console::result(format_args!(

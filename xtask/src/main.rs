@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{build, clean_host, console, demo, image, lint, run, setup, test, vm};
+use xtask::{build, clean_host, console, demo, fuzz, image, lint, run, seccomp, setup, soak, test, vm};
 
 /// The verbs of this project. Each installs what it needs of `setup` by itself.
 #[derive(Debug, Parser)]
@@ -21,8 +21,13 @@ enum Verb {
     Run(run::Options),
     Demo(demo::Options),
     Test(test::Options),
+    Fuzz(fuzz::Options),
     Vm(vm::Options),
+    Soak(soak::Options),
+    #[command(hide = true)]
+    SoakPeer,
     Lint(lint::Options),
+    Seccomp(seccomp::Options),
     CleanHost(clean_host::Options),
 }
 
@@ -34,8 +39,12 @@ fn main() -> ExitCode {
         Verb::Run(options) => run::run(options),
         Verb::Demo(options) => demo::run(options),
         Verb::Test(options) => test::run(options),
+        Verb::Fuzz(options) => fuzz::run(options),
         Verb::Vm(options) => vm::run(options),
+        Verb::Soak(options) => soak::run(options),
+        Verb::SoakPeer => soak::peer::serve(),
         Verb::Lint(options) => lint::run(options),
+        Verb::Seccomp(options) => seccomp::run(options),
         Verb::CleanHost(options) => clean_host::run(options),
     };
     match result {

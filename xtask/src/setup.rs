@@ -7,7 +7,9 @@ use clap::Args;
 
 use crate::{console, failures::Failures, process, workspace};
 
+mod bpftune;
 mod debs;
+mod deny;
 mod fuzzer;
 mod linker;
 mod linker_path;
@@ -43,6 +45,7 @@ pub fn run(Options {}: Options) -> Result<()> {
         ("tools for tests and the demo", test_tools),
         ("what tests of pods run", || pod_tools().map(drop)),
         ("what tests of metrics run", || prometheus().map(drop)),
+        ("what tests run beside the daemon", || bpftune().map(drop)),
         ("what tests hostile requests", || fuzzer().map(drop)),
         ("what builds the image", || image_builder().map(drop)),
         ("tools for lint", lint_tools),
@@ -99,6 +102,15 @@ pub fn test_tools() -> Result<()> {
     packages::install_commands(&test_tools, "what tests and the demo call")
 }
 
+/// Makes sure that there is what compiles libFuzzer. Silent if there is nothing to do.
+///
+/// # Errors
+///
+/// If it is missing and cannot be installed.
+pub fn libfuzzer_compiler() -> Result<()> {
+    packages::install_commands(&Pins::read()?.libfuzzer, "what compiles libFuzzer")
+}
+
 /// Makes sure that there is what the tests of pods run, and tells where. Nothing of it is installed: packages are
 /// unpacked into a folder of this user's. Silent if there is nothing to do.
 ///
@@ -138,6 +150,16 @@ pub fn prometheus() -> Result<Prometheus> {
     prometheus::find(&Pins::read()?)
 }
 
+/// Makes sure that there is bpftune's tuner of connections, and tells where; like [`pod_tools`]. Silent if there is
+/// nothing to do.
+///
+/// # Errors
+///
+/// If it is missing and cannot be fetched.
+pub fn bpftune() -> Result<PathBuf> {
+    bpftune::find(&Pins::read()?)
+}
+
 /// Makes sure that there is what runs a machine with the kernel of a line, such as `6.1`, and tells where. The kernel is
 /// unpacked and not installed. Silent if there is nothing to do.
 ///
@@ -172,12 +194,22 @@ pub fn image_builder() -> Result<PathBuf> {
     find().with_context(|| format!("the package {image_builder} has neither buildah nor podman"))
 }
 
-/// Makes sure that there are `cargo fmt` and `cargo clippy`, for both sides. Silent if there is nothing to
-/// do.
+/// Makes sure that there is what looks at licences, sources and bans of dependencies, and returns its path. It is in a
+/// folder of this user's. Silent if there is nothing to do.
 ///
 /// # Errors
 ///
-/// If one is missing and rustup cannot fetch it.
+/// If it is missing and cannot be built.
+pub fn cargo_deny() -> Result<PathBuf> {
+    deny::find(&Pins::read()?)
+}
+
+/// Makes sure that there are `cargo fmt` and `cargo clippy`, for both sides, and `cargo deny`. Silent if there is
+/// nothing to do.
+///
+/// # Errors
+///
+/// If one is missing and cannot be fetched.
 pub fn lint_tools() -> Result<()> {
     for (verb, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
         if process::output(workspace::cargo().args([verb, "--version"])).is_err() {
@@ -186,6 +218,7 @@ pub fn lint_tools() -> Result<()> {
             process::run_with_progress(&format!("fetching {component}, for `cargo {verb}`"), &mut command)?;
         }
     }
+    cargo_deny()?;
     ebpf_clippy().map(drop)
 }
 

@@ -26,13 +26,13 @@ pub(crate) enum Question {
 
 /// The way to the daemon's loop.
 #[derive(Clone)]
-pub(super) struct Questions(mpsc::Sender<Question>);
+pub(crate) struct Questions(mpsc::Sender<Question>);
 
 /// How many questions may wait before the loop; more wait for their place, each with its client, of whom there are few.
 const BACKLOG: usize = 16;
 
 impl Questions {
-    pub(super) fn channel() -> (Self, mpsc::Receiver<Question>) {
+    pub(crate) fn channel() -> (Self, mpsc::Receiver<Question>) {
         let (questions, receiver) = mpsc::channel(BACKLOG);
         (Self(questions), receiver)
     }

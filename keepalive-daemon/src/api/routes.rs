@@ -26,7 +26,7 @@ use super::{
     question::Questions,
     server::{hear, in_time},
 };
-use crate::journal::Journal;
+use crate::{journal::Journal, privileges::Starter};
 
 pub(crate) use events::EventsQuery;
 pub(crate) use explain::SubjectQuery;
@@ -58,7 +58,7 @@ const MOST_STREAMS: usize = 16;
 struct Streams(Arc<Semaphore>);
 
 /// All of them.
-pub(super) fn router(questions: Questions, journal: Journal) -> Router {
+pub(crate) fn router(questions: Questions, journal: Journal, starter: Starter) -> Router {
     let at_once = OpenApiRouter::new()
         .routes(routes!(state::status))
         .routes(routes!(state::policies))
@@ -70,8 +70,8 @@ pub(super) fn router(questions: Questions, journal: Journal) -> Router {
         .merge(at_once)
         .routes(routes!(events::events))
         .merge(apply::router())
-        .merge(facts::router())
-        .merge(sockets::router())
+        .merge(facts::router(starter.clone()))
+        .merge(sockets::router(starter))
         .with_state(questions)
         .split_for_parts();
     router

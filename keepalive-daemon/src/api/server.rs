@@ -19,9 +19,13 @@ use super::{
     routes,
     socket::{self, ControlSocket, Group},
 };
-use crate::journal::Journal;
+use crate::{
+    journal::Journal,
+    privileges::{Duty, Starter, keep},
+};
 
-/// Serves the control socket at `path`, also to members of `group`; questions come out of the receiver.
+/// Serves the control socket at `path`, also to members of `group`; questions come out of the receiver. What takes
+/// capabilities is done by threads of `starter`.
 ///
 /// # Errors
 /// If a daemon answers on the socket already, or it cannot be made.
@@ -29,12 +33,14 @@ pub(crate) fn serve(
     path: &Path,
     group: Option<Group>,
     journal: Journal,
+    starter: Starter,
 ) -> Result<(ControlSocket, mpsc::Receiver<Question>)> {
     let (listener, socket) = socket::bind(path, group)?;
     let (questions, receiver) = Questions::channel();
-    let router = routes::router(questions, journal);
+    let router = routes::router(questions, journal, starter);
     let runtime = Builder::new_current_thread().enable_all().build().context("cannot start tokio")?;
     let run = move || {
+        keep(Duty::Clients);
         runtime.block_on(async {
             match UnixListener::from_std(listener) {
                 Ok(listener) => receive(listener, router, Patience::default()).await,

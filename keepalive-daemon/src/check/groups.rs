@@ -84,9 +84,9 @@ impl<'a> Groups<'a> {
             return;
         }
         let end = end(&row);
-        let SocketRow { pod, cgroup, network, local, remote, options, policy, .. } = row;
+        let SocketRow { pod, cgroup, network_id, local, remote, options, policy, .. } = row;
         let leaves = leaves(local.ip(), remote.ip());
-        let on_the_way: Vec<_> = self.surroundings.on_the_way(&network, leaves).collect();
+        let on_the_way: Vec<_> = self.surroundings.on_the_way(&network_id, leaves).collect();
         self.seen.extend(&on_the_way);
         let tally = self.groups.entry(Key { pod, cgroup, end }).or_default();
         tally.connections += 1;

@@ -29,29 +29,34 @@ pub(crate) struct Chosen {
     pub(crate) notes: Vec<String>,
 }
 
+/// Sees whether the catalogue has all of these words, which takes no daemon.
+///
+/// # Errors
+/// If it has not.
+pub(crate) fn look_up(catalogue: &Catalogue, words: &[String]) -> Result<(), UnknownProfile> {
+    let known: BTreeSet<_> = catalogue
+        .entries()
+        .iter()
+        .flat_map(|Entry { id, profiles, .. }| profiles.iter().chain([id]))
+        .collect();
+    match words.iter().find(|word| *word != AUTO && !known.contains(word)) {
+        None => Ok(()),
+        Some(word) => Err(UnknownProfile { word: word.clone(), known: known.into_iter().cloned().collect() }),
+    }
+}
+
 impl Chosen {
-    /// What these words stand for, on this machine.
-    ///
-    /// # Errors
-    /// If the catalogue has none of that name.
-    pub(crate) fn new(
-        catalogue: &Catalogue,
-        words: &[String],
-        machine: &Machine,
-    ) -> Result<Self, UnknownProfile> {
+    /// What these words, which were looked at by [`look_up`], stand for on this machine.
+    pub(crate) fn new(catalogue: &Catalogue, words: &[String], machine: &Machine) -> Self {
         let mut chosen = Self::default();
         for word in words {
             if word == AUTO {
                 chosen.find(catalogue, machine);
-            } else if !chosen.add(catalogue, word) {
-                let mut known = BTreeSet::new();
-                for Entry { id, profiles, .. } in catalogue.entries() {
-                    known.extend(profiles.iter().chain([id]).cloned());
-                }
-                return Err(UnknownProfile { word: word.clone(), known: known.into_iter().collect() });
+            } else {
+                chosen.add(catalogue, word);
             }
         }
-        Ok(chosen)
+        chosen
     }
 
     fn find(&mut self, catalogue: &Catalogue, machine: &Machine) {
@@ -116,7 +121,7 @@ mod tests {
         let catalogue = Catalogue::built_in().expect("what is built in can be read");
         let machine = Machine { cloud: cloud.map(str::to_owned), ..Machine::default() };
         let words: Vec<_> = words.iter().map(|word| (*word).to_owned()).collect();
-        Chosen::new(&catalogue, &words, &machine)
+        look_up(&catalogue, &words).map(|()| Chosen::new(&catalogue, &words, &machine))
     }
 
     #[test]

@@ -13,7 +13,7 @@ const NAMED: [&str; 2] = ["/run/netns", "/var/run/netns"];
 pub(crate) struct Surroundings {
     /// On the way of everything that leaves the machine.
     chosen: Vec<Middlebox>,
-    /// What is at work in a namespace, by that.
+    /// What is at work in a namespace, by what tells that from all others: where one was found another may be by now.
     of_namespaces: HashMap<String, OfNamespace>,
 }
 
@@ -26,18 +26,19 @@ struct OfNamespace {
 
 impl Surroundings {
     pub(crate) fn new(chosen: Vec<Middlebox>, facts: &Facts) -> Self {
-        let own: HashMap<_, _> = facts.namespaces.iter().map(|it| (&it.name, middleboxes(it))).collect();
-        let of = |name: &String| own.get(name).cloned().unwrap_or_default();
-        let of_namespaces = facts.namespaces.iter().map(|Namespace { name, forwarded_by, .. }| {
-            let forwarding = forwarded_by.iter().flat_map(of).collect();
-            (name.clone(), OfNamespace { own: of(name), forwarding })
+        // Within the facts, which were gathered in one go, a name is of one namespace.
+        let by_name: HashMap<_, _> = facts.namespaces.iter().map(|it| (&it.name, it)).collect();
+        let of_namespaces = facts.namespaces.iter().map(|it| {
+            let forwarders = it.forwarded_by.iter().filter_map(|name| by_name.get(name));
+            let forwarding = forwarders.flat_map(|it| middleboxes(it)).collect();
+            (it.id.clone(), OfNamespace { own: middleboxes(it), forwarding })
         });
         Self { chosen, of_namespaces: of_namespaces.collect() }
     }
 
-    /// What may be on the way from this network namespace. What does not leave it passes nothing but what tracks there.
-    pub(crate) fn on_the_way(&self, network: &str, leaves: bool) -> impl Iterator<Item = &Middlebox> {
-        let namespace = self.of_namespaces.get(network);
+    /// What may be on the way from the network namespace of this id. What does not leave it passes nothing but what tracks there.
+    pub(crate) fn on_the_way(&self, network_id: &str, leaves: bool) -> impl Iterator<Item = &Middlebox> {
+        let namespace = self.of_namespaces.get(network_id);
         let own = namespace.into_iter().flat_map(|it| &it.own);
         let forwarding = namespace.into_iter().flat_map(|it| &it.forwarding).filter(move |_| leaves);
         own.chain(forwarding).chain(self.chosen.iter().filter(move |_| leaves))
@@ -96,7 +97,12 @@ mod tests {
     fn namespace(name: &str, forwards: bool, timeout: u32) -> Namespace {
         let conntrack =
             Conntrack { established_timeout_seconds: timeout, entries: 3, in_use: timeout != 432_000 };
-        Namespace { name: name.to_owned(), forwards, conntrack: Some(conntrack), ..Namespace::default() }
+        let (name, id) = (name.to_owned(), id(name));
+        Namespace { name, id, forwards, conntrack: Some(conntrack), ..Namespace::default() }
+    }
+
+    fn id(name: &str) -> String {
+        format!("4:{}", name.bytes().map(u32::from).sum::<u32>())
     }
 
     fn surroundings() -> Surroundings {
@@ -124,7 +130,8 @@ mod tests {
 
     fn on_the_way(network: &str, leaves: bool) -> Vec<(String, u32)> {
         let surroundings = surroundings();
-        let found = surroundings.on_the_way(network, leaves);
+        let id = id(network);
+        let found = surroundings.on_the_way(&id, leaves);
         found.map(|it| (it.name.clone(), it.idle_timeout_seconds)).collect()
     }
 
@@ -146,6 +153,22 @@ mod tests {
         let [tracking, ipvs] = node;
         assert_eq!(on_the_way("/run/netns/nat", true), [nat, tracking.clone(), ipvs.clone(), far.clone()]);
         assert_eq!(on_the_way("/proc/1/ns/net", true), [tracking, ipvs, far]);
+    }
+
+    #[test]
+    fn where_a_namespace_was_found_another_may_be_by_now() {
+        let namespaces = ["4:1", "4:2"].map(|id| Namespace {
+            id: id.to_owned(),
+            ..namespace("/proc/77/ns/net", false, if id == "4:1" { 60 } else { 70 })
+        });
+        let facts = Facts { namespaces: namespaces.to_vec(), ..Facts::default() };
+
+        let surroundings = Surroundings::new(Vec::new(), &facts);
+
+        let timeouts = ["4:1", "4:2"].map(|id| {
+            surroundings.on_the_way(id, true).map(|it| it.idle_timeout_seconds).collect::<Vec<_>>()
+        });
+        assert_eq!(timeouts, [[60], [70]]);
     }
 
     #[test]

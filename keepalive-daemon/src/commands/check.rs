@@ -5,11 +5,11 @@ use std::{collections::BTreeMap, fs, ops::ControlFlow, path::PathBuf};
 use anyhow::{Context as _, Result};
 use clap::Args;
 
-use super::failure::Verdict;
+use super::failure::{Misuse, Verdict};
 use crate::{
     answers::SocketQuery,
     api::{self, client},
-    check::{Catalogue, Chosen, Cure, Governing, Groups, Surroundings},
+    check::{self, Catalogue, Chosen, Cure, Governing, Groups, Surroundings},
     cli::{MinIdleArg, OutputArg, SocketArg},
     facts::{Facts, KeepAliveDefaults},
     report::{self, check::Checked, policies::PolicyList, sockets::SocketSummary},
@@ -56,8 +56,9 @@ pub(crate) fn run(options: Options) -> Result<Verdict> {
     let query = SocketQuery { namespace, pod, cgroup, all, ..SocketQuery::default() };
     let socket = &socket.api_socket;
     let catalogue = read(catalogue.as_ref())?;
+    check::look_up(&catalogue, &profile).map_err(|error| Misuse(format!("--profile: {error}")))?;
     let facts: Facts = client::require(socket, api::FACTS)?;
-    let Chosen { profiles, middleboxes, mut notes } = Chosen::new(&catalogue, &profile, &facts.machine)?;
+    let Chosen { profiles, middleboxes, mut notes } = Chosen::new(&catalogue, &profile, &facts.machine);
     notes.extend(defaults(&facts));
     let surroundings = Surroundings::new(middleboxes, &facts);
     let mut groups = Groups::new(&surroundings);

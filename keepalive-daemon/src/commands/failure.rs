@@ -7,6 +7,8 @@ use std::{
 
 use anyhow::Result;
 
+use crate::report::printable_lines;
+
 /// What a command found, as its exit code says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -17,6 +19,11 @@ pub(crate) enum Verdict {
     NotFine,
 }
 
+/// A mistake in the command line that only shows once other things were read.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Misuse(pub(crate) String);
+
 /// The exit code of a command; an error is printed, with its causes.
 pub(crate) fn report(result: Result<Verdict>) -> ExitCode {
     match result {
@@ -25,7 +32,7 @@ pub(crate) fn report(result: Result<Verdict>) -> ExitCode {
         Ok(Verdict::NotFine) => ExitCode::from(3),
         Err(error) => {
             print(&error);
-            ExitCode::FAILURE
+            if error.is::<Misuse>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -41,8 +48,8 @@ pub(crate) fn report_logged(result: Result<()>) -> ExitCode {
     }
 }
 
-/// Prints an error with its causes, for a command whose exit codes are its own.
+/// Prints an error with its causes, for a command whose exit codes are its own. What it names, others may have chosen.
 pub(crate) fn print(error: &anyhow::Error) {
     // A terminal that is gone wants to know no more, and is no reason to panic.
-    let _ = writeln!(io::stderr(), "keepalive-daemon: {error:#}");
+    let _ = writeln!(io::stderr(), "keepalive-daemon: {}", printable_lines(&format!("{error:#}")));
 }

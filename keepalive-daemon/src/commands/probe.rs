@@ -2,6 +2,8 @@
 
 mod capabilities;
 mod features;
+mod programs;
+mod surroundings;
 mod trial;
 
 use std::path::Path;
@@ -10,14 +12,14 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use self::features::Found;
+use self::{features::Found, programs::Program};
 use super::failure::Verdict;
 use crate::{
-    cli::{BpffsArg, CgroupRootArg, OutputArg},
+    cli::{BpffsArg, CgroupRootArg, OutputArg, RuntimeArg},
     features::Feature,
     kernel,
     report::{self, ForPeople, Table},
-    workloads::cgroup2_root,
+    workloads::{CriSocket, cgroup2_root},
 };
 
 /// Show what this kernel and these privileges allow, and what is missing.
@@ -30,6 +32,8 @@ pub(crate) struct Options {
     bpffs: BpffsArg,
     #[command(flatten)]
     cgroup_root: CgroupRootArg,
+    #[command(flatten)]
+    runtime: RuntimeArg,
     #[command(flatten)]
     output: OutputArg,
 }
@@ -84,6 +88,7 @@ pub(super) struct Probe {
     kernel: String,
     checks: Vec<Check>,
     features: Vec<Found>,
+    programs: Vec<Program>,
 }
 
 impl ForPeople for Probe {
@@ -98,7 +103,19 @@ impl ForPeople for Probe {
         for found in &self.features {
             features.row(found.row());
         }
-        format!("Linux {}\n\n{table}\n{features}", self.kernel)
+        let mut programs = Table::new([
+            "PROGRAM",
+            "INSTRUCTIONS",
+            "VERIFIED",
+            "STACK",
+            "VERIFICATION US",
+            "MACHINE CODE",
+            "WHY NOT",
+        ]);
+        for program in &self.programs {
+            programs.row(program.row());
+        }
+        format!("Linux {}\n\n{table}\n{features}\n{programs}", self.kernel)
     }
 }
 
@@ -113,15 +130,15 @@ impl Probe {
 
 /// Tries everything and prints what was found.
 pub(crate) fn run(options: &Options) -> Result<Verdict> {
-    let Options { bpffs, cgroup_root, output } = options;
-    let probe = examine(&bpffs.bpffs, cgroup_root.cgroup_root.as_deref())?;
+    let Options { bpffs, cgroup_root, runtime, output } = options;
+    let probe = examine(&bpffs.bpffs, cgroup_root.cgroup_root.as_deref(), &runtime.cri_socket)?;
     let well = probe.is_well();
     report::print(&probe, output.output)?;
     Ok(if well { Verdict::Good } else { Verdict::Bad })
 }
 
 /// Tries everything.
-pub(super) fn examine(bpffs: &Path, cgroup_root: Option<&Path>) -> Result<Probe> {
+pub(super) fn examine(bpffs: &Path, cgroup_root: Option<&Path>, runtime: &CriSocket) -> Result<Probe> {
     let mut checks = vec![
         Check::required(
             "cgroup2",
@@ -136,12 +153,15 @@ pub(super) fn examine(bpffs: &Path, cgroup_root: Option<&Path>) -> Result<Probe>
         btf(),
     ];
     let (trials, tried) = trial::run(bpffs);
-    let features = features::all(tried);
+    // Without what they all need, the checks say so.
+    let programs = programs::all().unwrap_or_default();
+    let features = features::all(tried, Program::log(&programs));
     let is_limited = |found: &Found| found.feature() == Feature::Memory && !found.is_present();
     checks.extend(capabilities::checks(features.iter().any(is_limited))?);
     checks.extend(trials);
+    checks.extend(surroundings::checks(runtime));
     let kernel = nix::sys::utsname::uname()?.release().to_string_lossy().into_owned();
-    Ok(Probe { kernel, checks, features })
+    Ok(Probe { kernel, checks, features, programs })
 }
 
 fn btf() -> Check {

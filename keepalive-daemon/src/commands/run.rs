@@ -7,12 +7,12 @@ use clap::Args;
 use nix::sys::resource::{Resource, getrlimit};
 
 use crate::{
+    allocator,
     app::{self, Config},
-    cli::{BpffsArg, CgroupRootArg, GroupArg, MinIdleArg, SocketArg, SweepArgs},
+    cli::{BpffsArg, CgroupRootArg, GroupArg, MinIdleArg, RuntimeArg, SocketArg, SweepArgs},
     helped::HelpArgs,
     logging,
     metrics::MetricsArgs,
-    workloads::CriSocket,
 };
 
 /// Run the daemon: follow policies, cgroups and pods, and attach.
@@ -29,16 +29,8 @@ pub(crate) struct Options {
     cgroup_root: CgroupRootArg,
     #[command(flatten)]
     bpffs: BpffsArg,
-    /// The socket of the container runtime that tells which pods there are: `auto` looks at the usual places,
-    /// `none` is for a host without pods.
-    #[arg(
-        long,
-        value_name = "auto|none|PATH",
-        env = "KEEPALIVE_CRI_SOCKET",
-        default_value = "auto",
-        value_parser = |text: &str| text.parse::<CriSocket>()
-    )]
-    cri_socket: CriSocket,
+    #[command(flatten)]
+    runtime: RuntimeArg,
     #[command(flatten)]
     socket: SocketArg,
     #[command(flatten)]
@@ -68,7 +60,7 @@ pub(crate) fn run(options: Options) -> Result<()> {
         policies,
         cgroup_root,
         bpffs,
-        cri_socket,
+        runtime,
         socket,
         metrics,
         group,
@@ -83,7 +75,7 @@ pub(crate) fn run(options: Options) -> Result<()> {
         policies,
         cgroup_root: cgroup_root.cgroup_root,
         bpffs: bpffs.bpffs,
-        runtime: cri_socket,
+        runtime: runtime.cri_socket,
         api_socket: socket.api_socket,
         metrics,
         api_group: group.api_group,
@@ -94,6 +86,7 @@ pub(crate) fn run(options: Options) -> Result<()> {
         detach_on_exit,
     };
     check_open_files()?;
+    allocator::share_one_arena();
     // One thread does it all: what there is to do takes microseconds, and waits for the kernel.
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start tokio")?;

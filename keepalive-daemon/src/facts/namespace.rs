@@ -26,6 +26,8 @@ const FALLBACKS: [&str; 9] =
 pub(crate) struct Namespace {
     /// Where it was found: what `nsenter --net=` takes.
     pub(crate) name: String,
+    /// What tells it from all others that are there at the same time, wherever each was found: `DEVICE:INODE`.
+    pub(crate) id: String,
     /// Whether it is the node's own: that of the first process or, where that cannot be seen, of the daemon.
     pub(crate) is_nodes: bool,
     /// Whether it hands on what is not for itself, and has more than one interface to do so.
@@ -116,18 +118,20 @@ fn number<T: FromStr>(path: &Path) -> Option<T> {
 /// The lines of a file, none if it is not there: some of them can have a million.
 pub(super) fn lines(path: &Path) -> impl Iterator<Item = String> + use<> {
     let file = File::open(path).ok();
-    file.into_iter().flat_map(|file| BufReader::new(file).lines().map_while(Result::ok))
+    // The name of an interface need not be text.
+    let lines = file.into_iter().flat_map(|file| BufReader::new(file).split(b'\n').map_while(Result::ok));
+    lines.map(|line| String::from_utf8_lossy(&line).into_owned())
 }
 
 /// How many interfaces there are that packets can come in by or leave by.
-fn interfaces(dev: impl Iterator<Item = String>) -> usize {
+pub(crate) fn interfaces(dev: impl Iterator<Item = String>) -> usize {
     let is_one =
         |line: &String| line.split_once(':').is_some_and(|(name, _)| !FALLBACKS.contains(&name.trim()));
     dev.filter(is_one).count()
 }
 
 /// How many TCP services are balanced.
-fn tcp_services(ip_vs: impl Iterator<Item = String>) -> u32 {
+pub(crate) fn tcp_services(ip_vs: impl Iterator<Item = String>) -> u32 {
     ip_vs.map(|line| u32::from(line.starts_with("TCP "))).sum()
 }
 
@@ -164,6 +168,15 @@ Inter-|   Receive                                                |  Transmit
 
             assert_eq!((of_v4.forwards, of_v6.forwards), (expected, expected), "{forward} {dev}");
         }
+    }
+
+    #[test]
+    fn an_interface_with_a_name_that_is_no_text_hides_none() {
+        let proc = TempDir::new().expect("a directory");
+        let path = proc.path().join("dev");
+        fs::write(&path, b" \xff0: 0 0\n veth1: 0 0\n").expect("it is ours");
+
+        assert_eq!(interfaces(lines(&path)), 2);
     }
 
     #[test]

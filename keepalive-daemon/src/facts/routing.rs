@@ -15,7 +15,7 @@ const REJECT: u32 = 0x200;
 
 /// Where a namespace sends what is not for itself, and by which addresses others send it theirs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Routing {
+pub(crate) struct Routing {
     addresses: BTreeSet<IpAddr>,
     gateways: BTreeSet<IpAddr>,
     /// Whether there is a route to everything that names an interface and no gateway.
@@ -24,7 +24,11 @@ pub(super) struct Routing {
 
 /// Reads the routes and addresses of the calling thread's network namespace in a `/proc`.
 pub(super) fn read(proc: &Path) -> Routing {
-    let of_thread = |name: &str| lines(&proc.join("thread-self/net").join(name));
+    of_files(|name| lines(&proc.join("thread-self/net").join(name)))
+}
+
+/// Reads them in the lines of the files of these names.
+pub(crate) fn of_files<I: Iterator<Item = String>>(of_thread: impl Fn(&str) -> I) -> Routing {
     let mut routing = Routing::default();
     let v4 = of_thread("route").filter_map(|line| v4_route(&line));
     let v6 = of_thread("ipv6_route").filter_map(|line| v6_route(&line));
@@ -42,7 +46,7 @@ pub(super) fn read(proc: &Path) -> Routing {
 }
 
 /// Of each namespace, given with whether it forwards, those that may forward for it; `node` is the node's own.
-pub(super) fn forwarders(namespaces: &[(bool, Routing)], node: usize) -> Vec<BTreeSet<usize>> {
+pub(crate) fn forwarders(namespaces: &[(bool, Routing)], node: usize) -> Vec<BTreeSet<usize>> {
     let mut owners: HashMap<IpAddr, Vec<usize>> = HashMap::new();
     for (index, (_, routing)) in namespaces.iter().enumerate().filter(|(_, (forwards, _))| *forwards) {
         for address in &routing.addresses {

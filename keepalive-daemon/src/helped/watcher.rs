@@ -24,6 +24,7 @@ use crate::{
         sockets::{self, Listed, TimerKind},
     },
     leisure::give_way,
+    privileges::{Duty, keep},
 };
 
 /// How often, at most, what the program has counted is read: peers are found dead together when their machine goes.
@@ -51,6 +52,7 @@ impl Watcher {
 
     /// Watches for as long as the process lives.
     pub(super) fn run(mut self) {
+        keep(Duty::Connections);
         give_way();
         self.shared.wait();
         let mut closing = match Closing::load() {

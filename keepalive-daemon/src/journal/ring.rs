@@ -132,10 +132,8 @@ impl Ring {
         }
     }
 
-    /// The first records after number `since`, so many at most. A number that there was none of yet is one of an
-    /// earlier daemon's, to whose reader all is new.
+    /// The first records after number `since`, so many at most.
     pub(super) fn read(&self, since: u64, most: usize) -> Batch {
-        let since = if since > self.last { 0 } else { since };
         let after = |records: &VecDeque<Arc<Record>>| records.partition_point(|it| it.sequence <= since);
         let mut changes = self.changes.range(after(&self.changes)..).peekable();
         let mut of_connections = self.of_connections.range(after(&self.of_connections)..).peekable();
@@ -151,7 +149,7 @@ impl Ring {
         }
         // Numbers without a record are of records that were dropped.
         let seen = records.last().map_or(self.last, |last| last.sequence);
-        let missed = (seen - since).saturating_sub(records.len() as u64);
+        let missed = seen.saturating_sub(since).saturating_sub(records.len() as u64);
         Batch { missed, records }
     }
 

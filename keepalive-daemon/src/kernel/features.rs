@@ -10,7 +10,6 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::{
     Closing, Sweeper, Targets,
     memory_limit::{self, MemoryLimit},
-    object::Object,
     sockets,
     sweep::descriptors,
 };
@@ -60,12 +59,6 @@ pub(crate) fn borrow() -> Result<()> {
 /// Sees whether the program that sees why connections end can be loaded and attached.
 pub(crate) fn notice_dead_peers() -> Result<()> {
     Closing::load().map(drop)
-}
-
-/// Sees whether the program that writes a line for each connection can be loaded.
-pub(crate) fn log() -> Result<()> {
-    let _memory_limit = MemoryLimit::raise();
-    Object::load_private(None, true).map(drop)
 }
 
 /// Sees whether there are sockets of Multipath TCP.

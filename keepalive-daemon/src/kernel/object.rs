@@ -86,7 +86,7 @@ impl Object {
     }
 
     /// Loads the object for this process alone, sharing only the map of claims of a daemon if there is one.
-    pub(crate) fn load_private(pins: Option<&Pins>, log: bool) -> Result<Self> {
+    pub(crate) fn load_private(pins: Option<&Pins>) -> Result<Self> {
         let mut paths = Vec::new();
         if let Some(pins) = pins
             && pins.map(CLAIMS_MAP).exists()
@@ -94,7 +94,7 @@ impl Object {
             storage::check_pinned_maps(pins)?;
             paths.push((CLAIMS_MAP, pins.map(CLAIMS_MAP)));
         }
-        Self::load(&paths, log)
+        Self::load(&paths, false)
     }
 
     fn load(pinned_maps: &[(&str, PathBuf)], log: bool) -> Result<Self> {

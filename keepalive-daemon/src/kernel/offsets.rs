@@ -13,7 +13,7 @@ use nix::{
     time::{ClockId, clock_getres},
 };
 
-use self::btf::Btf;
+pub(crate) use self::btf::Btf;
 
 /// The kernel's description of its own types.
 const KERNEL_TYPES: &str = "/sys/kernel/btf/vmlinux";

@@ -20,7 +20,7 @@
 
 mod files;
 mod lock;
-mod swept;
+pub(crate) mod swept;
 
 use std::{
     fs,
@@ -32,7 +32,7 @@ use anyhow::{Context as _, Result, bail};
 use keepalive_ebpf::{ABI_VERSION, Policy};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 
-use files::{directories, end_link, make_directory, next, put_text, remove_directory, remove_tree};
+use files::{directories, end_link, make_directory, next, put_text, remove_tree};
 pub(crate) use files::{exists, remove_file};
 pub(crate) use lock::Lock;
 
@@ -118,8 +118,19 @@ impl Pins {
     /// # Errors
     /// If another process holds it; says which.
     pub(crate) fn lock(&self) -> Result<Lock> {
-        make_directory(&self.top)?;
         Lock::take(&self.top)
+    }
+
+    /// Takes the lock again if what is locked is not where the pins are any more, and makes their directories.
+    ///
+    /// # Errors
+    /// If another process holds it meanwhile; says which.
+    pub(crate) fn lock_again(&self, lock: &mut Lock) -> Result<()> {
+        if !lock.holds() {
+            *lock = self.lock()?;
+            self.create()?;
+        }
+        Ok(())
     }
 
     /// The pins of every cgroup of this layout, ancestors first.
@@ -145,9 +156,11 @@ impl Pins {
     }
 
     /// Removes the top directory, once no layout is in it.
+    ///
+    /// # Errors
+    /// If something else is in it.
     pub(crate) fn remove_top(&self, lock: Lock) -> Result<()> {
-        drop(lock);
-        remove_directory(&self.top)
+        lock.remove_directory()
     }
 }
 
@@ -191,7 +204,7 @@ impl CgroupPins {
         Some(if path == "/" { String::new() } else { path })
     }
 
-    /// The policy whose sweep of open connections was finished last.
+    /// The policy whose sweep of open connections was finished last; one that claims is of a sweep that was not.
     pub(crate) fn swept(&self) -> Option<Policy> {
         swept::from_text(fs::read_link(self.0.join("swept")).ok()?.to_str()?)
     }
@@ -254,7 +267,7 @@ fn check_owner(top: &Path) -> Result<()> {
 }
 
 /// Whether a directory is named as those of layouts are.
-fn is_layout(path: &Path) -> bool {
+pub(crate) fn is_layout(path: &Path) -> bool {
     let name = path.file_name().and_then(std::ffi::OsStr::to_str);
     let version = name.and_then(|name| name.strip_prefix("abi"));
     version.is_some_and(|version| !version.is_empty() && version.bytes().all(|b| b.is_ascii_digit()))
@@ -296,7 +309,7 @@ pub(crate) fn remove_layout(layout: &Path) -> Result<()> {
 }
 
 /// The name of a cgroup's directory: readable, unique by the cgroup's id, without what a bpffs refuses.
-fn directory_name(path: &str, id: u64) -> String {
+pub(crate) fn directory_name(path: &str, id: u64) -> String {
     let readable: Vec<char> = path
         .chars()
         .map(|c| match c {

@@ -35,7 +35,7 @@ impl Private {
     pub(crate) fn load(bpffs: &Path) -> Result<Self> {
         let memory_limit = MemoryLimit::raise();
         let pins = Pins::new(bpffs).ok();
-        Ok(Self { object: Object::load_private(pins.as_ref(), false)?, _memory_limit: memory_limit })
+        Ok(Self { object: Object::load_private(pins.as_ref())?, _memory_limit: memory_limit })
     }
 
     /// Attaches to a cgroup; what is returned keeps the program attached.

@@ -15,7 +15,7 @@ use anyhow::Result;
 use keepalive_ebpf::Swept;
 
 pub(crate) use descriptors::{Running, sweep_process};
-pub(crate) use namespaces::in_every_namespace;
+pub(crate) use namespaces::{InNamespace, in_every_namespace};
 pub(crate) use targets::Targets;
 
 use self::{

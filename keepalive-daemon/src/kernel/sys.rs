@@ -2,6 +2,8 @@
 //!
 //! Attributes and structures are the kernel's UAPI as aya generates it.
 
+pub(super) mod load;
+
 use std::{
     ffi::CString,
     io, mem,
@@ -72,6 +74,8 @@ pub(crate) struct ProgramInfo {
     /// A digest of the instructions, the same for the same program whichever maps it uses.
     pub(crate) tag: [u8; 8],
     pub(crate) map_ids: Vec<u32>,
+    /// The length of the code that it became; 0 if it was not compiled, or this process may not know.
+    pub(crate) jited_bytes: u32,
 }
 
 /// The programs attached to one hook of one cgroup itself.
@@ -171,7 +175,7 @@ pub(crate) fn program_info(program: BorrowedFd<'_>) -> io::Result<ProgramInfo> {
     info.map_ids = map_ids.as_mut_ptr() as u64;
     object_info(program, &mut info)?;
     map_ids.truncate(info.nr_map_ids as usize);
-    Ok(ProgramInfo { id: info.id, tag: info.tag, map_ids })
+    Ok(ProgramInfo { id: info.id, tag: info.tag, map_ids, jited_bytes: info.jited_prog_len })
 }
 
 /// Lists the programs attached to a hook of a cgroup itself, not those it inherits.

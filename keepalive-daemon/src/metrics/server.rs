@@ -24,6 +24,7 @@ use tokio::{
 use tracing::{debug, info, warn};
 
 use super::{Address, Question, respond::Site};
+use crate::privileges::{Duty, keep};
 
 /// The most connections at a time. A scraper and the probes of the kubelet make three; whoever comes when there are so
 /// many takes the place of another, so that nobody who holds connections open keeps those out.
@@ -54,7 +55,10 @@ pub(crate) fn serve(address: Address) -> Result<mpsc::Receiver<Question>> {
         .enable_all()
         .build()
         .context("cannot start tokio for the metrics")?;
-    let run = move || runtime.block_on(run(address, questions));
+    let run = move || {
+        keep(Duty::Clients);
+        runtime.block_on(run(address, questions));
+    };
     thread::Builder::new()
         .name("metrics".to_owned())
         .spawn(run)

@@ -18,7 +18,7 @@ use crate::{
 
 /// Puts together what is known of a connection, and of the cgroup it belongs to.
 pub(super) fn row(place: Option<&Place>, seen: &Observation<'_>) -> SocketRow {
-    let Observation { network, socket, direction, options, holder } = seen;
+    let Observation { network, network_id, socket, direction, options, holder } = seen;
     let governing = place.map_or(&Governing::Nobody, |place| &place.governing);
     let phase = phase(socket.state);
     let is_on = options.map_or_else(|| is_on(socket, phase), |options| on(&options));
@@ -31,6 +31,7 @@ pub(super) fn row(place: Option<&Place>, seen: &Observation<'_>) -> SocketRow {
         pod: place.and_then(|place| place.pod.clone()),
         cgroup: place.map(|place| place.cgroup.clone()),
         network: (*network).to_owned(),
+        network_id: (*network_id).to_owned(),
         process: holder.as_ref().map(|(pid, name)| Process { pid: *pid, name: name.clone() }),
         direction: Some(format!("{direction:?}")),
         local: plain(&socket.local),
@@ -154,7 +155,8 @@ mod tests {
     fn told(socket: &Listed, options: Option<Observed>) -> SocketRow {
         let place = Place { cgroup: "app".to_owned(), pod: None, governing: Governing::Nobody };
         let direction = Direction::Outbound;
-        row(Some(&place), &Observation { network: "/n", socket, direction, options, holder: None })
+        let (network, network_id) = ("/n", "4:1");
+        row(Some(&place), &Observation { network, network_id, socket, direction, options, holder: None })
     }
 
     #[test]

@@ -12,6 +12,7 @@ fn row(cookie: u64, keepalive: bool) -> SocketRow {
         pod: None,
         cgroup: Some("app".to_owned()),
         network: "/proc/1/ns/net".to_owned(),
+        network_id: "4:1".to_owned(),
         process: None,
         direction: None,
         local: end,

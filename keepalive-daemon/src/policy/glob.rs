@@ -12,8 +12,8 @@ const MOST_ALTERNATIONS: usize = 32;
 /// A glob on the path of a cgroup below the cgroup2 root.
 ///
 /// `*` and `?` stay within a path component, `**` spans components, `[ab]` is one of the characters, `{a,b}`
-/// one of the alternatives; everything else stands for itself, the backslashes of systemd's unit names
-/// included. A leading `/` may be written. `/` alone is the root: every process of the host; no other glob
+/// one of the alternatives, of which one may be nothing; everything else stands for itself, the backslashes of
+/// systemd's unit names included. `?` is one byte, so that other characters than those of ASCII take several. A leading `/` may be written. `/` alone is the root: every process of the host; no other glob
 /// matches it, not even `**`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CgroupGlob {
@@ -38,6 +38,7 @@ impl CgroupGlob {
         let compiled = GlobBuilder::new(path)
             .literal_separator(true)
             .backslash_escape(false)
+            .empty_alternates(true)
             .build()
             .map_err(|e| {
                 Fault::new(
@@ -119,7 +120,8 @@ fn without_empty_components(path: &str) -> String {
     }
 }
 
-/// The matcher lets a class match `/`, so that `[!a]*` would reach into other cgroups than it seems to.
+/// The matcher lets a class match `/`, so that `[!a]*` would reach into other cgroups than it seems to, and takes a
+/// character that is not of ASCII for any of its bytes.
 fn check_classes(text: &str, path: &str) -> Result<(), Fault> {
     let mut rest = path;
     while let Some(start) = rest.find('[') {
@@ -132,6 +134,12 @@ fn check_classes(text: &str, path: &str) -> Result<(), Fault> {
             return Ok(());
         };
         let class = &rest[start..=start + 1 + end];
+        if !class.is_ascii() {
+            return Err(Fault::new(
+                format!("{} in {} has a character that is not of ASCII", quote(class), quote(text)),
+                "write such characters as alternatives, such as `{ä,ö}`",
+            ));
+        }
         if GlobBuilder::new(class)
             .backslash_escape(false)
             .build()

@@ -27,10 +27,11 @@ impl NamespaceGlob {
     /// When no name of a namespace could ever match it, or it is not a glob.
     pub fn parse(text: &str) -> Result<Self, Fault> {
         check(text)?;
-        let compiled = GlobBuilder::new(text).backslash_escape(false).build().map_err(|e| {
-            let message = format!("{} is not a glob: {}", quote(text), e.kind());
-            Fault::new(message, "close every `[` and `{`, and write ranges upwards, such as `[a-z]`")
-        })?;
+        let compiled =
+            GlobBuilder::new(text).backslash_escape(false).empty_alternates(true).build().map_err(|e| {
+                let message = format!("{} is not a glob: {}", quote(text), e.kind());
+                Fault::new(message, "close every `[` and `{`, and write ranges upwards, such as `[a-z]`")
+            })?;
         Ok(Self { text: text.to_owned(), compiled })
     }
 

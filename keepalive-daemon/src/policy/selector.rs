@@ -7,20 +7,20 @@ use super::diagnostic::{quote, quote_some};
 /// What the labels of a pod must be: all of it must hold. Empty selects every pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LabelSelector {
-    pub(super) requirements: Vec<Requirement>,
+    pub(crate) requirements: Vec<Requirement>,
 }
 
 /// One line of a selector.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Requirement {
+pub(crate) struct Requirement {
     /// A label's key as Kubernetes allows it, so safe to print.
-    pub(super) key: String,
-    pub(super) operator: Operator,
+    pub(crate) key: String,
+    pub(crate) operator: Operator,
 }
 
 /// What is asked of the label.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Operator {
+pub(crate) enum Operator {
     /// It is there and has one of these values; at least one.
     In(Vec<String>),
     /// It is not there, or has none of these values; at least one.

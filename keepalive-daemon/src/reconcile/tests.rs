@@ -1,5 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
+mod model;
+
 use super::*;
 use crate::{
     plan::plan as planned,

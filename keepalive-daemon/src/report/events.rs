@@ -14,6 +14,12 @@ pub(crate) enum Line {
     Missed {
         missed: u64,
     },
+    /// The number that was asked for is one that this daemon has not reached: an earlier one's. All that this one holds
+    /// follows.
+    #[serde(rename_all = "camelCase")]
+    NotReached {
+        not_reached: u64,
+    },
     Event(Box<Record>),
 }
 
@@ -23,6 +29,9 @@ pub(crate) enum Line {
 pub(crate) struct Events {
     /// How many that were asked for are no longer held.
     pub(crate) missed: u64,
+    /// The number that was asked for, if it is of an earlier daemon.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) not_reached: Option<u64>,
     pub(crate) events: Vec<Record>,
 }
 
@@ -30,6 +39,7 @@ impl Events {
     pub(crate) fn add(&mut self, line: Line) {
         match line {
             Line::Missed { missed } => self.missed += missed,
+            Line::NotReached { not_reached } => self.not_reached = Some(not_reached),
             Line::Event(record) => self.events.push(*record),
         }
     }
@@ -44,11 +54,13 @@ impl ForPeople for Events {
                 .map(|cell| cell.cloned().unwrap_or_else(|| "-".to_owned()));
             table.row([record.sequence.to_string(), record.time.clone(), subject, policy, what(record)]);
         }
-        match (self.missed, self.events.is_empty()) {
-            (0, true) => "nothing happened since the daemon started".to_owned(),
+        let text = match (self.missed, self.events.is_empty()) {
+            (0, true) => "nothing happened, or not since then".to_owned(),
             (0, false) => table.to_string(),
             (missed, _) => format!("{}\n{table}", missed_text(missed)),
-        }
+        };
+        let not_reached = self.not_reached.map(|number| not_reached_text(number) + "\n");
+        not_reached.unwrap_or_default() + &text
     }
 }
 
@@ -59,6 +71,7 @@ impl ForPeople for Line {
     fn for_people(&self) -> String {
         let record = match self {
             Self::Missed { missed } => return missed_text(*missed),
+            Self::NotReached { not_reached } => return not_reached_text(*not_reached),
             Self::Event(record) => record,
         };
         let Event { pod, cgroup, policy, .. } = &record.event;
@@ -71,6 +84,10 @@ impl ForPeople for Line {
 
 fn missed_text(missed: u64) -> String {
     format!("({missed} earlier ones are no longer held)")
+}
+
+fn not_reached_text(number: u64) -> String {
+    format!("(number {number} is of an earlier daemon; this is all of the one that runs now)")
 }
 
 /// What happened, in one line.
@@ -145,5 +162,21 @@ mod tests {
         assert_eq!((events.missed, events.events.len()), (3, 1));
         assert_eq!(events.events[0].event.kind, Kind::Detached);
         assert!(events.for_people().starts_with("(3 earlier ones are no longer held)\nNUMBER"));
+    }
+
+    #[test]
+    fn a_number_of_an_earlier_daemon_is_told_as_that() {
+        let line: Line = serde_json::from_str(r#"{"notReached": 5000}"#).expect("it can be read");
+        let mut events = Events::default();
+        events.add(line);
+        events.add(Line::Event(Box::new(record(1, Event::new(Kind::Detached)))));
+
+        let text = events.for_people();
+
+        assert!(
+            text.starts_with("(number 5000 is of an earlier daemon;") && text.contains("\nNUMBER"),
+            "{text}"
+        );
+        assert_eq!(serde_json::to_value(&events).map(|it| it["notReached"].clone()).ok(), Some(5000.into()));
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use anyhow::{Context as _, Result};
 use ratatui::crossterm::terminal;
 
-use super::{ForPeople, Output, text};
+use super::{ForPeople, Output, printable_lines, text};
 
 /// Clears the screen, and goes to its first line; what was scrolled off before stays.
 const CLEAR: &str = "\u{1b}[H\u{1b}[2J";
@@ -16,12 +16,16 @@ const CLEAR: &str = "\u{1b}[H\u{1b}[2J";
 /// # Errors
 /// If standard output cannot be written to.
 pub(crate) fn redraw<T: serde::Serialize + ForPeople>(listing: &T, output: Output) -> Result<bool> {
-    let text = text(listing, output)?;
     let picture = match terminal::size() {
         Ok((columns, lines)) if io::stdout().is_terminal() => {
-            format!("{CLEAR}{}\n", fit(&text, columns.into(), lines.into()))
+            let (columns, lines) = (columns.into(), lines.into());
+            let text = match output {
+                Output::Table => printable_lines(listing.for_people_within(columns).trim_end()),
+                Output::Json | Output::Yaml => text(listing, output)?,
+            };
+            format!("{CLEAR}{}\n", fit(&text, columns, lines))
         }
-        _ => format!("{text}\n\n"),
+        _ => format!("{}\n\n", text(listing, output)?),
     };
     let mut stdout = io::stdout();
     match stdout.write_all(picture.as_bytes()).and_then(|()| stdout.flush()) {

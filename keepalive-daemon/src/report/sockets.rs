@@ -25,6 +25,8 @@ pub(crate) struct SocketRow {
     pub(crate) cgroup: Option<String>,
     /// Where its network namespace was found: what `nsenter --net=` takes.
     pub(crate) network: String,
+    /// What tells that from all others that are there at the same time, wherever each was found: `DEVICE:INODE`.
+    pub(crate) network_id: String,
     /// A process that holds it; absent also if it is not accepted yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) process: Option<Process>,

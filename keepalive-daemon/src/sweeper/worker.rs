@@ -19,7 +19,10 @@ use super::{
     queue::{Done, Job, Queue},
     tally::Tally,
 };
-use crate::kernel::{Method, Pass, Sweeper, Targets};
+use crate::{
+    kernel::{Method, Pass, Sweeper, Targets},
+    privileges::{Duty, keep},
+};
 
 /// What the thread is asked.
 pub(super) enum Request {
@@ -102,6 +105,7 @@ impl Worker {
         let (queue, manual) = (Queue::default(), VecDeque::new());
         let inbox = Inbox { receiver, targets: targets.clone(), queue, manual, ended: false };
         let run = move || {
+            keep(Duty::Connections);
             let crew = Crew { load, passes: None, targets, pace: Pace::new(rate), events };
             crew.run(inbox);
         };

@@ -121,7 +121,7 @@ fn without_daemon(cgroups: &[Value]) -> Status {
 
 fn connection(cookie: u64, remote: &str, verdict: &str) -> SocketRow {
     serde_json::from_value(json!({
-        "cookie": cookie, "network": "/proc/1/ns/net", "local": "127.0.0.1:80", "remote": remote, "state": "ESTAB",
+        "cookie": cookie, "network": "/proc/1/ns/net", "networkId": "4:1", "local": "127.0.0.1:80", "remote": remote, "state": "ESTAB",
         "options": {"keepalive": verdict != "off", "idleSeconds": 60, "intervalSeconds": 15, "probes": 4},
         "lastDataSentMilliseconds": cookie * 1000, "lastDataReceivedMilliseconds": 900_000,
         "timer": {"kind": "keepalive", "expiresMilliseconds": 42_000, "unanswered": 1},

@@ -60,10 +60,10 @@ pub(crate) fn own_cgroup() -> Result<PathBuf> {
     Ok(mount.mount_point.join(below))
 }
 
-struct Mount {
+pub(crate) struct Mount {
     /// The part of the hierarchy that is mounted.
-    root: PathBuf,
-    mount_point: PathBuf,
+    pub(crate) root: PathBuf,
+    pub(crate) mount_point: PathBuf,
 }
 
 fn mounted() -> Result<Option<Mount>> {
@@ -79,8 +79,8 @@ fn mounted_below(directory: &Path) -> Result<Option<PathBuf>> {
     Ok(find_cgroup2(&mount_table()?, is_below).map(|mount| mount.mount_point))
 }
 
-fn mount_table() -> Result<String> {
-    fs::read_to_string("/proc/self/mountinfo").context("cannot read /proc/self/mountinfo")
+fn mount_table() -> Result<Vec<u8>> {
+    fs::read("/proc/self/mountinfo").context("cannot read /proc/self/mountinfo")
 }
 
 /// Whether a directory is in a cgroup2 hierarchy.
@@ -90,7 +90,9 @@ fn is_cgroup2(directory: &Path) -> bool {
 
 /// Finds the cgroup2 mount that shows most of the hierarchy, the first of several (proc_pid_mountinfo(5)).
 /// The table also lists a mount that another one hides: that one is not `visible` as what it is.
-fn find_cgroup2(table: &str, visible: impl Fn(&Path) -> bool) -> Option<Mount> {
+pub(crate) fn find_cgroup2(table: &[u8], visible: impl Fn(&Path) -> bool) -> Option<Mount> {
+    // Somebody may have mounted something else on a directory whose name is no text.
+    let table = String::from_utf8_lossy(table);
     let mounts = table.lines().filter_map(|line| {
         let (fields, kind) = line.split_once(" - ")?;
         (kind.split(' ').next() == Some("cgroup2")).then_some(())?;
@@ -117,7 +119,7 @@ mod tests {
     use super::*;
 
     fn mount_point(table: &str) -> Option<PathBuf> {
-        find_cgroup2(table, |_| true).map(|mount| mount.mount_point)
+        find_cgroup2(table.as_bytes(), |_| true).map(|mount| mount.mount_point)
     }
 
     #[test]
@@ -134,7 +136,7 @@ mod tests {
                      61 60 0:28 / /host/cgroup ro - tmpfs tmpfs ro\n\
                      62 61 0:29 / /host/cgroup/cpu ro - cgroup cgroup ro,cpu\n\
                      63 61 0:38 / /host/cgroup/unified ro - cgroup2 cgroup2 ro\n";
-        let found = find_cgroup2(table, |path| path.starts_with("/host/cgroup"));
+        let found = find_cgroup2(table.as_bytes(), |path| path.starts_with("/host/cgroup"));
         assert_eq!(found.map(|mount| mount.mount_point), Some("/host/cgroup/unified".into()));
     }
 
@@ -157,8 +159,15 @@ mod tests {
     fn a_mount_that_another_hides_is_passed_over() {
         let table = "40 31 0:38 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n\
                      41 31 0:38 /part /mnt/part rw - cgroup2 cgroup2 rw\n";
-        let found = find_cgroup2(table, |path| path != Path::new("/sys/fs/cgroup"));
+        let found = find_cgroup2(table.as_bytes(), |path| path != Path::new("/sys/fs/cgroup"));
         assert_eq!(found.map(|mount| mount.mount_point), Some("/mnt/part".into()));
+    }
+
+    #[test]
+    fn names_that_are_no_text_hide_nothing() {
+        let table = b"40 31 0:38 / /home/\xff rw - fuse sshfs rw\n41 31 0:38 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
+        let found = find_cgroup2(table, |_| true);
+        assert_eq!(found.map(|mount| mount.mount_point), Some("/sys/fs/cgroup".into()));
     }
 
     #[test]

@@ -11,7 +11,9 @@ mod name;
 mod place;
 mod slice;
 
-pub(super) use info::read;
+#[cfg(any(test, fuzzing))]
+pub(crate) use cgroup::{from_container, from_parent};
+pub(crate) use info::read;
 pub(crate) use name::is_like_pod;
 pub(crate) use place::place;
 

@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::SystemTime};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use tokio::{sync::watch, task::JoinSet};
 
-use self::{follower::Follower, questions::Questions, sockets::Sockets};
+use self::{connection::Connection, follower::Follower, questions::Questions, sockets::Sockets};
 use super::Pod;
 use crate::journal::Journal;
 
@@ -16,6 +16,9 @@ mod questions;
 mod sandboxes;
 mod session;
 mod sockets;
+
+#[cfg(any(test, fuzzing))]
+pub(crate) use sandboxes::Sandboxes;
 
 /// Which runtime to ask.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +106,29 @@ impl Runtime {
             other
         });
     }
+}
+
+/// Asks once which runtime is there: its name, version and socket; `None` if none was said to be there, and none is.
+///
+/// # Errors
+/// If something is there that is of no use.
+pub(crate) async fn ask(socket: &CriSocket) -> Result<Option<String>> {
+    let sockets = match socket {
+        CriSocket::Auto => Sockets::known(),
+        CriSocket::At(path) => Sockets::only(path.clone()),
+        CriSocket::Off => return Ok(None),
+    };
+    let mut trouble = None;
+    for path in sockets.paths() {
+        match Connection::open(path).await {
+            Ok(Connection { version, .. }) => return Ok(Some(format!("{version} on {}", path.display()))),
+            Err(failure) if failure.is_missing && !sockets.is_given() => {}
+            Err(failure) => {
+                trouble.get_or_insert_with(|| anyhow!("{}: {}", path.display(), failure.message));
+            }
+        }
+    }
+    trouble.map_or(Ok(None), Err)
 }
 
 impl std::str::FromStr for CriSocket {

@@ -38,6 +38,8 @@ pub(crate) struct CgroupTree {
     paths: Paths,
     /// The cgroups whose names are no text, to be warned of once each.
     unnamed: HashSet<PathBuf>,
+    /// Those that may not be listed, likewise.
+    hidden: HashSet<PathBuf>,
     /// Set once the kernel had no more watches to give; the tree is then only as fresh as its last scan.
     blind: bool,
     /// What could not be read since the last scan began, though it is there.
@@ -60,6 +62,7 @@ impl CgroupTree {
             watches: HashMap::new(),
             paths: Paths::new(),
             unnamed: HashSet::new(),
+            hidden: HashSet::new(),
             blind: false,
             unread: None,
         };
@@ -179,14 +182,30 @@ impl CgroupTree {
             self.watch(&directory, &path);
             match read(&directory) {
                 Ok((id, names)) => {
+                    self.hidden.remove(&directory);
                     self.paths.insert(path.clone(), id);
                     for name in names {
                         queue.extend(self.child(&path, name));
                     }
                 }
                 Err(error) if is_gone(&error) => self.forget(&path),
+                Err(error) if is_denied(&error) && !path.is_empty() => self.hide(directory, path, &error),
                 Err(error) => self.unread = Some((directory, error)),
             }
+        }
+    }
+
+    /// Adds a cgroup that its owner lets nobody list: that must not keep the rest of the tree from being followed.
+    fn hide(&mut self, directory: PathBuf, path: String, error: &io::Error) {
+        let Ok(metadata) = fs::symlink_metadata(&directory) else { return };
+        self.paths.insert(path, metadata.ino());
+        if !self.hidden.contains(&directory) {
+            warn!(
+                %error, path = %directory.display(),
+                "a cgroup may not be listed: policies of the cgroups above reach what is in it, no others; once it may \
+                 be, the next full scan sees it (chmod go+rx, or run with CAP_DAC_READ_SEARCH)"
+            );
+            self.hidden.insert(directory);
         }
     }
 
@@ -200,7 +219,7 @@ impl CgroupTree {
                     self.end_watch(before);
                 }
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound || is_denied(&error) => {}
             Err(error) if !self.blind => {
                 self.blind = true;
                 warn!(
@@ -215,6 +234,7 @@ impl CgroupTree {
 
     fn forget(&mut self, path: &str) {
         self.paths.remove(path);
+        self.hidden.remove(&self.root.join(path));
         if let Some(descriptor) = self.watches.remove(path) {
             self.end_watch(descriptor);
         }
@@ -256,6 +276,11 @@ fn read(directory: &Path) -> io::Result<(u64, Vec<OsString>)> {
         }
     }
     Ok((id, names))
+}
+
+/// What belongs to somebody else is his: root is no exception without the capability for it.
+fn is_denied(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied
 }
 
 /// A cgroup that is removed while it is looked at is not found, or no such device.

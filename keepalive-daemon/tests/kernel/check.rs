@@ -1,10 +1,6 @@
 //! `check`: connections against what forgets them.
 
-use std::{
-    fs,
-    process::{Command, Output},
-    time::Duration,
-};
+use std::{fs, process::Output, time::Duration};
 
 use serde_json::Value;
 use xtask::lab::{
@@ -14,7 +10,7 @@ use xtask::lab::{
 
 use crate::{
     peer::Options,
-    support::{Host, UNTOUCHED, connections_of, eventually, far_end, options},
+    support::{Host, UNTOUCHED, connections_of, daemon, eventually, far_end, options},
 };
 
 crate::tests!(
@@ -22,13 +18,11 @@ crate::tests!(
     the_nat_is_named_and_the_pasted_policy_is_the_cure,
 );
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_keepalive-daemon");
-
 /// Shorter than what any other test has a NAT forget after: which of those on the node is on the way nobody tells.
 const NAT_TIMEOUT: Duration = Duration::from_secs(3);
 
 fn check(host: &Host, arguments: &[&str]) -> Output {
-    let mut command = Command::new(PROGRAM);
+    let mut command = daemon();
     command.args(["check", "-o", "json", "--min-idle", "1s", "--api-socket"]).arg(host.socket());
     command.args(arguments).env_remove("KEEPALIVE_CATALOGUE").output().unwrap()
 }
@@ -47,7 +41,7 @@ fn to_port(answer: &Value, port: u16) -> Value {
 
 /// The daemon of the whole node, for the clients of the story.
 fn start(host: &Host) -> Process {
-    let mut run = Command::new(PROGRAM);
+    let mut run = daemon();
     run.args(["run", "--min-idle", "1s", "--sweep-delay", "0s", "--cri-socket", "none", "--policies"]);
     run.arg(host.policies()).arg("--bpffs").arg(host.bpffs.path()).arg("--api-socket").arg(host.socket());
     let daemon = host.start_with(run);

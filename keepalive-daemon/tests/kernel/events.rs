@@ -8,7 +8,7 @@ use xtask::lab::Process;
 use crate::{
     peer::Options,
     support::{
-        Host, UNTOUCHED, document,
+        Host, UNTOUCHED, daemon, document,
         foreign::{Foreign, Way},
         options,
     },
@@ -24,7 +24,7 @@ const KEEPALIVE: &str = "keepalive: {idle: 61s, interval: 13s, probes: 5}";
 const ARMED: Options = options(true, 61, 13, 5, 0);
 
 fn events(host: &Host, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_keepalive-daemon"));
+    let mut command = daemon();
     command.arg("events").args(arguments).arg("--api-socket").arg(host.socket());
     command
 }

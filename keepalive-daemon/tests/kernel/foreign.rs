@@ -1,21 +1,28 @@
 //! `sock_ops` programs of other tools: they keep their replies, and where both cannot be, theirs stays.
 
+mod bpftune;
 mod exclusive;
 mod limit;
+mod random;
 mod sharing;
+mod twins;
+mod workload;
 
 use xtask::lab::Cgroup;
 
 use self::{
+    bpftune::bpftunes_own_program_does_the_same_with_and_without_a_policy,
     exclusive::{
         one_above_that_came_after_ours_does_not_end_ours, one_below_runs_with_ours,
         one_in_the_way_is_reported_and_goes_on_alone, one_that_comes_to_our_cgroup_is_refused_by_the_kernel,
     },
     limit::a_full_cgroup_is_reported_and_governed_once_there_is_room,
+    random::whatever_comes_and_goes_others_and_applications_see_the_same,
     sharing::{
         a_program_that_shares_keeps_its_replies_and_ours_runs_too,
         a_verdict_that_refuses_its_own_replies_does_so_beside_ours,
     },
+    twins::all_that_others_do_and_see_is_the_same_with_and_without_a_policy,
 };
 use crate::{
     peer::Options,
@@ -26,10 +33,13 @@ crate::tests!(
     a_full_cgroup_is_reported_and_governed_once_there_is_room,
     a_program_that_shares_keeps_its_replies_and_ours_runs_too,
     a_verdict_that_refuses_its_own_replies_does_so_beside_ours,
+    bpftunes_own_program_does_the_same_with_and_without_a_policy,
+    all_that_others_do_and_see_is_the_same_with_and_without_a_policy,
     one_above_that_came_after_ours_does_not_end_ours,
     one_below_runs_with_ours,
     one_in_the_way_is_reported_and_goes_on_alone,
     one_that_comes_to_our_cgroup_is_refused_by_the_kernel,
+    whatever_comes_and_goes_others_and_applications_see_the_same,
 );
 
 const ARMED: Options = options(true, 61, 13, 5, 0);

@@ -3,6 +3,7 @@
 mod endings;
 mod left_over;
 mod log;
+mod reboot;
 mod repairs;
 mod restarts;
 mod rivals;
@@ -21,6 +22,7 @@ use self::{
         pins_of_a_cgroup_that_went_while_nobody_ran_are_collected,
     },
     log::{a_quiet_daemon_replaces_the_program_that_logs, log_bpf_tells_of_each_connection},
+    reboot::{an_empty_bpffs_is_a_cold_start, an_empty_bpffs_under_a_running_daemon_is_filled_again},
     repairs::{
         a_link_detached_by_hand_is_attached_again_at_sighup, storage_written_by_hand_is_repaired_at_sighup,
     },
@@ -31,6 +33,7 @@ use self::{
     rivals::{
         a_second_daemon_refuses_and_says_who_holds_the_pins,
         cleanup_refuses_while_a_daemon_runs_and_removes_everything_afterwards,
+        of_two_versions_that_start_together_one_governs,
     },
 };
 use crate::{
@@ -45,11 +48,14 @@ crate::tests!(
     a_second_daemon_refuses_and_says_who_holds_the_pins,
     a_signal_ends_it_and_leaves_the_policies_in_force,
     a_stale_control_socket_is_replaced,
+    an_empty_bpffs_is_a_cold_start,
+    an_empty_bpffs_under_a_running_daemon_is_filled_again,
     cleanup_refuses_while_a_daemon_runs_and_removes_everything_afterwards,
     detaching_on_exit_leaves_nothing_in_the_kernel,
     half_made_pins_are_completed_at_the_next_start,
     killed_while_two_programs_ran_the_deepest_policy_stays_in_force,
     log_bpf_tells_of_each_connection,
+    of_two_versions_that_start_together_one_governs,
     pins_of_a_cgroup_that_went_while_nobody_ran_are_collected,
     policies_that_changed_while_nobody_ran_are_put_in_force,
     storage_written_by_hand_is_repaired_at_sighup,

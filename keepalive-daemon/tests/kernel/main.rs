@@ -8,10 +8,14 @@
 mod api;
 mod bugtool;
 mod check;
+mod confined;
+mod crash;
 mod destinations;
 mod enforce;
 mod events;
 mod exec;
+mod facts;
+mod features;
 mod foreign;
 mod guard;
 mod helped;
@@ -26,7 +30,10 @@ mod others;
 mod peer;
 mod pictures;
 mod pods;
+mod privileges;
 mod reload;
+mod security;
+mod soak;
 mod sockets;
 mod spread;
 mod story;
@@ -37,6 +44,7 @@ mod top;
 mod tree;
 mod upgrade;
 mod verbs;
+mod verifier;
 mod walk;
 
 use std::path::Path;
@@ -47,6 +55,9 @@ use nix::sys::signal::{SigHandler, Signal, signal};
 /// What makes this program a [`peer`] instead of the tests.
 const PEER: &str = "peer";
 
+/// What makes this program one that calls what the daemon never does.
+const ATTEMPT: &str = "attempt";
+
 /// Names of tests, or parts of them, with spaces between: the runner itself takes one.
 const ONLY: &str = "KEEPALIVE_TESTS";
 
@@ -54,9 +65,15 @@ const ONLY: &str = "KEEPALIVE_TESTS";
 const INSIDE: &str = "inside";
 
 fn main() {
+    let mut raw = std::env::args_os().skip(1);
+    if raw.next().is_some_and(|word| word == confined::CONFINED) {
+        confined::enter(&raw.collect::<Vec<_>>());
+    }
     let words: Vec<String> = std::env::args().skip(1).collect();
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [PEER] => return peer::serve(),
+        [ATTEMPT] => return privileges::attempt(),
+        [xtask::soak::peer::VERB] => return xtask::soak::peer::serve().unwrap(),
         [INSIDE, path] => return pods::inside::serve(Path::new(path)),
         _ => {}
     }
@@ -71,10 +88,12 @@ fn main() {
         &api::ALL.concat(),
         bugtool::TESTS,
         check::TESTS,
+        crash::TESTS,
         destinations::TESTS,
         enforce::TESTS,
         events::TESTS,
         exec::TESTS,
+        features::TESTS,
         foreign::TESTS,
         guard::TESTS,
         helped::TESTS,
@@ -86,7 +105,10 @@ fn main() {
         others::TESTS,
         pictures::TESTS,
         &pods::TESTS.concat(),
+        &privileges::ALL.concat(),
         reload::TESTS,
+        security::TESTS,
+        soak::TESTS,
         sockets::TESTS,
         spread::TESTS,
         story::TESTS,
@@ -97,6 +119,7 @@ fn main() {
         &machine::tests(),
         upgrade::TESTS,
         verbs::TESTS,
+        verifier::TESTS,
         walk::TESTS,
     ]
     .concat();

@@ -20,7 +20,7 @@ use self::{
     },
     health::{
         a_cgroup_that_refuses_is_counted_with_its_reason, a_port_that_is_taken_holds_nothing_up,
-        health_and_readiness_say_what_is_missing, many_who_ask_hold_nothing_up,
+        an_order_is_refused, health_and_readiness_say_what_is_missing, many_who_ask_hold_nothing_up,
     },
     prometheus::a_prometheus_has_the_numbers_that_the_sockets_show,
 };
@@ -30,6 +30,7 @@ crate::tests!(
     a_cgroup_that_refuses_is_counted_with_its_reason,
     a_port_that_is_taken_holds_nothing_up,
     a_prometheus_has_the_numbers_that_the_sockets_show,
+    an_order_is_refused,
     cgroups_that_go_stay_in_the_sums_of_their_policy,
     health_and_readiness_say_what_is_missing,
     many_who_ask_hold_nothing_up,

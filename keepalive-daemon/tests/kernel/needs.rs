@@ -1,7 +1,7 @@
 //! What tests need of the kernel that not every supported one has. A test whose feature is absent here says so and is
 //! ignored; that a feature is absent only where it is known to be, `features` tests.
 
-use std::{collections::BTreeSet, path::Path, process::Command, sync::OnceLock};
+use std::{collections::BTreeSet, process::Command, sync::OnceLock};
 
 use keepalive_daemon::features::Feature;
 use serde_json::Value;
@@ -20,30 +20,29 @@ const NEEDS: &[(&str, Feature)] = &[
 
 /// The feature that a test needs and that this kernel lacks.
 pub(crate) fn lacking(test: &str) -> Option<Feature> {
-    let needed = NEEDS.iter().filter(|(prefix, _)| test.starts_with(prefix)).map(|(_, feature)| *feature);
-    needed.into_iter().find(|feature| !present().contains(feature))
+    let mut needed = NEEDS.iter().filter(|(prefix, _)| test.starts_with(prefix));
+    needed.find_map(|(_, feature)| (!present().contains(feature)).then_some(*feature))
 }
 
-/// What `probe` finds here, asked once for all tests.
+/// The features of this kernel.
 pub(crate) fn present() -> &'static BTreeSet<Feature> {
     static PRESENT: OnceLock<BTreeSet<Feature>> = OnceLock::new();
     PRESENT.get_or_init(|| {
-        let probed = probe();
-        let is_present = |feature: &Feature| {
-            let found = of(&probed, *feature);
-            found["present"].as_bool().unwrap_or_else(|| panic!("{found}"))
-        };
+        let is_present = |feature: &Feature| of(probed(), *feature)["present"] == true;
         Feature::ALL.into_iter().filter(is_present).collect()
     })
 }
 
-/// What `probe` says, in a cgroup and with rights of its own.
-pub(crate) fn probe() -> Value {
-    let cgroup = Cgroup::create(TEST_PREFIX, "probe").unwrap();
-    let mut command = Command::new(Path::new(env!("CARGO_BIN_EXE_keepalive-daemon")));
-    let output = command.args(["probe", "-o", "json"]).in_cgroup(&cgroup).output().unwrap();
-    serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)))
+/// What `probe` finds here, in a cgroup of its own; asked once for all tests.
+pub(crate) fn probed() -> &'static Value {
+    static PROBED: OnceLock<Value> = OnceLock::new();
+    PROBED.get_or_init(|| {
+        let cgroup = Cgroup::create(TEST_PREFIX, "probe").unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_keepalive-daemon"));
+        let output = command.args(["probe", "-o", "json"]).in_cgroup(&cgroup).output().unwrap();
+        serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)))
+    })
 }
 
 /// What a probe said of a feature.

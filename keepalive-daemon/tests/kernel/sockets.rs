@@ -14,7 +14,8 @@ use self::{
         one_list_at_a_time_and_who_does_not_read_keeps_nobody_for_ever, watch_goes_on_until_nobody_reads,
     },
     privileges::{
-        by_descriptors_where_the_program_may_not_be_loaded, with_few_privileges_what_can_be_had_is_told,
+        by_descriptors_where_the_program_may_not_be_loaded,
+        what_is_reached_by_another_process_is_not_missing, with_few_privileges_what_can_be_had_is_told,
     },
 };
 use crate::{
@@ -29,6 +30,7 @@ crate::tests!(
     ten_thousand_in_four_namespaces_agree_with_ss,
     watch_goes_on_until_nobody_reads,
     what_is_not_there_is_named,
+    what_is_reached_by_another_process_is_not_missing,
     with_few_privileges_what_can_be_had_is_told,
 );
 

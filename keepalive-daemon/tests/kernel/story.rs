@@ -1,7 +1,7 @@
 //! The story this project starts from, end to end: a NAT that forgets silent connections, a server that answers
 //! later than that, and clients that did not ask for keep-alive.
 
-use std::{ffi::OsString, process::Command, time::Duration};
+use std::{ffi::OsString, time::Duration};
 
 use xtask::lab::{
     TEST_PREFIX,
@@ -9,15 +9,13 @@ use xtask::lab::{
     story::{ClientKind, Ending, Story, Timing},
 };
 
-use crate::support::{Host, UNTOUCHED, connections_of, document, options};
+use crate::support::{Host, PROGRAM, UNTOUCHED, connections_of, daemon, document, options};
 
 crate::tests!(
     the_answer_arrives_behind_exec,
     the_answer_arrives_under_a_policy,
     without_a_policy_the_clients_hang
 );
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_keepalive-daemon");
 
 /// What the NAT forgets a connection after; keep-alive at half of it holds the connection.
 const NAT_TIMEOUT: Duration = Duration::from_secs(4);
@@ -72,7 +70,7 @@ fn the_answer_arrives_under_a_policy() {
     let clients = story.cgroup().relative().to_str().unwrap();
     host.write_policies("p.yaml", &document("clients", clients, &policy));
     // The clients' cgroup is none of the host's: the daemon finds the root of the hierarchy by itself.
-    let mut run = Command::new(PROGRAM);
+    let mut run = daemon();
     run.args(["run", "--min-idle", "1s", "--cri-socket", "none", "--metrics", "none", "--policies"])
         .arg(host.policies());
     run.arg("--bpffs").arg(host.bpffs.path()).arg("--api-socket").arg(host.socket());

@@ -22,7 +22,7 @@ use self::{
         an_answer_that_is_no_status_is_refused, too_few_open_files_are_refused,
     },
 };
-use crate::support::{Host, document, objects};
+use crate::support::{Host, PROGRAM, daemon, document, objects};
 
 crate::tests!(
     a_bpffs_that_is_none_is_refused,
@@ -41,7 +41,6 @@ crate::tests!(
     who_may_not_look_is_told_so,
 );
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_keepalive-daemon");
 const KEEPALIVE: &str = "keepalive: {idle: 61s, interval: 13s, probes: 5}";
 
 /// A host with a cgroup `app` that a policy selects.
@@ -54,7 +53,7 @@ fn host_with_app(label: &str) -> (Host, Cgroup) {
 
 /// The daemon with flags of the test's own beside its policies.
 fn run_with(host: &Host, flags: &[&str]) -> Command {
-    let mut command = Command::new(PROGRAM);
+    let mut command = daemon();
     command
         .args(["run", "--cri-socket", "none", "--metrics", "none", "--policies"])
         .arg(host.policies())

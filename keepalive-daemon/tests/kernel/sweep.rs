@@ -23,7 +23,10 @@ use self::{
         a_cgroup_governed_inside_has_its_own_policy_and_gives_it_back, a_connection_that_nobody_accepted_yet,
         connections_of_all_network_namespaces,
     },
-    restarts::{a_killed_daemon_resumes, a_restart_does_not_sweep_again},
+    restarts::{
+        a_killed_daemon_resumes, a_policy_that_is_taken_back_before_its_sweep_is_over_leaves_nothing,
+        a_restart_does_not_sweep_again,
+    },
     verb::{
         a_dry_run_of_what_only_counts_tells_what_would_be_set,
         apply_changes_what_a_policy_leaves_alone_and_a_dry_run_nothing,
@@ -43,6 +46,7 @@ crate::tests!(
     a_connection_that_nobody_accepted_yet,
     a_killed_daemon_resumes,
     a_policy_that_is_not_for_open_connections_leaves_them_alone,
+    a_policy_that_is_taken_back_before_its_sweep_is_over_leaves_nothing,
     a_restart_does_not_sweep_again,
     all_of_ten_thousand_by_descriptors,
     all_of_ten_thousand_by_the_iterator,

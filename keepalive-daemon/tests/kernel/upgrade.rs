@@ -1,10 +1,16 @@
 //! A daemon of another version takes over, and no connection falls between.
 
-use std::{fs, path::PathBuf, process::Command};
+mod unknown;
+
+use std::fs;
 
 use nix::sys::signal::Signal;
 use xtask::lab::{Cgroup, Process};
 
+use self::unknown::{
+    what_a_later_version_left_is_taken_over_and_what_is_not_ours_left_alone,
+    what_is_unknown_among_the_pins_is_left_alone_until_cleanup,
+};
 use crate::{
     peer::Options,
     support::{Host, Prober, document, eventually, kernel_complaints, objects, options},
@@ -15,6 +21,8 @@ crate::tests!(
     an_upgrade_with_broken_policies_leaves_the_old_layout_in_force_until_they_are_repaired,
     another_layout_takes_over_without_a_gap_and_gives_back,
     the_pods_stay_with_the_old_layout_until_they_are_known,
+    what_a_later_version_left_is_taken_over_and_what_is_not_ours_left_alone,
+    what_is_unknown_among_the_pins_is_left_alone_until_cleanup,
 );
 
 const OUTER: &str = "keepalive: {idle: 61s, interval: 13s, probes: 5}";
@@ -69,16 +77,7 @@ impl Site {
 
     /// Starts the daemon of the layout that comes after this one.
     fn start_next(&self) -> Process {
-        self.host.start_with(self.next())
-    }
-
-    /// The daemon of the layout that comes after this one.
-    fn next(&self) -> Command {
-        let program = std::env::var_os("KEEPALIVE_NEXT_DAEMON").map(PathBuf::from);
-        let program = program.unwrap_or_else(|| {
-            panic!("KEEPALIVE_NEXT_DAEMON names no daemon built with the feature next-abi; `cargo xtask test` does")
-        });
-        self.host.command_of(&program, "run")
+        self.host.start_with(self.host.next_command())
     }
 }
 
@@ -183,7 +182,7 @@ fn the_pods_stay_with_the_old_layout_until_they_are_known() {
     let of_pods =
         document("pods", "slice/pod*", OUTER).replace("cgroups: [\"slice/pod*\"]", "namespaces: [shop]");
     site.host.write_policies("p.yaml", &of_pods);
-    let mut command = site.next();
+    let mut command = site.host.next_command();
     command.env("KEEPALIVE_CRI_SOCKET", site.host.directory().join("missing.sock"));
 
     let second = site.host.start_with(command);

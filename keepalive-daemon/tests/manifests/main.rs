@@ -1,5 +1,5 @@
-//! What is in `deploy/`, compared with what the program needs: its arguments and variables, paths, capabilities and
-//! policies.
+//! What is in `deploy/` and the README, compared with what the program needs: its arguments and variables, paths,
+//! capabilities, policies and kernels.
 //!
 //! The tests that render manifests need kubectl, and those of alerts promtool. `cargo xtask test` fetches them and runs
 //! these tests; a plain `cargo test` leaves them out, and says so.
@@ -7,6 +7,7 @@
 
 mod command_line;
 mod daemon_set;
+mod kernels;
 mod monitoring;
 mod objects;
 mod policies;

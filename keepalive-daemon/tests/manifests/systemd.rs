@@ -55,6 +55,19 @@ fn the_unit_grants_the_capabilities_of_the_manifests() {
 }
 
 #[test]
+fn the_unit_allows_the_calls_of_the_seccomp_profile() {
+    let profile: Value = serde_json::from_str(&text("seccomp/keepalive-daemon.json")).unwrap();
+
+    let names = profile["syscalls"][0]["names"].as_array().unwrap();
+    let filters = values("SystemCallFilter").join(" ");
+    assert_eq!(
+        filters.split(' ').collect::<Vec<_>>(),
+        names.iter().map(|it| it.as_str().unwrap()).collect::<Vec<_>>()
+    );
+    assert_eq!((&profile["defaultErrnoRet"], &*value("SystemCallErrorNumber")), (&1.into(), "EPERM"));
+}
+
+#[test]
 fn the_unit_leaves_the_pins_writable() {
     let bpffs = call().path("bpffs");
 

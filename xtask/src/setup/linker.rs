@@ -74,14 +74,18 @@ fn build(version: &str, llvm: u32, prefix: &Path, root: &Path) -> Result<()> {
     command.args(["--no-default-features", "--features", &format!("llvm-{llvm}")]);
     // The build script reads the one, the bindings read the other.
     command.env("LLVM_PREFIX", prefix).env(format!("LLVM_SYS_{llvm}1_PREFIX"), prefix);
-    // What is meant for the build of this workspace is not meant for this one.
-    for name in ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"] {
-        command.env_remove(name);
-    }
+    forget_workspace(&mut command);
     process::run_with_progress(
         &format!("building bpf-linker {version} for LLVM {llvm}, about a minute"),
         &mut command,
     )
+}
+
+/// Takes from the environment of a build what is meant for that of this workspace.
+pub(super) fn forget_workspace(command: &mut Command) {
+    for name in ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"] {
+        command.env_remove(name);
+    }
 }
 
 /// Fetches the binary that the linker's project releases, which has its LLVM in it.

@@ -28,10 +28,16 @@ pub(crate) struct Pins {
     pub(crate) debian_clippy: String,
     /// What tests and the demo call: command and the Debian package it is in.
     pub(crate) test_tools: BTreeMap<String, String>,
+    /// What libFuzzer is compiled with, likewise.
+    pub(crate) libfuzzer: BTreeMap<String, String>,
+    /// The version of what looks at licences, sources and bans of dependencies.
+    pub(crate) cargo_deny: String,
     /// What builds an image where nothing is there that can.
     pub(crate) image_builder: String,
     /// What scrapes the daemon in a test, and checks its rules and metrics.
     pub(crate) prometheus: Package,
+    /// What a test runs beside the daemon: another tool's program.
+    pub(crate) bpftune: Package,
     /// Where packages come from that are unpacked.
     pub(crate) debian: Debian,
     /// What the tests of pods run.

@@ -1,6 +1,10 @@
 //! The kernel tests: what they need, and the commands that run them, here or in machines.
 
-use std::{path::PathBuf, process::Command, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::Instant,
+};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
@@ -53,6 +57,9 @@ impl KernelTests {
         if has("kernel::metrics::") {
             command.env("KEEPALIVE_PROMETHEUS", serde_json::to_string(&setup::prometheus()?)?);
         }
+        if has("kernel::foreign::bpftune") {
+            command.env("KEEPALIVE_BPFTUNE", setup::bpftune()?);
+        }
         if has("kernel::api::fuzz::") {
             command.env("KEEPALIVE_FUZZER", setup::fuzzer()?);
         }
@@ -78,6 +85,13 @@ impl KernelTests {
         let group = run_group("kernel tests", &mut process::as_root(&self.with(filter))?);
         let release = nix::sys::utsname::uname().context("cannot tell which kernel runs here")?;
         Ok(group.on(&format!("here, {}", release.release().display())))
+    }
+
+    /// What runs those whose names contain `filter`, or all, with one more variable.
+    pub(crate) fn recording(&self, filter: Option<&str>, (name, value): (&str, &Path)) -> Command {
+        let mut command = self.with(filter);
+        command.env(name, value);
+        command
     }
 
     /// Runs those whose names contain one of `filters`, or all, in a machine with the kernel of a line, which has

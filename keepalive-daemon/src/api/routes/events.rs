@@ -29,7 +29,8 @@ const SLICE: usize = 256;
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct EventsQuery {
-    /// Only those after the one of this number; by default all that are still held.
+    /// Only those after the one of this number; by default all that are still held. Numbers begin anew with each daemon:
+    /// one that it has not reached is answered with a line that says so, and with all that is held.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) since: Option<u64>,
     /// Whether to go on with what happens, until the client goes.
@@ -51,13 +52,8 @@ pub(super) async fn events(
         let reason = format!("{MOST_STREAMS} others listen already; try again");
         Refusal::new(StatusCode::TOO_MANY_REQUESTS, reason)
     })?;
-    let reader = Reader {
-        changed: journal.watch(),
-        journal,
-        since: query.since.unwrap_or(0),
-        follow: query.follow.unwrap_or(false),
-        _permit: permit,
-    };
+    let follow = query.follow.unwrap_or(false);
+    let reader = Reader::new(journal, query.since.unwrap_or(0), follow, permit);
     let lines = stream::unfold(reader, async |mut reader| {
         let lines = reader.next().await?;
         Some((Ok::<_, Infallible>(lines), reader))
@@ -71,13 +67,26 @@ struct Reader {
     changed: watch::Receiver<u64>,
     /// The number of the last event that was told.
     since: u64,
+    /// A number that there was none of, which is yet to be told.
+    not_reached: Option<u64>,
     follow: bool,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Reader {
+    fn new(journal: Journal, since: u64, follow: bool, permit: OwnedSemaphorePermit) -> Self {
+        let changed = journal.watch();
+        let is_reached = since <= *changed.borrow();
+        let (since, not_reached) = if is_reached { (since, None) } else { (0, Some(since)) };
+        Self { journal, changed, since, not_reached, follow, _permit: permit }
+    }
+
     /// The next lines; `None` after the last.
     async fn next(&mut self) -> Option<Bytes> {
+        // At once: nothing may happen for hours.
+        if let Some(not_reached) = self.not_reached.take() {
+            return Some(written([Line::NotReached { not_reached }]));
+        }
         loop {
             // Before it is read: what is recorded meanwhile is waited for in vain otherwise.
             self.changed.borrow_and_update();
@@ -96,8 +105,12 @@ impl Reader {
 fn lines(batch: &Batch) -> Bytes {
     let missed = (batch.missed > 0).then_some(Line::Missed { missed: batch.missed });
     let records = batch.records.iter().map(|record| Line::Event(Box::new(Record::clone(record))));
+    written(missed.into_iter().chain(records))
+}
+
+fn written(them: impl IntoIterator<Item = Line>) -> Bytes {
     let mut lines = Vec::new();
-    for line in missed.into_iter().chain(records) {
+    for line in them {
         // Into memory, and of a type without maps, it cannot fail.
         if serde_json::to_writer(&mut lines, &line).is_ok() {
             lines.push(b'\n');
@@ -122,9 +135,7 @@ mod tests {
         let event = |cgroup: &str| Event { cgroup: Some(cgroup.to_owned()), ..Event::new(Kind::Attached) };
         let streams = std::sync::Arc::new(tokio::sync::Semaphore::new(1));
         let permit = streams.try_acquire_owned().expect("there is one");
-        let changed = journal.watch();
-        let mut reader =
-            Reader { journal: journal.clone(), changed, since: 0, follow: true, _permit: permit };
+        let mut reader = Reader::new(journal.clone(), 0, true, permit);
         journal.push(event("a"));
 
         let first = reader.next().await.expect("something is held");
@@ -138,5 +149,23 @@ mod tests {
             (1, &2.into(), &"attached".into())
         );
         assert_eq!(reader.next().await, None, "that was all");
+    }
+
+    #[tokio::test]
+    async fn a_number_of_an_earlier_daemon_is_told_before_all_that_is_held() {
+        let journal = Journal::default();
+        journal.push(Event::new(Kind::PoliciesRead));
+        let streams = std::sync::Arc::new(tokio::sync::Semaphore::new(2));
+        for (since, expected) in [(1, None), (2, Some(2))] {
+            let permit = streams.clone().try_acquire_owned().expect("there are two");
+            let mut reader = Reader::new(journal.clone(), since, false, permit);
+
+            let first = reader.next().await.map(|lines| told(&lines));
+            let second = reader.next().await.map(|lines| told(&lines));
+
+            let not_reached = first.as_ref().and_then(|lines| lines[0]["notReached"].as_u64());
+            assert_eq!(not_reached, expected, "{first:?}");
+            assert_eq!(second.map(|lines| lines[0]["sequence"].as_u64()), expected.map(|_| Some(1)));
+        }
     }
 }

@@ -22,6 +22,7 @@ use crate::{
     api::question::{Question, Questions},
     observer::{Listing, Observer},
     policy::CgroupGlob,
+    privileges::Starter,
     report::sockets::SocketLine,
 };
 
@@ -38,11 +39,11 @@ struct Turns {
     observer: Observer,
 }
 
-pub(super) fn router() -> OpenApiRouter<Questions> {
+pub(super) fn router(starter: Starter) -> OpenApiRouter<Questions> {
     let turns = Turns {
         waiting: Arc::new(Semaphore::new(MOST_LISTS)),
         turn: Arc::new(Semaphore::new(1)),
-        observer: Observer::default(),
+        observer: Observer::new(starter),
     };
     OpenApiRouter::new().routes(routes!(sockets)).layer(Extension(Arc::new(turns)))
 }

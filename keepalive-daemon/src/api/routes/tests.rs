@@ -6,7 +6,7 @@ use serde_json::Value;
 use tower::ServiceExt as _;
 
 use super::*;
-use crate::{api::question::Question, report::health::Health};
+use crate::{api::question::Question, privileges::Starter, report::health::Health};
 
 /// Asks a router whose loop answers for the daemon's health alone.
 async fn ask(request: Request<Body>) -> (StatusCode, Value, Option<String>) {
@@ -18,7 +18,10 @@ async fn ask(request: Request<Body>) -> (StatusCode, Value, Option<String>) {
             }
         }
     });
-    let response = router(questions, Journal::default()).oneshot(request).await.expect("it answers");
+    let response = router(questions, Journal::default(), Starter::begin().expect("a thread starts"))
+        .oneshot(request)
+        .await
+        .expect("it answers");
     let (head, body) = response.into_parts();
     let body = axum::body::to_bytes(body, usize::MAX).await.expect("it is whole");
     let allow = head.headers.get(header::ALLOW).and_then(|value| value.to_str().ok()).map(str::to_owned);

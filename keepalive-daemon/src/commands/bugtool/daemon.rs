@@ -44,7 +44,7 @@ fn ask(source: &Source, path: &str) -> Result<Vec<u8>> {
 fn status(source: &Source) -> Result<Vec<u8>> {
     let mut status = status::ask(&source.socket, &source.bpffs)?.sorted();
     if let Some(error) = status.daemon.as_mut().and_then(|daemon| daemon.policy_error.as_mut()) {
-        *error = without_quotes(error);
+        *error = without_contents(error);
     }
     json(&status)
 }
@@ -69,7 +69,7 @@ fn clear(event: &mut Event, with_addresses: bool) {
     if event.kind == Kind::PoliciesRefused
         && let Some(reason) = &mut event.reason
     {
-        *reason = without_quotes(reason);
+        *reason = without_contents(reason);
     }
 }
 
@@ -79,8 +79,33 @@ pub(super) fn pid(source: &Source) -> Result<u32> {
     Ok(status.daemon.context("no daemon answers")?.pid)
 }
 
-/// A mistake in a policy file without what it quotes: a file that is no policy may have got into the directory, and
-/// with it what nobody else is to read.
+/// Mistakes in policy files, by their places: a file that is no policy may have got into the directory, and with it what
+/// nobody else is to read. The names of its fields say as much as their values may.
+fn without_contents(text: &str) -> String {
+    // What follows a mistake is its cure, which names the field again.
+    let mistakes = text.lines().filter(|line| !line.starts_with(' '));
+    let told = mistakes.map(|line| match place(line) {
+        Some(place) => format!("{place} \u{2026}"),
+        None => without_quotes(line),
+    });
+    told.collect::<Vec<_>>().join("\n")
+}
+
+/// The beginning of a line that is about a place in a file: `a.yaml:3:1:`.
+fn place(line: &str) -> Option<&str> {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let mut colons = line.match_indices(':').map(|(at, _)| at);
+    let (mut before, mut last) = (colons.next()?, colons.next()?);
+    for colon in colons {
+        if is_number(&line[before + 1..last]) && is_number(&line[last + 1..colon]) {
+            return line.get(..=colon);
+        }
+        (before, last) = (last, colon);
+    }
+    None
+}
+
+/// What is about a file as a whole, without what it quotes.
 fn without_quotes(text: &str) -> String {
     text.split('`').enumerate().map(|(at, part)| if at % 2 == 0 { part } else { "`\u{2026}`" }).collect()
 }
@@ -101,16 +126,18 @@ mod tests {
 
         let [without, with, refused] = events;
         assert_eq!((without.remote, with.remote.as_deref()), (None, Some("10.0.0.9:5432")));
-        assert_eq!(refused.reason.as_deref(), Some("a.yaml:3:1: `…` is none"));
+        assert_eq!(refused.reason.as_deref(), Some("a.yaml:3:1: …"));
     }
 
     #[test]
-    fn what_a_mistake_quotes_is_left_out() {
+    fn of_a_mistake_its_place_is_told_and_nothing_of_what_is_there() {
+        let mistakes = "/etc/p.d/a.yaml:3:1: hunter2.hunter3: `hunter4` is none\n  help: write `hunter2`\n\
+                        /etc/p.d/b.yaml:10:22: hunter5:1:2: no\nc.yaml: it has no `hunter6`\ncannot read the directory";
+
         assert_eq!(
-            without_quotes("a.yaml:3:1: `hunter2` is none; write `x`"),
-            "a.yaml:3:1: `…` is none; write `…`"
+            without_contents(mistakes),
+            "/etc/p.d/a.yaml:3:1: …\n/etc/p.d/b.yaml:10:22: …\nc.yaml: it has no `…`\ncannot read the directory"
         );
-        assert_eq!(without_quotes("none"), "none");
-        assert_eq!(without_quotes("an open `hunter2"), "an open `…`");
+        assert_eq!(without_contents("an open `hunter2"), "an open `…`");
     }
 }

@@ -9,7 +9,7 @@ use keepalive_ebpf::ABI_VERSION;
 use serde::Serialize;
 
 use super::{Part, Source, daemon, json};
-use crate::commands::probe;
+use crate::{commands::probe, workloads::CriSocket};
 
 pub(super) const PARTS: &[Part] = &[
     Part { file: "version.json", about: "this program", collect: |_| version() },
@@ -17,7 +17,9 @@ pub(super) const PARTS: &[Part] = &[
     Part {
         file: "probe.json",
         about: "what this kernel and the privileges of whoever made this allow, by trying it",
-        collect: |source| json(&probe::examine(&source.bpffs, source.cgroup_root.as_deref())?),
+        collect: |source| {
+            json(&probe::examine(&source.bpffs, source.cgroup_root.as_deref(), &CriSocket::Auto)?)
+        },
     },
     Part { file: "mounts.txt", about: "where cgroups and bpffs are mounted", collect: |_| mounts() },
     Part {

@@ -62,13 +62,13 @@ impl Found {
     }
 }
 
-/// Tries what needs no cgroup, and adds what the trial in one found.
-pub(super) fn all(of_trial: Vec<Tried>) -> Vec<Found> {
+/// Tries what needs no cgroup, and adds what the trial in one found, and the loading of programs that are not in it.
+pub(super) fn all(of_trial: Vec<Tried>, of_loading: Option<Tried>) -> Vec<Found> {
     let mut tried = of_trial;
+    tried.extend(of_loading);
     tried.extend([
         (Feature::Borrow, kernel::features::borrow()),
         (Feature::DeadPeers, kernel::features::notice_dead_peers()),
-        (Feature::Log, kernel::features::log()),
         (Feature::Mptcp, kernel::features::mptcp()),
         (Feature::Memory, kernel::features::memory()),
     ]);

@@ -75,15 +75,6 @@ fn connections_do_not_push_out_what_was_done_and_readers_are_told_what_they_miss
     assert_eq!(ring.read(5, 1).missed, 6);
 }
 
-#[test]
-fn a_number_of_an_earlier_daemon_hides_nothing() {
-    let mut ring = Ring::default();
-    ring.push(event(Kind::Attached, "a"), after(0));
-
-    assert_eq!(told(&ring.read(4711, 9)), [(1, "a", 1)]);
-    assert_eq!(told(&ring.read(1, 9)), []);
-}
-
 proptest! {
     /// Nothing is lost without being counted: whatever a reader does, what it gets and what it is told to have missed
     /// come to all that was recorded; and what was recorded, with what waits, to all that happened.

@@ -1,6 +1,8 @@
 //! As much of BTF as it takes to find a field (`Documentation/bpf/btf.rst` of the kernel): a list of types, each with its
 //! name's place among the strings, its kind, and what that kind has besides.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 
 const MAGIC: u16 = 0xeb9f;
@@ -11,7 +13,7 @@ const UNION: u32 = 5;
 
 /// Types, as the kernel describes them in its own byte order.
 #[derive(Debug)]
-pub(super) struct Btf<'a> {
+pub(crate) struct Btf<'a> {
     strings: &'a [u8],
     /// By id; the first is that of `void`.
     types: Vec<Type<'a>>,
@@ -32,7 +34,7 @@ impl<'a> Btf<'a> {
     ///
     /// # Errors
     /// If it is none, or has kinds of types that came later.
-    pub(super) fn parse(bytes: &'a [u8]) -> Result<Self> {
+    pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self> {
         let magic = bytes.first_chunk().map(|magic| u16::from_ne_bytes(*magic));
         ensure!(magic == Some(MAGIC), "it is not BTF");
         // The header: magic, version and flags in one word; its length; offset and length of types and strings.
@@ -58,7 +60,7 @@ impl<'a> Btf<'a> {
     ///
     /// # Errors
     /// If there is no such structure, or no such field in it, or it is a bit field.
-    pub(super) fn offset(&self, structure: &str, field: &str) -> Result<u64> {
+    pub(crate) fn offset(&self, structure: &str, field: &str) -> Result<u64> {
         let of = self
             .types
             .iter()
@@ -67,10 +69,10 @@ impl<'a> Btf<'a> {
         let mut bits = 0;
         let mut of = Some(of);
         for name in field.split('.') {
-            let found = of.map(|of| self.find(of, name)).transpose()?.flatten();
+            let found = of.map(|of| self.find(of, name, &mut BTreeSet::new())).transpose()?.flatten();
             let (further, id) =
                 found.ok_or_else(|| anyhow!("this kernel's `struct {structure}` has no field {field}"))?;
-            bits += further;
+            bits = sum(bits, further)?;
             of = self.compound(id);
         }
         ensure!(
@@ -80,8 +82,9 @@ impl<'a> Btf<'a> {
         Ok(u64::from(bits / 8))
     }
 
-    /// The offset of a field in bits, and the id of its type.
-    fn find(&self, of: &Type<'_>, field: &str) -> Result<Option<(u32, u32)>> {
+    /// The offset of a field in bits, and the id of its type. What was `seen` among the anonymous members does not have
+    /// it, and is not looked into again: nothing that contains itself, however often, keeps this busy.
+    fn find(&self, of: &Type<'_>, field: &str, seen: &mut BTreeSet<u32>) -> Result<Option<(u32, u32)>> {
         let (members, _) = of.rest.as_chunks::<MEMBER>();
         for member in members {
             let [name, id, place] = [0, 1, 2].map(|at| word(member, at).unwrap_or(0));
@@ -91,10 +94,10 @@ impl<'a> Btf<'a> {
                 return Ok(Some((bits, id)));
             }
             if self.is_named(name, "")
-                && let Some(inner) = self.compound(id)
-                && let Some((further, id)) = self.find(inner, field)?
+                && let Some(inner) = self.compound(id).filter(|_| seen.insert(id))
+                && let Some((further, id)) = self.find(inner, field, seen)?
             {
-                return Ok(Some((bits + further, id)));
+                return Ok(Some((sum(bits, further)?, id)));
             }
         }
         Ok(None)
@@ -111,6 +114,10 @@ impl<'a> Btf<'a> {
         let rest = name.and_then(|name| name.strip_prefix(expected.as_bytes()));
         rest.is_some_and(|rest| rest.first() == Some(&0))
     }
+}
+
+fn sum(bits: u32, further: u32) -> Result<u32> {
+    bits.checked_add(further).context("it has a field beyond the end of any structure")
 }
 
 /// The length of a member of a structure: name, type and offset.

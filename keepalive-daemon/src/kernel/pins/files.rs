@@ -68,7 +68,7 @@ pub(super) fn remove_tree(path: &Path) -> Result<()> {
 pub(super) fn remove_directory(path: &Path) -> Result<()> {
     match fs::remove_dir(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+            Err(error).with_context(|| format!("cannot remove {}; what else is in it?", path.display()))
         }
         _ => Ok(()),
     }

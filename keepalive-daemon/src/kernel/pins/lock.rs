@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File},
+    io,
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
@@ -12,7 +13,7 @@ use nix::{
     fcntl::{Flock, FlockArg},
 };
 
-use super::files::{make_directory, put_text};
+use super::files::{make_directory, put_text, remove_directory, remove_file};
 
 const HOLDER: &str = "holder";
 
@@ -20,11 +21,15 @@ const HOLDER: &str = "holder";
 #[derive(Debug)]
 pub(crate) struct Lock {
     top: PathBuf,
-    _top: Flock<File>,
+    locked: Flock<File>,
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
+        // What is there in its place is another's.
+        if !self.holds() {
+            return;
+        }
         // Still holding the lock, so it names this process; what cannot be removed is overwritten by the next.
         let _ = fs::remove_file(self.top.join(HOLDER));
         // Goes if nothing was pinned.
@@ -33,14 +38,19 @@ impl Drop for Lock {
 }
 
 impl Lock {
-    /// Locks the directory `top`.
+    /// Locks the directory `top`, which it makes if there is none.
     pub(super) fn take(top: &Path) -> Result<Self> {
         loop {
-            let directory = File::options()
-                .read(true)
-                .custom_flags(libc::O_DIRECTORY | libc::O_NOFOLLOW)
-                .open(top)
-                .with_context(|| format!("cannot open the pin directory {}", top.display()))?;
+            make_directory(top)?;
+            let opened =
+                File::options().read(true).custom_flags(libc::O_DIRECTORY | libc::O_NOFOLLOW).open(top);
+            let directory = match opened {
+                // Whoever held it removed it just now.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                opened => {
+                    opened.with_context(|| format!("cannot open the pin directory {}", top.display()))?
+                }
+            };
             let lock = match Flock::lock(directory, FlockArg::LockExclusiveNonblock) {
                 Ok(lock) => lock,
                 Err((_, Errno::EWOULDBLOCK)) => {
@@ -55,14 +65,25 @@ impl Lock {
                     return Err(errno).with_context(|| format!("cannot lock {}", top.display()));
                 }
             };
+            let lock = Self { top: top.to_owned(), locked: lock };
             // Whoever held it before may have removed the directory just now.
-            let locked = lock.metadata().context("cannot read the pin directory")?.ino();
-            if fs::symlink_metadata(top).is_ok_and(|found| found.ino() == locked) {
+            if lock.holds() {
                 let host = nix::unistd::gethostname().unwrap_or_default();
                 put_text(top, HOLDER, &format!("pid {} on {}", std::process::id(), host.display()))?;
-                return Ok(Self { top: top.to_owned(), _top: lock });
+                return Ok(lock);
             }
-            make_directory(top)?;
         }
+    }
+
+    /// Removes the directory, in which nothing else is left, before anybody else can lock it.
+    pub(super) fn remove_directory(self) -> Result<()> {
+        remove_file(&self.top.join(HOLDER))?;
+        remove_directory(&self.top)
+    }
+
+    /// Whether the directory is still the one that is locked: it may be removed, or another bpffs be mounted.
+    pub(super) fn holds(&self) -> bool {
+        let [locked, found] = [self.locked.metadata(), fs::symlink_metadata(&self.top)];
+        matches!((locked, found), (Ok(locked), Ok(found)) if (locked.dev(), locked.ino()) == (found.dev(), found.ino()))
     }
 }

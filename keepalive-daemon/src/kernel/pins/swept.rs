@@ -5,12 +5,12 @@ use keepalive_ebpf::{POLICY_WORDS, Policy};
 /// The digits of a word.
 const DIGITS: usize = 16;
 
-pub(super) fn to_text(policy: &Policy) -> String {
+pub(crate) fn to_text(policy: &Policy) -> String {
     policy.to_words().iter().map(|word| format!("{word:0DIGITS$x}")).collect()
 }
 
 /// The policy of a text; `None` if it is of none that this layout has.
-pub(super) fn from_text(text: &str) -> Option<Policy> {
+pub(crate) fn from_text(text: &str) -> Option<Policy> {
     let digits = text.as_bytes();
     if digits.len() != POLICY_WORDS * DIGITS {
         return None;

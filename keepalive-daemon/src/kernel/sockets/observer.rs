@@ -34,6 +34,8 @@ use crate::kernel::{
 pub(crate) struct Observation<'a> {
     /// The network namespace: what `nsenter --net=` takes.
     pub(crate) network: &'a str,
+    /// What tells that from all others: `DEVICE:INODE`.
+    pub(crate) network_id: &'a str,
     pub(crate) socket: &'a Listed,
     /// As far as it can be told of an open connection: one that has the port of a listener was accepted.
     pub(crate) direction: Direction,
@@ -92,7 +94,7 @@ impl Observer {
                 Ok(None) => continue,
                 Ok(Some((walk, diag))) => {
                     seen.namespaces += 1;
-                    self.look(&namespace.name(), walk, diag, &mut desk, is_wanted, each)
+                    self.look([&namespace.name(), &namespace.id()], walk, diag, &mut desk, is_wanted, each)
                 }
                 Err(error) => Err(error),
             };
@@ -120,7 +122,7 @@ impl Observer {
 
     fn look(
         &mut self,
-        network: &str,
+        [network, network_id]: [&str; 2],
         walk: Option<File>,
         diag: Diag,
         desk: &mut Desk,
@@ -156,7 +158,8 @@ impl Observer {
                     },
                     None => desk.options(&socket),
                 };
-                flow = each(&Observation { network, socket: &socket, direction, options, holder });
+                flow =
+                    each(&Observation { network, network_id, socket: &socket, direction, options, holder });
             }
             flow
         })?;

@@ -9,7 +9,7 @@ pub(in crate::kernel) mod holders;
 mod maps;
 mod other_options;
 pub(in crate::kernel) mod process;
-mod running;
+pub(in crate::kernel) mod running;
 pub(in crate::kernel) mod socket;
 mod treat;
 

@@ -120,30 +120,41 @@ fn dump(
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error.into()),
         }
-        let mut rest = buffer.as_slice();
-        while !rest.is_empty() {
-            let message = NetlinkBuffer::new_checked(rest)?;
-            match message.message_type() {
-                SOCK_DIAG_BY_FAMILY => {
-                    if each(message::read(message.payload())?).is_break() {
-                        return Ok(ControlFlow::Break(()));
-                    }
-                }
-                // Both begin with an errno, negative, or zero if all went well.
-                NLMSG_DONE | NLMSG_ERROR => {
-                    return match message::errno(message.payload()) {
-                        0 => Ok(ControlFlow::Continue(())),
-                        errno => Err(io::Error::from_raw_os_error(errno.saturating_neg()).into()),
-                    };
-                }
-                NLMSG_NOOP => {}
-                other => bail!("the answer is none: a message of type {other}"),
-            }
-            // Messages begin at multiples of 4.
-            let length = usize::try_from(message.length())?.next_multiple_of(4).clamp(4, rest.len());
-            rest = rest.get(length..).unwrap_or_default();
+        if let Some(flow) = read_part(&buffer, each)? {
+            return Ok(flow);
         }
     }
+}
+
+/// Hands out the sockets in one part of an answer; `None` if others follow.
+pub(crate) fn read_part(
+    part: &[u8],
+    each: &mut dyn FnMut(Listed) -> ControlFlow<()>,
+) -> Result<Option<ControlFlow<()>>> {
+    let mut rest = part;
+    while !rest.is_empty() {
+        let message = NetlinkBuffer::new_checked(rest)?;
+        match message.message_type() {
+            SOCK_DIAG_BY_FAMILY => {
+                if each(message::read(message.payload())?).is_break() {
+                    return Ok(Some(ControlFlow::Break(())));
+                }
+            }
+            // Both begin with an errno, negative, or zero if all went well.
+            NLMSG_DONE | NLMSG_ERROR => {
+                return match message::errno(message.payload()) {
+                    0 => Ok(Some(ControlFlow::Continue(()))),
+                    errno => Err(io::Error::from_raw_os_error(errno.saturating_neg()).into()),
+                };
+            }
+            NLMSG_NOOP => {}
+            other => bail!("the answer is none: a message of type {other}"),
+        }
+        // Messages begin at multiples of 4.
+        let length = usize::try_from(message.length())?.next_multiple_of(4).clamp(4, rest.len());
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    Ok(None)
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The network namespaces of the node: what a walk over sockets sees is those of one.
 
+mod hidden;
+
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     ffi::OsString,
@@ -29,6 +31,12 @@ impl Namespace {
     /// Where it was found first.
     pub(in crate::kernel) fn name(&self) -> String {
         self.paths.first().map(|path| path.display().to_string()).unwrap_or_default()
+    }
+
+    /// What tells it from all others that are there at the same time, wherever it was found: `DEVICE:INODE`.
+    pub(in crate::kernel) fn id(&self) -> String {
+        let (device, inode) = self.identity;
+        format!("{device}:{inode}")
     }
 
     /// Opens it; `None` if it is not where it was found any more.
@@ -99,7 +107,8 @@ pub(in crate::kernel) fn all() -> Result<Found> {
             }
         }
     }
-    if let [first, others @ ..] = &hidden[..] {
+    let known = found.namespaces.iter().map(|it| &it.paths[..]);
+    if let [first, others @ ..] = &hidden::worth_telling(hidden, known)[..] {
         let name = match others.len() {
             0 => first.display().to_string(),
             others => format!("{} and those of {others} other processes", first.display()),
@@ -115,7 +124,7 @@ pub(in crate::kernel) fn all() -> Result<Found> {
 /// namespace is gone.
 ///
 /// # Errors
-/// If the namespace cannot be entered.
+/// If the namespace cannot be entered; without its name, so that the like of it is told once.
 pub(in crate::kernel) fn inside<T: Send>(
     namespace: &Namespace,
     f: impl FnOnce() -> T + Send,
@@ -126,8 +135,7 @@ pub(in crate::kernel) fn inside<T: Send>(
     let Some(file) = namespace.open()? else { return Ok(None) };
     thread::scope(|scope| {
         let run = || {
-            setns(&file, CloneFlags::CLONE_NEWNET)
-                .with_context(|| format!("cannot enter {} (needs CAP_SYS_ADMIN)", namespace.name()))?;
+            setns(&file, CloneFlags::CLONE_NEWNET).context("it cannot be entered (needs CAP_SYS_ADMIN)")?;
             Ok(Some(f()))
         };
         let thread = thread::Builder::new()
@@ -138,8 +146,17 @@ pub(in crate::kernel) fn inside<T: Send>(
     })
 }
 
-/// What was found in each namespace that could be entered, by its name, that of the calling thread first.
-type InEach<T> = Vec<(String, T)>;
+/// What was found in a namespace.
+pub(crate) struct InNamespace<T> {
+    /// Where that was found.
+    pub(crate) name: String,
+    /// What tells it from all others: `DEVICE:INODE`.
+    pub(crate) id: String,
+    pub(crate) found: T,
+}
+
+/// What was found in each namespace that could be entered, that of the calling thread first.
+type InEach<T> = Vec<InNamespace<T>>;
 
 /// What could not be entered, and why.
 type Unreachable = Vec<(String, String)>;
@@ -153,7 +170,9 @@ pub(crate) fn in_every_namespace<T: Send>(f: impl Fn() -> T + Sync) -> Result<(I
     let mut results = Vec::with_capacity(namespaces.len());
     for namespace in &namespaces {
         match inside(namespace, &f) {
-            Ok(Some(result)) => results.push((namespace.name(), result)),
+            Ok(Some(found)) => {
+                results.push(InNamespace { name: namespace.name(), id: namespace.id(), found })
+            }
             Ok(None) => {}
             Err(error) => unreachable.push((namespace.name(), format!("{error:#}"))),
         }
@@ -189,7 +208,7 @@ fn mounts() -> Result<Vec<PathBuf>> {
 
 /// The mount point, if a line of mountinfo is of a network namespace: `32 29 0:4 net:[4026532177] /run/netns/a rw
 /// shared:6 - nsfs nsfs rw`.
-fn mounted_namespace(line: &[u8]) -> Option<PathBuf> {
+pub(crate) fn mounted_namespace(line: &[u8]) -> Option<PathBuf> {
     let mut fields = line.split(|byte| *byte == b' ');
     let root = fields.nth(3)?;
     let mount_point = fields.next()?;

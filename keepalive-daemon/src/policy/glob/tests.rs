@@ -31,6 +31,9 @@ fn a_glob_matches_paths_below_the_root() {
         ("{a,b/c}/*", "b/c/d", true),
         ("{a,b/c}/*", "b/d", false),
         ("a[[]b", "a[b", true),
+        ("a{,.scope}", "a", true),
+        ("a{,.scope}", "a.scope", true),
+        ("{ä,ö}?", "ä1", true),
         ("A", "a", false),
     ] {
         assert_eq!(matches(glob, path), expected, "{glob} {path}");
@@ -110,6 +113,11 @@ fn what_could_match_no_cgroup_is_refused_with_a_cure() {
             "[b][+-9]",
             "`[+-9]` in `[b][+-9]` would match `/` too",
             "name the characters that are meant, such as `[a-z0-9]`",
+        ),
+        (
+            "a/[äö]b",
+            "`[äö]` in `a/[äö]b` has a character that is not of ASCII",
+            "write such characters as alternatives, such as `{ä,ö}`",
         ),
         (&long, &format!("`{}…` is 4097 bytes long", "a".repeat(60)), "a path has at most 4096 bytes"),
         (&braces, &format!("`{}…` has more than 32 `{{`", "{a,".repeat(20)), "list several globs instead"),

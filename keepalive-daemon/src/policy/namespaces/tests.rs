@@ -27,6 +27,8 @@ fn a_glob_matches_whole_names() {
         ("{dev,team-*}", "team-a", true),
         ("{dev,team-*}", "dev", true),
         ("{dev,team-*}", "prod", false),
+        ("team{,-dev}", "team", true),
+        ("team{,-dev}", "team-dev", true),
         ("[0-9]*", "2048-game", true),
     ] {
         assert_eq!(globs(&[glob]).matches(name), expected, "{glob} {name}");

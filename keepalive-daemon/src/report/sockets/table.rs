@@ -26,14 +26,32 @@ impl Sockets {
     }
 }
 
-impl ForPeople for Sockets {
-    fn for_people(&self) -> String {
+/// Columns that a narrow screen goes without, from the first on: what remains says whether something is wrong, and why.
+const DISPENSABLE: [&str; 7] =
+    ["USER TIMEOUT", "IDLE SENT/RECEIVED", "DIRECTION", "STATE", "TIMER", "LOCAL", "PROCESS"];
+
+/// What part of a screen a name may take.
+const NAME_OF_SCREEN: usize = 5;
+
+impl Sockets {
+    fn with_summary(&self, table: &Table) -> String {
         let mut text = String::new();
         if !self.sockets.is_empty() {
-            let _ = writeln!(text, "{}", table(&self.sockets));
+            let _ = writeln!(text, "{table}");
         }
         text.push_str(&self.summary.for_people());
         text
+    }
+}
+
+impl ForPeople for Sockets {
+    fn for_people(&self) -> String {
+        self.with_summary(&filled(header(&self.sockets), &self.sockets))
+    }
+
+    fn for_people_within(&self, columns: usize) -> String {
+        let header = header(&self.sockets).with_names_of(columns / NAME_OF_SCREEN);
+        self.with_summary(&filled(header, &self.sockets).within(columns, &DISPENSABLE))
     }
 }
 
@@ -74,9 +92,9 @@ impl ForPeople for SocketSummary {
     }
 }
 
-fn table(sockets: &[SocketRow]) -> Table {
+fn header(sockets: &[SocketRow]) -> Table {
     let with_pods = sockets.iter().any(|row| row.pod.is_some());
-    let mut table = Table::new([
+    Table::new([
         if with_pods { "POD, OR CGROUP" } else { "CGROUP" },
         "PROCESS",
         "DIRECTION",
@@ -89,7 +107,10 @@ fn table(sockets: &[SocketRow]) -> Table {
         "USER TIMEOUT",
         "POLICY",
         "WHY",
-    ]);
+    ])
+}
+
+fn filled(mut table: Table, sockets: &[SocketRow]) -> Table {
     for row in sockets {
         let or_dash = |text: Option<&str>| text.unwrap_or("-").to_owned();
         let process = row.process.as_ref().map(|process| format!("{} ({})", process.name, process.pid));
@@ -162,6 +183,7 @@ mod tests {
             pod: pod.map(str::to_owned),
             cgroup: Some("app".to_owned()),
             network: "/proc/1/ns/net".to_owned(),
+            network_id: "4:1".to_owned(),
             process: Some(Process { pid: 12, name: "java".to_owned() }),
             direction: Some("Outbound".to_owned()),
             local: std::net::SocketAddr::from(([10, 0, 0, 7], 41_234)),
@@ -180,7 +202,9 @@ mod tests {
 
     #[test]
     fn a_row_has_what_a_person_asks_for() {
-        let text = table(&[row(None, "10.0.0.9:5432")]).to_string();
+        let sockets = [row(None, "10.0.0.9:5432")];
+
+        let text = filled(header(&sockets), &sockets).to_string();
 
         let line = text.lines().nth(1).unwrap_or_default();
         let fields: Vec<&str> = line.split("   ").map(str::trim).filter(|field| !field.is_empty()).collect();
@@ -201,6 +225,21 @@ mod tests {
                 "Tighten: it has the policy's values"
             ]
         );
+    }
+
+    #[test]
+    fn on_a_narrow_screen_the_policy_and_the_reason_are_still_there() {
+        let sockets = [Some(&*"long/".repeat(40)), None].map(|pod| row(pod, "10.0.0.9:5432")).to_vec();
+        let sockets = Sockets { sockets, summary: SocketSummary::default() };
+
+        let narrow = sockets.for_people_within(80);
+
+        let rows: Vec<&str> = narrow.lines().take_while(|line| !line.is_empty()).collect();
+        assert!(rows.iter().all(|line| line.chars().count() <= 80), "{narrow}");
+        let words: Vec<&str> = rows.iter().flat_map(|row| row.split_whitespace()).collect();
+        let kept = ["10.0.0.9:5432", "60s/15s/4", "p", "Tighten:", "it", "has", "the", "policy's", "values"];
+        assert!(kept.iter().all(|word| words.contains(word)) && !narrow.contains("ESTAB"), "{narrow}");
+        assert_eq!(sockets.for_people_within(1000), sockets.for_people());
     }
 
     #[test]

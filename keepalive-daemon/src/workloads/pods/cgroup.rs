@@ -14,7 +14,7 @@ const NAME_MAX: usize = 255;
 ///
 /// # Errors
 /// If the pod has no cgroup of its own, or not one to be found; says why.
-pub(super) fn from_parent(parent: &str) -> Result<String, String> {
+pub(crate) fn from_parent(parent: &str) -> Result<String, String> {
     let name = parent.rsplit_once('/').map_or(parent, |(_, name)| name);
     if name.ends_with(".slice") {
         // What is before the name follows from it; the runtimes do not look at it either.
@@ -37,7 +37,7 @@ pub(super) fn from_parent(parent: &str) -> Result<String, String> {
 ///
 /// # Errors
 /// As of [`from_parent`].
-pub(super) fn from_container(path: &str) -> Result<String, String> {
+pub(crate) fn from_container(path: &str) -> Result<String, String> {
     match path.split_once(':') {
         Some((slice, _)) if slice.ends_with(".slice") => from_parent(slice),
         _ => from_parent(path.rsplit_once('/').map_or("", |(parent, _)| parent)),

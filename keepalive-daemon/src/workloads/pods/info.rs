@@ -19,10 +19,7 @@ use crate::{
 
 /// A pod from the list of sandboxes and, as soon as the runtime told it, the verbose status of its own; until then,
 /// what it answered instead.
-pub(in crate::workloads) fn read(
-    sandbox: &PodSandbox,
-    status: Result<&PodSandboxStatusResponse, String>,
-) -> Pod {
+pub(crate) fn read(sandbox: &PodSandbox, status: Result<&PodSandboxStatusResponse, String>) -> Pod {
     let metadata = sandbox.metadata.clone().unwrap_or_default();
     let facts = PodFacts {
         namespace: metadata.namespace,

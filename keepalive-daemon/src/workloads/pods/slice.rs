@@ -1,9 +1,13 @@
 //! The names of systemd's slices (systemd.slice(5)): each dash in a name is a step down the tree.
 
+/// The kernel's bound on a name, in bytes.
+const NAME_MAX: usize = 255;
+
 /// The path of a slice's cgroup from the root of the hierarchy, that of `-.slice` being empty; `None` if it is not
 /// the name of a slice.
 pub(super) fn path(name: &str) -> Option<String> {
-    let stem = name.strip_suffix(".slice").filter(|_| !name.contains('/'))?;
+    // The path has every step of the name, and so the square of its length.
+    let stem = name.strip_suffix(".slice").filter(|_| !name.contains('/') && name.len() <= NAME_MAX)?;
     if stem == "-" {
         return Some(String::new());
     }
@@ -53,6 +57,7 @@ mod tests {
             "a--b.slice",
             "a.slice/b.slice",
             "--.slice",
+            &format!("{}.slice", "a-".repeat(1 << 17) + "a"),
         ] {
             assert_eq!(path(name), None, "{name}");
         }

@@ -18,7 +18,7 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 
 /// The sandboxes that are listed, by their id.
 #[derive(Default)]
-pub(super) struct Sandboxes(BTreeMap<String, Entry>);
+pub(crate) struct Sandboxes(BTreeMap<String, Entry>);
 
 enum Entry {
     /// For as long as there is the sandbox: nothing of it changes. With the time it was told of.
@@ -47,7 +47,7 @@ struct Untold {
 impl Sandboxes {
     /// Takes the list of the running sandboxes, with when it was asked for; returns those whose status is to be asked
     /// for.
-    pub(super) fn list(&mut self, listed: Vec<PodSandbox>, asked: Instant, now: Instant) -> Vec<String> {
+    pub(crate) fn list(&mut self, listed: Vec<PodSandbox>, asked: Instant, now: Instant) -> Vec<String> {
         let mut before = std::mem::take(&mut self.0);
         let mut to_ask = Vec::new();
         for listed in newest(listed) {
@@ -76,7 +76,7 @@ impl Sandboxes {
 
     /// Takes the status of a sandbox that was not listed yet. True if it is of use: the sandbox runs, and nothing was
     /// known of it.
-    pub(super) fn discover(&mut self, status: &PodSandboxStatusResponse, now: Instant) -> bool {
+    pub(crate) fn discover(&mut self, status: &PodSandboxStatusResponse, now: Instant) -> bool {
         let Some(PodSandboxStatus {
             id,
             metadata,
@@ -110,7 +110,7 @@ impl Sandboxes {
 
     /// Takes the status of a sandbox, or what the runtime answered instead. True if the list is out of date: the
     /// sandbox is gone.
-    pub(super) fn tell(
+    pub(crate) fn tell(
         &mut self,
         id: &str,
         status: Result<PodSandboxStatusResponse, Status>,
@@ -145,7 +145,7 @@ impl Sandboxes {
     }
 
     /// Those whose status is awaited are pods all the same, of which more is not known yet.
-    pub(super) fn await_no_longer(&mut self) {
+    pub(crate) fn await_no_longer(&mut self) {
         for entry in self.0.values_mut() {
             if let Entry::Untold(untold) = entry
                 && untold.pod.is_none()
@@ -157,7 +157,7 @@ impl Sandboxes {
     }
 
     /// Nothing is being asked for, as the connection is gone.
-    pub(super) fn interrupt(&mut self, now: Instant) {
+    pub(crate) fn interrupt(&mut self, now: Instant) {
         for entry in self.0.values_mut() {
             if let Entry::Untold(untold) = entry {
                 untold.at.get_or_insert(now);
@@ -166,7 +166,7 @@ impl Sandboxes {
     }
 
     /// The pods that something is known of.
-    pub(super) fn pods(&self) -> Vec<Arc<Pod>> {
+    pub(crate) fn pods(&self) -> Vec<Arc<Pod>> {
         let pods = self.0.values().filter_map(|entry| match entry {
             Entry::Told(pod, _) => Some(pod),
             Entry::Untold(untold) => untold.pod.as_ref(),

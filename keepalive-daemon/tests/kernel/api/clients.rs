@@ -4,14 +4,13 @@ use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     os::unix::net::UnixStream,
-    process::Command,
     thread,
 };
 
 use xtask::lab::Process;
 
 use super::{ask, curl};
-use crate::support::{Host, document, eventually, options};
+use crate::support::{Host, daemon, document, eventually, options};
 
 const KEEPALIVE: &str = "keepalive: {idle: 61s, interval: 13s, probes: 5}";
 
@@ -33,7 +32,7 @@ fn open_files(daemon: &Process) -> usize {
 }
 
 fn health(host: &Host) -> bool {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_keepalive-daemon"));
+    let mut command = daemon();
     command.args(["health", "--ready", "--api-socket"]).arg(host.socket());
     command.output().unwrap().status.success()
 }

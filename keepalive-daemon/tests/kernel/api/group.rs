@@ -47,7 +47,8 @@ pub(super) fn members_of_the_group_may_ask_and_others_may_not() {
     for group in ["65534", "nogroup"] {
         let mut command = host.command("run");
         command.args(["--api-group", group]);
-        let daemon = host.start_with(command);
+        // Without CAP_CHOWN it has to be a member itself, as `SupplementaryGroups=` makes it.
+        let daemon = host.start_with(with_privileges(&["--groups=65534"], &command));
         daemon.wait_line("ready: all policies").unwrap();
 
         let answered = ask_as_nobody(&host, &program);
@@ -55,6 +56,11 @@ pub(super) fn members_of_the_group_may_ask_and_others_may_not() {
         assert_eq!(answered.status.code(), Some(0), "{}", String::from_utf8_lossy(&answered.stderr));
         assert_eq!(rights(&host), (0o660, 0, NOGROUP));
     }
+    let mut command = host.command("run");
+    command.args(["--api-group", "65534"]);
+    let refused = command.output().unwrap();
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(refused.status.code() == Some(1) && said.contains("CAP_CHOWN, or to be a member"), "{said}");
     let mut command = host.command("run");
     command.args(["--api-group", "no-such-group-anywhere"]);
     let refused = command.output().unwrap();

@@ -25,7 +25,7 @@ pub(super) fn programs_above_have_the_last_word_and_programs_below_the_first() {
     ] {
         let site = Site::new("programs");
         let _daemon = site.start();
-        let program = Foreign::load_setsockopt(effect);
+        let program = Foreign::load_setsockopt(IDLE, effect);
         for (name, cgroup, expected) in [("below", &site.below, below), ("above", &site.above, above)] {
             let _attachment = program.attach(cgroup, Way::Link).unwrap();
             let (mut peer, pair) = site.connected(&site.below);
@@ -43,7 +43,7 @@ pub(super) fn programs_above_have_the_last_word_and_programs_below_the_first() {
 
 pub(super) fn a_guard_that_cannot_be_attached_is_reported_and_the_rest_holds() {
     let site = Site::new("in-the-way");
-    let program = Foreign::load_setsockopt(Effect::Rewrite(50));
+    let program = Foreign::load_setsockopt(IDLE, Effect::Rewrite(50));
     for (way, reason) in
         [(Way::Alone, "was attached to be alone there"), (Way::Override, "attaching here would silence it")]
     {

@@ -14,7 +14,13 @@ const POLICIES: &str = "/etc/keepalive/policies.d";
 
 const UNIT: &str = "keepalive-daemon.service";
 
-crate::tests!(the_service_is_ready_when_policies_are_in_force_and_leaves_them_so);
+crate::tests!(
+    the_service_is_exposed_no_more_than_it_has_to_be,
+    the_service_is_ready_when_policies_are_in_force_and_leaves_them_so,
+);
+
+/// What systemd makes of the service, of 100; so much come of root, of capabilities that it needs, of sockets.
+const EXPOSURE: u32 = 33;
 
 fn the_service_is_ready_when_policies_are_in_force_and_leaves_them_so() {
     let host = Host::new("unit");
@@ -40,6 +46,15 @@ fn the_service_is_ready_when_policies_are_in_force_and_leaves_them_so() {
     assert_eq!(process_after, process);
     assert_eq!((service.show("ActiveState"), service.show("Result")), ("inactive".into(), "success".into()));
     assert_eq!(connection(&mut peer), armed(71), "after the service's end");
+}
+
+fn the_service_is_exposed_no_more_than_it_has_to_be() {
+    let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/systemd").join(UNIT);
+    let mut command = Command::new("systemd-analyze");
+    command.args(["security", "--offline=true", "--no-pager", &format!("--threshold={EXPOSURE}")]).arg(unit);
+
+    // It fails above the threshold.
+    xtask::process::output(&mut command).unwrap();
 }
 
 fn policy(host: &Host, idle_s: u64) -> String {

@@ -1,7 +1,7 @@
 //! Health, readiness, and who comes in the way.
 
 use std::{
-    io::Write as _,
+    io::{Read as _, Write as _},
     net::{TcpListener, TcpStream},
 };
 
@@ -9,7 +9,7 @@ use super::{SERVED, Samples, command, host, start};
 use crate::support::{
     document, eventually,
     foreign::{Foreign, Way},
-    get,
+    get, options,
 };
 
 pub(super) fn health_and_readiness_say_what_is_missing() {
@@ -76,6 +76,26 @@ pub(super) fn a_port_that_is_taken_holds_nothing_up() {
 
     daemon.wait_line("metrics and health are at").unwrap();
     assert_eq!(get(&host.netns, SERVED, "/readyz").unwrap().0, 200);
+}
+
+pub(super) fn an_order_is_refused() {
+    let host = host("orders");
+    let app = host.cgroup("app");
+    let _daemon = start(&host, &[]);
+    for (method, path) in [("POST", "/metrics"), ("DELETE", "/readyz"), ("PUT", "/"), ("POST", "/v1/apply")] {
+        let mut stream = host.netns.run(|| TcpStream::connect(SERVED).unwrap()).unwrap();
+        write!(stream, "{method} {path} HTTP/1.0\r\nContent-Length: 2\r\n\r\n{{}}").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.0 405 "), "{method} {path}: {answer}");
+    }
+    // What the control socket answers is not to be had there.
+    for path in ["/v1/status", "/v1/sockets", "/v1/openapi.json"] {
+        assert_eq!(get(&host.netns, SERVED, path).unwrap().0, 404, "{path}");
+    }
+    let mut peer = host.peer(&app);
+    let pair = peer.pair();
+    assert_eq!(peer.options(pair.client), options(true, 61, 13, 5, 0));
 }
 
 pub(super) fn many_who_ask_hold_nothing_up() {

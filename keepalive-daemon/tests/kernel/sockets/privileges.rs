@@ -1,32 +1,25 @@
 //! Lists made with fewer rights than root has.
 
-use std::process::Command;
+use std::{
+    fs,
+    net::{TcpListener, TcpStream},
+    os::unix::fs::MetadataExt as _,
+    process::Command,
+};
 
-use xtask::lab::{Netns, Process};
+use xtask::lab::Process;
 
 use super::{KEEPALIVE, rows, sockets, told};
-use crate::support::{Host, Peer, document, with_privileges};
+use crate::support::{Host, Peer, document, inside, with_privileges};
 
-/// Starts the daemon with no more than these capabilities, in the host's network namespace. `CAP_SYS_RESOURCE` is for
-/// kernels before 5.11, which count maps as locked memory.
+/// Starts the daemon with no more than these capabilities, in the host's network namespace. The other two are for what
+/// confines it, and gone then: it lifts the limit that maps count against before Linux 5.11.
 fn start_with(host: &Host, capabilities: &str) -> Process {
-    let bounding = format!("--bounding-set=-all,+sys_resource,{capabilities}");
+    let bounding = format!("--bounding-set=-all,+setpcap,+sys_resource,{capabilities}");
     let reduced = with_privileges(&[&bounding], &host.command("run"));
     let daemon = host.start_with(inside(&host.netns, &reduced));
     daemon.wait_line("ready: all policies").unwrap();
     daemon
-}
-
-fn inside(netns: &Netns, command: &Command) -> Command {
-    let mut inside = netns.command(command.get_program());
-    inside.args(command.get_args());
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => inside.env(name, value),
-            None => inside.env_remove(name),
-        };
-    }
-    inside
 }
 
 pub(super) fn with_few_privileges_what_can_be_had_is_told() {
@@ -34,6 +27,9 @@ pub(super) fn with_few_privileges_what_can_be_had_is_told() {
     let app = host.cgroup("app");
     host.write_policies("p.yaml", &document("p", "app", KEEPALIVE));
     let _daemon = start_with(&host, "+bpf,+net_admin");
+    // What is to be had in this process' namespace, of which all that is there has more rights than the daemon.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let _hidden = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let mut peer = host.peer(&app);
     let pair = peer.pair();
     assert_eq!(peer.options(pair.client).keepalive, Some(true));
@@ -59,6 +55,27 @@ pub(super) fn with_few_privileges_what_can_be_had_is_told() {
         assert!(missing.contains(said), "{said} is not in {missing}");
     }
     assert!(summary["unreachable"].to_string().contains("CAP_SYS_PTRACE"), "{summary}");
+}
+
+pub(super) fn what_is_reached_by_another_process_is_not_missing() {
+    let host = Host::new("hidden");
+    host.write_policies("p.yaml", &document("p", "app", KEEPALIVE));
+    // In the namespace of the first process, into which it may not look.
+    let bounding = "--bounding-set=-all,+sys_resource,+bpf,+net_admin";
+    let daemon = host.start_with(with_privileges(&[bounding], &host.command("run")));
+    daemon.wait_line("ready: all policies").unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let _open = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let [first, own] = ["1", "self"].map(|pid| fs::metadata(format!("/proc/{pid}/net/dev")).unwrap().ino());
+    assert_eq!(first, own, "these tests run in the namespace of the first process");
+
+    let listing = sockets(&host, &["--all"]);
+
+    // Other tests have namespaces of their own, with connections, and these are missing.
+    let unreachable = listing["summary"]["unreachable"].to_string();
+    assert!(!unreachable.contains("/proc/1/ns/net"), "{unreachable}");
+    let port = listener.local_addr().unwrap().to_string();
+    assert!(rows(&listing).iter().any(|row| row["local"] == port.as_str()), "{listing}");
 }
 
 pub(super) fn by_descriptors_where_the_program_may_not_be_loaded() {

@@ -29,7 +29,7 @@ pub(crate) fn connections_of(pid: u32) -> Vec<Options> {
     connections.map(|connection| peer::get(&connection).unwrap()).collect()
 }
 
-fn pidfd_open(pid: u32) -> io::Result<OwnedFd> {
+pub(super) fn pidfd_open(pid: u32) -> io::Result<OwnedFd> {
     // SAFETY: the call takes two numbers and touches no memory.
     let descriptor = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
     owned(descriptor)

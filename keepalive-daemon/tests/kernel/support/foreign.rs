@@ -1,12 +1,17 @@
-//! A program of another tool, for `sock_ops` or for setsockopt(2): loaded from a few instructions, attached in any of
-//! the four ways.
+//! A program of another tool, for `sock_ops`, for calls about options, or for connect(2): loaded from a few
+//! instructions, attached in any of the four ways.
 
+mod address;
+mod assembler;
+mod map;
 mod setsockopt;
+mod tool;
 
 use std::{
     ffi::CString,
     fs::File,
     io, mem,
+    net::SocketAddrV4,
     os::{
         fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
         unix::ffi::OsStrExt as _,
@@ -15,13 +20,19 @@ use std::{
 };
 
 use aya_obj::generated::{
-    bpf_attach_type::{BPF_CGROUP_SETSOCKOPT, BPF_CGROUP_SOCK_OPS},
+    bpf_attach_type::{
+        BPF_CGROUP_GETSOCKOPT, BPF_CGROUP_INET4_CONNECT, BPF_CGROUP_SETSOCKOPT, BPF_CGROUP_SOCK_OPS,
+    },
     bpf_attr, bpf_cmd, bpf_prog_info,
-    bpf_prog_type::{BPF_PROG_TYPE_CGROUP_SOCKOPT, BPF_PROG_TYPE_SOCK_OPS},
+    bpf_prog_type::{BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_PROG_TYPE_CGROUP_SOCKOPT, BPF_PROG_TYPE_SOCK_OPS},
 };
 use xtask::lab::Cgroup;
 
-pub(crate) use setsockopt::Effect;
+use self::{
+    assembler::{Assembler, CONTEXT, Width},
+    map::Map,
+};
+pub(crate) use self::{setsockopt::Effect, tool::Tool};
 
 /// What the program replies when it is asked for the initial receive window, in segments.
 pub(crate) const WINDOW_SEGMENTS: u64 = 10;
@@ -45,6 +56,39 @@ pub(crate) struct Foreign {
     attach_type: u32,
 }
 
+/// A program that notes the calls of setsockopt(2), and its map.
+pub(crate) struct Listener {
+    program: Foreign,
+    calls: Map,
+}
+
+impl Listener {
+    pub(crate) fn load() -> Self {
+        let calls = Map::array(256);
+        let (kind, attach_type) = (BPF_PROG_TYPE_CGROUP_SOCKOPT as u32, BPF_CGROUP_SETSOCKOPT as u32);
+        let program = Foreign::load_as(&setsockopt::noting(&calls), kind, attach_type);
+        Self { program, calls }
+    }
+
+    pub(crate) const fn program(&self) -> &Foreign {
+        &self.program
+    }
+
+    /// Forgets what it saw.
+    pub(crate) fn forget(&self) {
+        self.calls.set(0, 0);
+    }
+
+    /// The options and the first words of the values that it saw, one by one.
+    pub(crate) fn calls(&self) -> Vec<(i32, i32)> {
+        let values = self.calls.values();
+        let half = |value: u64| i32::from_ne_bytes(u32::try_from(value).unwrap().to_ne_bytes());
+        let heard = usize::try_from(values[0]).unwrap();
+        assert!(heard < values.len(), "{heard} calls are more than it can note");
+        values[1..=heard].iter().map(|call| (half(call >> 32), half(call & 0xffff_ffff))).collect()
+    }
+}
+
 /// Keeps the program attached until it is dropped.
 pub(crate) struct Attachment<'a> {
     program: &'a Foreign,
@@ -60,10 +104,22 @@ impl Foreign {
         Self::load_as(&instructions(verdict), BPF_PROG_TYPE_SOCK_OPS as u32, attach_type)
     }
 
-    /// Loads one for the calls that set `TCP_KEEPIDLE`.
-    pub(crate) fn load_setsockopt(effect: Effect) -> Self {
+    /// Loads one for the calls that set an option.
+    pub(crate) fn load_setsockopt(option: (i32, i32), effect: Effect) -> Self {
         let attach_type = BPF_CGROUP_SETSOCKOPT as u32;
-        Self::load_as(&effect.instructions(), BPF_PROG_TYPE_CGROUP_SOCKOPT as u32, attach_type)
+        Self::load_as(&effect.instructions(option), BPF_PROG_TYPE_CGROUP_SOCKOPT as u32, attach_type)
+    }
+
+    /// Loads one for the calls that ask for an option.
+    pub(crate) fn load_getsockopt(option: (i32, i32), effect: Effect) -> Self {
+        let attach_type = BPF_CGROUP_GETSOCKOPT as u32;
+        Self::load_as(&effect.instructions(option), BPF_PROG_TYPE_CGROUP_SOCKOPT as u32, attach_type)
+    }
+
+    /// Loads one that has connections to a service go to its backend.
+    pub(crate) fn load_connect(service: SocketAddrV4, backend: SocketAddrV4) -> Self {
+        let code = address::instructions(service, backend);
+        Self::load_as(&code, BPF_PROG_TYPE_CGROUP_SOCK_ADDR as u32, BPF_CGROUP_INET4_CONNECT as u32)
     }
 
     fn load_as(program: &[[u8; 8]], prog_type: u32, attach_type: u32) -> Self {
@@ -134,30 +190,21 @@ impl Drop for Attachment<'_> {
 
 /// `if op == RWND_INIT { reply = 10 } else if op == NEEDS_ECN { reply = 1 }; verdict`
 fn instructions(verdict: i32) -> Vec<[u8; 8]> {
-    const LOAD: u8 = 0x61;
-    const STORE: u8 = 0x63;
-    const SET: u8 = 0xb7;
-    const JUMP_IF: u8 = 0x15;
-    const JUMP: u8 = 0x05;
-    const EXIT: u8 = 0x95;
-    const CONTEXT: u8 = 1;
     const RWND_INIT: i32 = 2;
     const NEEDS_ECN: i32 = 6;
     /// Where `reply` is in the context; `op` is at its start.
     const REPLY: i16 = 4;
     let window = i32::try_from(WINDOW_SEGMENTS).unwrap();
-    vec![
-        instruction(LOAD, 2, CONTEXT, 0, 0),
-        instruction(JUMP_IF, 2, 0, 3, NEEDS_ECN),
-        instruction(JUMP_IF, 2, 0, 4, RWND_INIT),
-        instruction(SET, 0, 0, 0, verdict),
-        instruction(EXIT, 0, 0, 0, 0),
-        instruction(SET, 3, 0, 0, 1),
-        instruction(JUMP, 0, 0, 1, 0),
-        instruction(SET, 3, 0, 0, window),
-        instruction(STORE, CONTEXT, 3, REPLY, 0),
-        instruction(JUMP, 0, 0, -7, 0),
-    ]
+    let mut code = Assembler::new();
+    code.load(Width::Word, 2, CONTEXT, 0);
+    for (op, reply, label) in [(NEEDS_ECN, 1, "window"), (RWND_INIT, window, "end")] {
+        code.jump_unless(2, op, label);
+        code.set(3, reply);
+        code.store(Width::Word, CONTEXT, REPLY, 3);
+        code.label(label);
+    }
+    code.end(verdict);
+    code.finish()
 }
 
 fn instruction(code: u8, destination: u8, source: u8, offset: i16, immediate: i32) -> [u8; 8] {

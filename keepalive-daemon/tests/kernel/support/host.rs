@@ -9,7 +9,8 @@ use std::{
 use tempfile::TempDir;
 use xtask::lab::{Bpffs, Cgroup, Netns, Process, TEST_PREFIX};
 
-use super::Peer;
+use super::{PROGRAM, Peer};
+use crate::confined::{Unlisted, confined};
 
 /// A cgroup subtree that the daemon takes for the whole hierarchy, a bpffs, a network namespace, a policy
 /// directory and a control socket; all of it is gone when it is dropped.
@@ -57,14 +58,25 @@ impl Host {
         fs::rename(&hidden, self.policies().join(file)).unwrap();
     }
 
-    /// The daemon's program with a verb and the flags that point it at this host.
+    /// The daemon's program with a verb and the flags that point it at this host, and no more than the documents give
+    /// it.
     pub(crate) fn command(&self, verb: &str) -> Command {
-        self.command_of(Path::new(env!("CARGO_BIN_EXE_keepalive-daemon")), verb)
+        self.command_of(Path::new(PROGRAM), verb)
     }
 
     /// As [`Self::command`], of another build of the program.
     pub(crate) fn command_of(&self, program: &Path, verb: &str) -> Command {
-        let mut command = Command::new(program);
+        // It starts bpftool, where there is one.
+        let unlisted = if verb == "bugtool" { Unlisted::IsDone } else { Unlisted::Kills };
+        self.arguments(confined(program, unlisted), verb)
+    }
+
+    /// As [`Self::command_of`], with all that whoever starts it has.
+    pub(crate) fn free_command_of(&self, program: &Path, verb: &str) -> Command {
+        self.arguments(Command::new(program), verb)
+    }
+
+    fn arguments(&self, mut command: Command, verb: &str) -> Command {
         command.arg(verb).env_remove("RUST_LOG");
         if verb == "sockets" {
             command.arg("--api-socket").arg(self.socket());
@@ -92,6 +104,14 @@ impl Host {
             _ => {}
         }
         command
+    }
+
+    /// The daemon of the layout that comes after this one.
+    pub(crate) fn next_command(&self) -> Command {
+        let program = std::env::var_os("KEEPALIVE_NEXT_DAEMON").unwrap_or_else(|| {
+            panic!("KEEPALIVE_NEXT_DAEMON names no daemon built with the feature next-abi; `cargo xtask test` does")
+        });
+        self.command_of(Path::new(&program), "run")
     }
 
     /// Starts the daemon and waits until everything is in force.

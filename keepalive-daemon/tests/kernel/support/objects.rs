@@ -1,6 +1,6 @@
 //! The kernel's eBPF objects, as `bpftool` lists them.
 
-use std::{path::Path, process::Command};
+use std::{collections::BTreeMap, path::Path, process::Command};
 
 use serde_json::Value;
 use xtask::lab::Cgroup;
@@ -74,6 +74,14 @@ pub(crate) fn storage(map: &Path, cgroup: &Cgroup) -> Vec<u8> {
 /// How many cgroups a pinned cgroup storage holds something for.
 pub(crate) fn entries(map: &Path) -> usize {
     bpftool(words("dump", map)).as_array().unwrap().len()
+}
+
+/// All that a pinned cgroup storage holds which is not zero, by its key.
+pub(crate) fn written(map: &Path) -> BTreeMap<String, String> {
+    let entries = bpftool(words("dump", map));
+    let is_zero = |value: &Value| value.as_array().unwrap().iter().all(|byte| byte == "0x00");
+    let entries = entries.as_array().into_iter().flatten().filter(|entry| !is_zero(&entry["value"]));
+    entries.map(|entry| (entry["key"].to_string(), entry["value"].to_string())).collect()
 }
 
 /// Writes bytes where a pinned cgroup storage holds those of a cgroup.

@@ -7,6 +7,8 @@ use std::{
     process::Command,
 };
 
+use xtask::lab::Netns;
+
 /// The flags that make `setpriv` an ordinary user of nobody's files.
 pub(crate) const NOBODY: [&str; 3] = ["--reuid=65534", "--regid=65534", "--clear-groups"];
 
@@ -15,13 +17,7 @@ pub(crate) const NOBODY: [&str; 3] = ["--reuid=65534", "--regid=65534", "--clear
 pub(crate) fn with_privileges(flags: &[&str], command: &Command) -> Command {
     let mut reduced = Command::new("setpriv");
     reduced.args(flags).arg(command.get_program()).args(command.get_args());
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => reduced.env(name, value),
-            None => reduced.env_remove(name),
-        };
-    }
-    reduced
+    with_environment(command, reduced)
 }
 
 /// Copies the program to where every user may run it: a checkout often lies in a home directory.
@@ -34,4 +30,22 @@ pub(crate) fn public_program(directory: &Path) -> PathBuf {
     command.arg(env!("CARGO_BIN_EXE_keepalive-daemon")).arg(&copy);
     assert!(command.status().unwrap().success());
     copy
+}
+
+/// The same command line in a network namespace, in the same environment.
+pub(crate) fn inside(netns: &Netns, command: &Command) -> Command {
+    let mut inside = netns.command(command.get_program());
+    inside.args(command.get_args());
+    with_environment(command, inside)
+}
+
+/// Gives a command what another was told of its environment.
+fn with_environment(from: &Command, mut to: Command) -> Command {
+    for (name, value) in from.get_envs() {
+        match value {
+            Some(value) => to.env(name, value),
+            None => to.env_remove(name),
+        };
+    }
+    to
 }

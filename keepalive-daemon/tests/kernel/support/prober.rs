@@ -57,6 +57,11 @@ impl Prober {
         assert!(seen.connections >= enough, "the prober stopped: {}", timeout.timed_out());
     }
 
+    /// How many connections it made.
+    pub(crate) fn connections(&self) -> usize {
+        self.seen.0.lock().unwrap_or_else(PoisonError::into_inner).connections
+    }
+
     /// Ends it; returns each set of options that an end of a connection had.
     pub(crate) fn finish(mut self) -> Vec<Options> {
         self.end().unwrap();

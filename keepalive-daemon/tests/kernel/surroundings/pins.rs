@@ -206,7 +206,7 @@ pub(super) fn who_may_not_look_is_told_so() {
     daemon.wait().unwrap();
     let program = public_program(host.directory());
     for verb in ["status", "cleanup", "run"] {
-        let command = host.command_of(&program, verb);
+        let command = host.free_command_of(&program, verb);
 
         let said = refused(verb, &mut with_privileges(&NOBODY, &command), 1, &["Permission denied"]);
 
@@ -215,6 +215,6 @@ pub(super) fn who_may_not_look_is_told_so() {
     assert_eq!(objects::links(&app).len(), 1, "what is in force stays");
     // The pins of others may be unreadable, too, where the bpffs itself is not.
     fs::set_permissions(host.bpffs.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let command = host.command_of(&program, "status");
+    let command = host.free_command_of(&program, "status");
     refused("status", &mut with_privileges(&NOBODY, &command), 1, &["Permission denied", "run as the user"]);
 }

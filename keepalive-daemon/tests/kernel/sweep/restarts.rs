@@ -51,3 +51,35 @@ pub(super) fn a_killed_daemon_resumes() {
     swept(&host, "app", 60);
     assert_eq!(peer.all_options(), [(armed(60), 2 * PAIRS)]);
 }
+
+pub(super) fn a_policy_that_is_taken_back_before_its_sweep_is_over_leaves_nothing() {
+    const PAIRS: usize = 20;
+
+    for is_killed in [false, true] {
+        let (host, app) = app("taken-back");
+        let mut peer = host.peer(&app);
+        peer.pairs(PAIRS);
+        govern(&host, 60, "");
+        let first = host.start();
+        swept(&host, "app", 60);
+        drop(first);
+        let daemon = start_with(&host, &[("KEEPALIVE_SWEEP_RATE", "1")]);
+        govern(&host, 90, "");
+        eventually("some have the values of the next policy", || {
+            peer.all_options().iter().any(|(options, _)| *options == armed(90)).then_some(())
+        });
+
+        let _next = if is_killed {
+            drop(daemon);
+            govern(&host, 60, "");
+            host.start()
+        } else {
+            govern(&host, 60, "");
+            daemon
+        };
+
+        eventually(&format!("all have the values of the first again, killed: {is_killed}"), || {
+            (peer.all_options() == [(armed(60), 2 * PAIRS)]).then_some(())
+        });
+    }
+}

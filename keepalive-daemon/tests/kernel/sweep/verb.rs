@@ -1,15 +1,19 @@
 //! `apply --existing`.
 
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::Value;
 
 use super::{app, armed, both, govern, open_connections};
-use crate::support::{Host, UNTOUCHED};
+use crate::support::{Host, UNTOUCHED, daemon};
 
 fn apply(host: &Host, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_keepalive-daemon"));
-    command.args(["apply", "-o", "json", "--api-socket"]).arg(host.socket()).args(arguments).output().unwrap()
+    daemon()
+        .args(["apply", "-o", "json", "--api-socket"])
+        .arg(host.socket())
+        .args(arguments)
+        .output()
+        .unwrap()
 }
 
 fn answer(output: &Output) -> Value {

@@ -1,18 +1,17 @@
 //! What the daemon answers about policies and about itself.
 
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::Value;
 
 use super::stdout;
-use crate::support::{Host, document, options};
+use crate::support::{Host, daemon, document, options};
 
 const OUTER: &str = "priority: 100, keepalive: {idle: 61s, interval: 13s, probes: 5}";
 const INNER: &str = "keepalive: {idle: 31s, interval: 13s, probes: 5}";
 
 fn ask(host: &Host, words: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_keepalive-daemon"));
-    command.args(words).arg("--api-socket").arg(host.socket()).output().unwrap()
+    daemon().args(words).arg("--api-socket").arg(host.socket()).output().unwrap()
 }
 
 fn explain(host: &Host, cgroup: &str) -> Value {

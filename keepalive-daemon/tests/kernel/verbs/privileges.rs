@@ -12,9 +12,9 @@ use crate::support::{Host, document, objects::attached, options, with_privileges
 use keepalive_daemon::features::Feature;
 
 const KEEPALIVE: &str = "keepalive: {idle: 61s, interval: 13s, probes: 5}";
-/// For root, the bounding set is what is left.
-const TWO: &[&str] = &["--bounding-set=-all,+bpf,+net_admin"];
-const THREE: &[&str] = &["--bounding-set=-all,+bpf,+net_admin,+perfmon"];
+/// For root, the bounding set is what is left; the first two are given up by what confines the program.
+const TWO: &[&str] = &["--bounding-set=-all,+setpcap,+sys_resource,+bpf,+net_admin"];
+const THREE: &[&str] = &["--bounding-set=-all,+setpcap,+sys_resource,+bpf,+net_admin,+perfmon"];
 
 /// Runs `probe` with these privileges; returns its exit code and its checks.
 fn probe(host: &Host, cgroup: &Cgroup, privileges: &[&str]) -> (Option<i32>, Vec<Value>) {

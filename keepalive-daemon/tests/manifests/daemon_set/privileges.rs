@@ -60,3 +60,15 @@ fn no_overlay_adds_more_than_the_base() {
         assert!(added.is_subset(&capability_table("base")), "{name}: {added:?}");
     }
 }
+
+#[test]
+#[ignore = "needs kubectl: cargo xtask test runs it"]
+fn the_component_seccomp_names_the_profile_that_is_shipped() {
+    let documents = base_with(&["seccomp"]);
+
+    let objects = Objects::from(&documents[..]);
+    let profile = objects.container().security_context.as_ref().unwrap().seccomp_profile.as_ref().unwrap();
+    assert_eq!(profile.type_, "Localhost");
+    let file = crate::deploy().join("seccomp").join(profile.localhost_profile.as_ref().unwrap());
+    assert!(file.is_file(), "{}", file.display());
+}

@@ -97,6 +97,33 @@ fn what_is_missing_is_named() {
 }
 
 #[test]
+fn what_contains_itself_keeps_nobody_busy() {
+    let twice = |id| [("", id, 0), ("", id, 8)];
+    let mut types = Builder::new().compound(STRUCT, 0, "itself", &twice(1));
+    for id in 1..=60 {
+        types = types.compound(STRUCT, 0, &format!("outer{id}"), &twice(id));
+    }
+    let bytes = types.bytes();
+    let btf = Btf::parse(&bytes).expect("it is whole");
+
+    assert!(btf.offset("itself", "x").is_err() && btf.offset("outer60", "x").is_err());
+}
+
+#[test]
+fn an_offset_beyond_every_structure_is_refused() {
+    let bytes = Builder::new()
+        .compound(STRUCT, 0, "inner", &[("x", 2, u32::MAX)])
+        .compound(STRUCT, 0, "outer", &[("", 1, 64), ("inner", 1, 64)])
+        .bytes();
+    let btf = Btf::parse(&bytes).expect("it is whole");
+
+    for field in ["x", "inner.x"] {
+        let error = btf.offset("outer", field).expect_err(field);
+        assert!(error.to_string().contains("beyond the end"), "{error}");
+    }
+}
+
+#[test]
 fn what_is_no_whole_description_is_refused() {
     let whole = example();
     for bytes in [&whole[..0], &whole[..20], &whole[..whole.len() - 1], &whole[1..]] {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use keepalive_ebpf::{CONGESTION_LENGTH, Mode, Options, Policy, is_left_to_application};
+use keepalive_ebpf::{CONGESTION_LENGTH, Mode, Options, Policy, Reading, is_left_to_application};
 
 use super::{
     socket::{Name, OpenSocket},
@@ -29,7 +29,7 @@ pub(super) fn apply(socket: &OpenSocket, policy: &Policy, which: u32, errno: &mu
     let sets_priority = which & Options::PRIORITY != 0 && {
         let current = socket.number(PRIORITY).ok();
         let is_same = current == Some(options.priority);
-        is_same || !is_left_to_application(mode, Options::PRIORITY, options.priority, current)
+        is_same || !is_left_to_application(mode, Options::PRIORITY, options.priority, Reading::of(current))
     };
     // A socket of IPv4 has no traffic class; one of IPv6 has both, for what it sends to mapped addresses.
     let is_v6 = which & Options::TOS != 0 && socket.number(TOS_V6).is_ok();
@@ -60,7 +60,9 @@ fn number(socket: &OpenSocket, mode: Mode, bit: u32, name: Name, wanted: u32) ->
     // The lowest two bits of a type of service are the connection's own (ECN), and the kernel keeps them.
     let comparable = |value: u32| if bit == Options::TOS { value & !ECN } else { value };
     let current = socket.number(name).ok().map(comparable);
-    if current == Some(comparable(wanted)) || is_left_to_application(mode, bit, comparable(wanted), current) {
+    if current == Some(comparable(wanted))
+        || is_left_to_application(mode, bit, comparable(wanted), Reading::of(current))
+    {
         return Ok(());
     }
     socket.set(name, &wanted.to_ne_bytes())

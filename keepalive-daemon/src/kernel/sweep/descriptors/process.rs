@@ -96,7 +96,7 @@ pub(crate) fn sockets(pid: u32) -> io::Result<Vec<(RawFd, u32)>> {
 }
 
 /// The number in `socket:[4026]`. sock_diag tells only the lower half; the kernel makes none that is longer.
-fn inode_of(link: &str) -> Option<u32> {
+pub(crate) fn inode_of(link: &str) -> Option<u32> {
     link.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
 }
 

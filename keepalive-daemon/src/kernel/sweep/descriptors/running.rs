@@ -119,12 +119,14 @@ fn connection(process: &Process, descriptor: RawFd, inode: u32) -> io::Result<Op
 
 /// Every process with its parent.
 fn parents() -> Result<BTreeMap<u32, u32>> {
-    let stat = |pid: &u32| fs::read_to_string(format!("/proc/{pid}/stat")).ok();
-    Ok(processes()?.into_iter().filter_map(|pid| Some((pid, parent(&stat(&pid)?)?))).collect())
+    // The kernel cuts names where it has to, also amid a character.
+    let stat = |pid: &u32| fs::read(format!("/proc/{pid}/stat")).ok();
+    let parent = |pid| Some((pid, parent(&String::from_utf8_lossy(&stat(&pid)?))?));
+    Ok(processes()?.into_iter().filter_map(parent).collect())
 }
 
 /// The fourth field; the second is the program's name in parentheses, which may hold anything.
-fn parent(stat: &str) -> Option<u32> {
+pub(crate) fn parent(stat: &str) -> Option<u32> {
     stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
 }
 
@@ -156,6 +158,18 @@ mod tests {
         assert_eq!(parent("12 (sh) S 7 12 12"), Some(7));
         assert_eq!(parent("12 (a) S 1 (b) R 7 12"), Some(7));
         assert_eq!(parent("12 (sh"), None);
+    }
+
+    #[test]
+    fn a_process_with_a_name_that_was_cut_amid_a_character_has_a_parent() {
+        let name = fs::read("/proc/self/comm").expect("this process has one");
+        // Of fifteen bytes, the last is the first half of a letter.
+        fs::write("/proc/self/comm", "aäääääääää").expect("it is ours");
+
+        let parents = parents();
+
+        fs::write("/proc/self/comm", name).expect("it is ours");
+        assert!(parents.expect("/proc is there").contains_key(&std::process::id()));
     }
 
     #[test]

@@ -16,8 +16,15 @@ use keepalive_daemon::cri::{
     LinuxContainerSecurityContext, Mount, MountPropagation,
 };
 use serde_json::Value;
+use tempfile::TempDir;
 
-use super::{Node, PodSpec, pod::runtime_default};
+use super::{
+    Node, PodSpec,
+    pod::{localhost, runtime_default},
+};
+
+/// What is deployed.
+const DEPLOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy");
 
 /// The one container of the DaemonSet of an overlay, its volumes, and whether it sees the node's processes.
 pub(crate) struct DaemonSetPod {
@@ -29,10 +36,24 @@ pub(crate) struct DaemonSetPod {
 impl DaemonSetPod {
     /// Renders an overlay as `kubectl apply -k` does.
     pub(crate) fn of_overlay(name: &str) -> Self {
+        Self::of(&Path::new(DEPLOY).join("kubernetes/overlays").join(name))
+    }
+
+    /// As [`Self::of_overlay`], with a component.
+    pub(crate) fn of_overlay_with(name: &str, component: &str) -> Self {
+        let directory = TempDir::new().unwrap();
+        std::os::unix::fs::symlink(DEPLOY, directory.path().join("deploy")).unwrap();
+        fs::create_dir(directory.path().join("cluster")).unwrap();
+        let text = format!(
+            "resources: [../deploy/kubernetes/overlays/{name}]\ncomponents: [../deploy/kubernetes/components/{component}]\n"
+        );
+        fs::write(directory.path().join("cluster/kustomization.yaml"), text).unwrap();
+        Self::of(&directory.path().join("cluster"))
+    }
+
+    fn of(kustomization: &Path) -> Self {
         let kubectl = super::containerd::tools().kubectl;
-        let overlay = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/kubernetes/overlays");
-        let output =
-            Command::new(kubectl).arg("kustomize").arg(Path::new(overlay).join(name)).output().unwrap();
+        let output = Command::new(kubectl).arg("kustomize").arg(kustomization).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let documents: Vec<Value> = serde_saphyr::from_slice_multiple(&output.stdout).unwrap();
         let found = documents.into_iter().find(|document| document["kind"] == "DaemonSet").unwrap();
@@ -58,7 +79,13 @@ impl DaemonSetPod {
     /// The container of `pod` as the kubelet asks for it, on this node: a test has a bpffs of its own.
     pub(crate) fn config(&self, pod: &PodSpec, node: &Node, image: &str) -> ContainerConfig {
         let context = self.container.security_context.clone().unwrap();
-        assert_eq!(context.seccomp_profile.unwrap().type_, "RuntimeDefault");
+        let profile = context.seccomp_profile.unwrap();
+        let seccomp = match (profile.type_.as_str(), profile.localhost_profile) {
+            ("RuntimeDefault", None) => runtime_default(),
+            // On a node it is below /var/lib/kubelet/seccomp.
+            ("Localhost", Some(file)) => localhost(&Path::new(DEPLOY).join("seccomp").join(file)),
+            other => panic!("{other:?}"),
+        };
         let capabilities = context.capabilities.unwrap();
         let envs = self.container.env.iter().flatten();
         let envs = envs.map(|it| KeyValue { key: it.name.clone(), value: it.value.clone().unwrap() });
@@ -81,7 +108,7 @@ impl DaemonSetPod {
                     no_new_privs: !context.allow_privilege_escalation.unwrap(),
                     run_as_user: context.run_as_user.map(|value| Int64Value { value }),
                     run_as_group: context.run_as_group.map(|value| Int64Value { value }),
-                    seccomp: Some(runtime_default()),
+                    seccomp: Some(seccomp),
                     ..LinuxContainerSecurityContext::default()
                 }),
                 ..LinuxContainerConfig::default()

@@ -15,7 +15,7 @@ use crate::{
     INSIDE,
     peer::Options,
     pods::inside,
-    support::{Host, eventually, list},
+    support::{Host, daemon, eventually, list},
 };
 
 /// A node with a runtime of its own.
@@ -65,7 +65,7 @@ impl Node {
 
     /// The daemon of this node, on the whole hierarchy as on a real one.
     pub(crate) fn daemon_command(&self, cri_socket: &Path) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_keepalive-daemon"));
+        let mut command = daemon();
         command.args(["run", "--min-idle", "1s", "--policies"]).arg(self.host.policies());
         command.arg("--bpffs").arg(self.host.bpffs.path()).arg("--api-socket").arg(self.host.socket());
         command.arg("--cgroup-root").arg(cgroup2_root().unwrap());
@@ -89,8 +89,7 @@ impl Node {
 
     /// Runs a verb that asks the daemon.
     pub(crate) fn ask(&self, verb: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_keepalive-daemon"));
-        command.args(verb).arg("--api-socket").arg(self.host.socket()).output().unwrap()
+        daemon().args(verb).arg("--api-socket").arg(self.host.socket()).output().unwrap()
     }
 
     /// As [`Self::ask`], as JSON.

@@ -191,3 +191,9 @@ pub(crate) fn container_config(
 pub(crate) fn runtime_default() -> SecurityProfile {
     SecurityProfile { profile_type: ProfileType::RuntimeDefault.into(), localhost_ref: String::new() }
 }
+
+/// A profile in a file of the node.
+pub(crate) fn localhost(file: &Path) -> SecurityProfile {
+    let file = std::fs::canonicalize(file).unwrap();
+    SecurityProfile { profile_type: ProfileType::Localhost.into(), localhost_ref: file.display().to_string() }
+}

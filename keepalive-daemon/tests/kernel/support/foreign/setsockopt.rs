@@ -1,60 +1,92 @@
-//! Programs of other tools for the calls that set `TCP_KEEPIDLE`; they let all others pass.
+//! Programs of other tools for the calls that set or tell one option; they let all others pass.
 
-use super::instruction;
+use aya_obj::generated::bpf_func_id::BPF_FUNC_map_lookup_elem;
+
+use super::{
+    assembler::{Assembler, CONTEXT, FRAME, RESULT, Width},
+    map::Map,
+};
+
+/// Where these are in the context.
+const OPTVAL: i16 = 8;
+const OPTVAL_END: i16 = 16;
+const LEVEL: i16 = 24;
+const OPTNAME: i16 = 28;
+const OPTLEN: i16 = 32;
 
 /// What such a program does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
     /// Have the call fail with EPERM.
     Deny,
-    /// Put this value in the place of the application's.
+    /// Put this value in the place of the application's, or of the kernel's.
     Rewrite(i32),
     /// Say that the value is this long: -1 has the call succeed without effect, 0 undoes what programs rewrote.
     Length(i32),
 }
 
 impl Effect {
-    /// `if level == SOL_TCP && optname == TCP_KEEPIDLE { … }; 1`
-    pub(super) fn instructions(self) -> Vec<[u8; 8]> {
-        const LOAD: u8 = 0x61;
-        const LOAD_POINTER: u8 = 0x79;
-        const STORE: u8 = 0x63;
-        const SET: u8 = 0xb7;
-        const COPY: u8 = 0xbf;
-        const ADD: u8 = 0x07;
-        const JUMP_UNLESS: u8 = 0x55;
-        const JUMP_IF_GREATER: u8 = 0x2d;
-        const EXIT: u8 = 0x95;
-        const CONTEXT: u8 = 1;
-        /// Where these are in the context.
-        const OPTVAL: i16 = 8;
-        const OPTVAL_END: i16 = 16;
-        const LEVEL: i16 = 24;
-        const OPTNAME: i16 = 28;
-        const OPTLEN: i16 = 32;
-        let effect = match self {
-            Self::Deny => vec![instruction(SET, 0, 0, 0, 0), instruction(EXIT, 0, 0, 0, 0)],
-            Self::Rewrite(value) => vec![
-                instruction(LOAD_POINTER, 2, CONTEXT, OPTVAL, 0),
-                instruction(LOAD_POINTER, 3, CONTEXT, OPTVAL_END, 0),
-                instruction(COPY, 4, 2, 0, 0),
-                instruction(ADD, 4, 0, 0, 4),
-                instruction(JUMP_IF_GREATER, 4, 3, 2, 0),
-                instruction(SET, 5, 0, 0, value),
-                instruction(STORE, 2, 5, 0, 0),
-            ],
-            Self::Length(length) => {
-                vec![instruction(SET, 2, 0, 0, length), instruction(STORE, CONTEXT, 2, OPTLEN, 0)]
+    /// `if level == … && optname == … { … }; 1`
+    pub(super) fn instructions(self, (level, name): (i32, i32)) -> Vec<[u8; 8]> {
+        let mut code = Assembler::new();
+        code.load(Width::Word, 2, CONTEXT, LEVEL);
+        code.jump_unless(2, level, "pass");
+        code.load(Width::Word, 2, CONTEXT, OPTNAME);
+        code.jump_unless(2, name, "pass");
+        match self {
+            Self::Deny => code.end(0),
+            Self::Rewrite(value) => {
+                word_of_value(&mut code, 2, "pass");
+                code.set(5, value);
+                code.store(Width::Word, 2, 0, 5);
             }
-        };
-        let over = i16::try_from(effect.len()).unwrap();
-        let begin = [
-            instruction(LOAD, 2, CONTEXT, LEVEL, 0),
-            instruction(JUMP_UNLESS, 2, 0, over + 2, libc::IPPROTO_TCP),
-            instruction(LOAD, 2, CONTEXT, OPTNAME, 0),
-            instruction(JUMP_UNLESS, 2, 0, over, libc::TCP_KEEPIDLE),
-        ];
-        let end = [instruction(SET, 0, 0, 0, 1), instruction(EXIT, 0, 0, 0, 0)];
-        [&begin[..], &effect, &end].concat()
+            Self::Length(length) => {
+                code.set(2, length);
+                code.store(Width::Word, CONTEXT, OPTLEN, 2);
+            }
+        }
+        code.label("pass");
+        code.end(1);
+        code.finish()
     }
+}
+
+/// Puts the address of the option's value into a register, if it has four bytes.
+fn word_of_value(code: &mut Assembler, register: u8, otherwise: &'static str) {
+    code.load(Width::Double, register, CONTEXT, OPTVAL);
+    code.load(Width::Double, 3, CONTEXT, OPTVAL_END);
+    code.copy(4, register);
+    code.add(4, 4);
+    code.jump_if_greater(4, 3, otherwise);
+}
+
+/// A program that notes the option and the first word of each call: `calls[calls[0] += 1] = optname << 32 | value`.
+pub(super) fn noting(calls: &Map) -> Vec<[u8; 8]> {
+    const INDEX: i16 = -4;
+    const NOTE: u8 = 7;
+    let mut code = Assembler::new();
+    let look_up = |code: &mut Assembler| {
+        code.map(1, calls.descriptor());
+        code.on_stack(2, INDEX.into());
+        code.call(BPF_FUNC_map_lookup_elem as i32);
+        code.jump_if(RESULT, 0, "pass");
+    };
+    code.load(Width::Word, NOTE, CONTEXT, OPTNAME);
+    code.shift_left(NOTE, 32);
+    word_of_value(&mut code, 2, "short");
+    code.load(Width::Word, 2, 2, 0);
+    code.or(NOTE, 2);
+    code.label("short");
+    code.set(2, 0);
+    code.store(Width::Word, FRAME, INDEX, 2);
+    look_up(&mut code);
+    code.load(Width::Double, 1, RESULT, 0);
+    code.add(1, 1);
+    code.store(Width::Double, RESULT, 0, 1);
+    code.store(Width::Word, FRAME, INDEX, 1);
+    look_up(&mut code);
+    code.store(Width::Double, RESULT, 0, NOTE);
+    code.label("pass");
+    code.end(1);
+    code.finish()
 }

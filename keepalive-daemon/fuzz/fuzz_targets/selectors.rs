@@ -1,0 +1,4 @@
+//! Label selectors.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| keepalive_daemon::fuzzing::selectors(data));

@@ -1,0 +1,34 @@
+//! What is noted of the sweeps of open connections.
+
+use keepalive_ebpf::Policy as InKernel;
+use tracing::warn;
+
+use super::Governor;
+use crate::{reconcile::Action, sweeper::as_swept};
+
+impl Governor {
+    /// Books that the connections open in a cgroup were swept for `policy`. If that cannot be noted for whoever comes
+    /// later, they are swept again then.
+    pub(crate) fn set_swept(&mut self, id: u64, policy: &InKernel) {
+        let Some(actual) = self.actual.get_mut(&id) else { return };
+        actual.swept = Some(*policy);
+        if let Err(error) = self.kernel.set_swept(id, policy) {
+            warn!(cgroup = actual.path, "cannot note that open connections were swept: {error:#}");
+        }
+    }
+
+    /// What is to be noted before an action puts another policy in force. If its own sweep is noted as finished, or
+    /// none is, the note would not tell of the values that connections have from what is in force until now: some
+    /// would keep them, also after a restart. Instead of that the policy in force is noted, as one that claims, which
+    /// no policy is noted as that connections were swept for: so a sweep is due, whatever is in force then.
+    pub(super) fn unfinished(&self, id: u64, action: &Action) -> Option<InKernel> {
+        let Action::Write(want) = action else { return None };
+        let have = self.actual.get(&id)?;
+        let [in_force, wanted] = [have.policy?, want.policy].map(|policy| as_swept(&policy, id));
+        let is_due = match have.swept {
+            Some(swept) => swept.claiming(false) == wanted,
+            None => true,
+        };
+        (in_force != wanted && is_due).then(|| in_force.claiming(true))
+    }
+}

@@ -1,0 +1,209 @@
+//! Any sequence of events, against a kernel that is made up: it holds what the actions put there, and refuses what a
+//! kernel would. Planning and reconciling are the real ones.
+//!
+//! Whatever happens in between, what is desired comes about in the end, and nothing is done then any more; and each
+//! action leaves each cgroup with the policy that it had or the one that it gets.
+
+mod kernel;
+mod world;
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use self::{
+    kernel::{Fault, Kernel, Tampering},
+    world::{Ask, PATHS, SETS, World},
+};
+use super::*;
+use crate::plan::{hold, plan};
+
+/// What may happen, with indices of what there is.
+#[derive(Clone, Debug)]
+enum Event {
+    /// A cgroup is made; with an id that another had, if there is one.
+    Make { at: usize, old_id: bool },
+    /// A cgroup is removed with all below it.
+    Remove(usize),
+    /// The runtime tells of a pod.
+    Tell(usize, Ask),
+    /// The runtime tells that a pod is gone.
+    Untell(usize),
+    /// The runtime goes away, or comes back.
+    Away(bool),
+    /// Other policies are in force.
+    Policies(usize),
+    /// The daemon is killed after so many of the actions that the event before led to, and a new one finds what is there;
+    /// of another version, if it finds its programs to be others.
+    Restart { other_version: bool },
+    /// Somebody changes what is there, and a new daemon finds it.
+    Tamper(usize, Tampering),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let path = 0..PATHS.len();
+    let ask = prop_oneof![3 => Just(Ask::Nothing), 2 => Just(Ask::OptOut), 1 => Just(Ask::Idle)];
+    let tampering = prop_oneof![
+        Just(Tampering::Zeroed),
+        Just(Tampering::Unreadable),
+        Just(Tampering::Renamed),
+        Just(Tampering::OtherProgram),
+        Just(Tampering::StaleGuard),
+        Just(Tampering::NoGuard),
+        Just(Tampering::Detached),
+    ];
+    prop_oneof![
+        6 => (path.clone(), any::<bool>()).prop_map(|(at, old_id)| Event::Make { at, old_id }),
+        3 => path.clone().prop_map(Event::Remove),
+        3 => (path.clone(), ask).prop_map(|(at, ask)| Event::Tell(at, ask)),
+        1 => path.clone().prop_map(Event::Untell),
+        1 => any::<bool>().prop_map(Event::Away),
+        4 => (0..SETS).prop_map(Event::Policies),
+        1 => any::<bool>().prop_map(|other_version| Event::Restart { other_version }),
+        1 => (path, tampering).prop_map(|(at, tampering)| Event::Tamper(at, tampering)),
+    ]
+}
+
+/// What goes wrong in the pass that follows an event: of the actions, by their number.
+fn fault() -> impl Strategy<Value = Option<(usize, Fault)>> {
+    let fault = prop_oneof![Just(Fault::Gone), Just(Fault::Refused), Just(Fault::Killed)];
+    prop::option::weighted(0.3, (0_usize..6, fault))
+}
+
+/// The daemon's books, the kernel and the world.
+struct Model {
+    world: World,
+    kernel: Kernel,
+    books: BTreeMap<u64, Actual>,
+}
+
+impl Model {
+    fn happen(&mut self, event: &Event) {
+        let Self { world, kernel, books } = self;
+        match event {
+            Event::Make { at, old_id } => world.make(*at, *old_id),
+            Event::Remove(at) => world.remove(*at).into_iter().for_each(|id| kernel.remove(id)),
+            Event::Tell(at, ask) => world.tell(*at, *ask),
+            Event::Untell(at) => world.untell(*at),
+            Event::Away(away) => world.set_away(*away),
+            Event::Policies(set) => world.set_policies(*set),
+            Event::Restart { other_version } => {
+                kernel.restart(*other_version);
+                *books = kernel.found(&world.cgroups);
+            }
+            Event::Tamper(at, tampering) => {
+                if let Some(id) = world.cgroups.get(PATHS[*at]) {
+                    kernel.tamper(*id, *tampering);
+                }
+                *books = kernel.found(&world.cgroups);
+            }
+        }
+    }
+
+    /// One pass, as the governor does it; returns how many actions there were.
+    fn pass(&mut self, fault: Option<(usize, Fault)>) -> usize {
+        let Self { world, kernel, books } = self;
+        let pods = world.pods();
+        let mut plan = plan(&world.policies, &world.cgroups, &pods.clone().unwrap_or_default());
+        hold(&mut plan, books, &world.policies, &world.cgroups, pods.as_ref());
+        let actions = actions(&plan.desired, books);
+        let count = actions.len();
+        let before = world.governed_by(kernel);
+        let mut seen = vec![before.clone()];
+        for (number, (id, action)) in actions.into_iter().enumerate() {
+            if pods.is_none() {
+                let is_held = crate::workloads::is_like_pod(action.path())
+                    && world.cgroups.get(action.path()) == Some(&id);
+                let is_nothing =
+                    books.get(&id).and_then(|have| have.policy).is_none_or(|it| it == Policy::NOTHING);
+                assert!(
+                    !is_held || is_nothing || !matches!(action, Action::Detach(_)),
+                    "{action:?} while untold"
+                );
+            }
+            match fault.filter(|(at, _)| *at == number).map(|(_, fault)| fault) {
+                Some(Fault::Killed) => {
+                    kernel.half(id, &action);
+                    *books = kernel.found(&world.cgroups);
+                    return count;
+                }
+                Some(Fault::Gone | Fault::Refused) => {}
+                None => {
+                    let done = kernel.act(id, &action);
+                    // What depends on an action that failed fails too, and is not booked.
+                    assert!(fault.is_some() || done.is_ok(), "{done:?}: {action:?}");
+                    if done.is_ok() {
+                        book(books, id, action);
+                    }
+                    seen.push(world.governed_by(kernel));
+                }
+            }
+        }
+        if fault.is_none() {
+            let after = world.governed_by(kernel);
+            for (step, now) in seen.iter().enumerate() {
+                for (path, governing) in now {
+                    let is_one = [&before, &after].iter().any(|it| it.get(path) == Some(governing));
+                    assert!(
+                        is_one,
+                        "{path:?} has {governing:?} after {step} actions: {before:?} to {after:?}"
+                    );
+                }
+            }
+        }
+        count
+    }
+}
+
+/// What the governor writes into its books.
+fn book(books: &mut BTreeMap<u64, Actual>, id: u64, action: Action) {
+    match action {
+        Action::Attach(Desired { path, policy_name, policy, .. }) => {
+            let policy = Some(policy);
+            let actual =
+                Actual { path, policy_name, policy, current: true, swept: None, guard: Guard::Absent };
+            books.insert(id, actual);
+        }
+        Action::Detach(_) => {
+            books.remove(&id);
+        }
+        other => {
+            let Some(actual) = books.get_mut(&id) else { return };
+            match other {
+                Action::Write(want) => {
+                    actual.policy = Some(want.policy);
+                    actual.policy_name = want.policy_name;
+                }
+                Action::Replace(_) => actual.current = true,
+                Action::Guard(_) => actual.guard = Guard::Holds,
+                _ => actual.guard = Guard::Absent,
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
+
+    #[test]
+    fn any_sequence_of_events_ends_in_what_is_desired(
+        events in prop::collection::vec((event(), fault()), 1..40),
+    ) {
+        let mut model = Model { world: World::new(), kernel: Kernel::default(), books: BTreeMap::new() };
+        for (event, fault) in events {
+            model.happen(&event);
+            model.pass(fault);
+        }
+        model.world.set_away(false);
+        model.pass(None);
+        prop_assert_eq!(model.pass(None), 0, "what is right is left alone");
+
+        let Model { world, kernel, books } = &model;
+        let desired = plan(&world.policies, &world.cgroups, &world.pods().unwrap_or_default()).desired;
+        prop_assert_eq!(&kernel.found(&world.cgroups), &in_force(&desired));
+        prop_assert_eq!(books, &in_force(&desired));
+        let expected: BTreeSet<_> = world.expected().into_iter().collect();
+        let governed: BTreeSet<_> = world.governed_by(kernel).into_iter().collect();
+        prop_assert_eq!(governed, expected, "the deepest that is selected governs");
+    }
+}

@@ -1,0 +1,56 @@
+//! What the verifier does for each program, against what it did before. Times are kept, and never compared.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::{
+    facts, needs,
+    support::{Host, bpftool, document},
+};
+
+crate::tests![what_is_told_is_of_the_programs_that_run, what_the_verifier_does_has_not_grown];
+
+/// How much more a number may be than it was, in hundredths. Compilers make small differences; a change that means
+/// something makes larger ones, and is to be seen by whoever makes it.
+const MARGIN: u64 = 10;
+
+/// What the kernel takes at most (`BPF_COMPLEXITY_LIMIT_INSNS`).
+const MOST_VERIFIED: u64 = 1_000_000;
+
+fn what_the_verifier_does_has_not_grown() {
+    let found = facts::of(needs::probed());
+    let Some(known) = facts::known(&found) else { return };
+    let advice = facts::advice(&found);
+    let [found, known] = [&found, &known].map(|facts| facts["programs"].as_object().unwrap());
+    assert_eq!(found.keys().collect::<Vec<_>>(), known.keys().collect::<Vec<_>>(), "{advice}");
+
+    for (name, now) in found {
+        let before = &known[name];
+        assert_eq!(now.get("refused").is_some(), before.get("refused").is_some(), "{name}: {now}; {advice}");
+        for number in ["instructions", "verified", "stack", "jitedBytes"] {
+            let (Some(now), Some(before)) = (now[number].as_u64(), before[number].as_u64()) else { continue };
+            let most = before + before * MARGIN / 100;
+            assert!(now <= most, "{name}: {number} grew from {before} to {now}; {advice}");
+        }
+        assert!(now["verified"].as_u64().is_none_or(|verified| verified < MOST_VERIFIED), "{name}: {now}");
+    }
+}
+
+fn what_is_told_is_of_the_programs_that_run() {
+    let host = Host::new("verifier");
+    let _cgroup = host.cgroup("app");
+    let enforce = "mode: Enforce, keepalive: {idle: 61s, interval: 13s, probes: 5}";
+    host.write_policies("p.yaml", &document("app", "app", enforce));
+    let _daemon = host.start();
+    let layout = fs::read_dir(host.bpffs.path().join("keepalive")).unwrap();
+    let layout =
+        layout.map(|entry| entry.unwrap().path()).find(|path| path.join("program").exists()).unwrap();
+    let told = facts::of(needs::probed());
+
+    for (pin, name) in [("program", "keepalive"), ("guard_program", "guard")] {
+        let pin = layout.join(pin);
+        let shown: Value = bpftool(&["prog", "show", "pinned", pin.to_str().unwrap()]);
+        assert_eq!(shown["bytes_jited"], told["programs"][name]["jitedBytes"], "{name}: {shown}");
+    }
+}
