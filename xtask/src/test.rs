@@ -24,6 +24,7 @@ const IN_MACHINES: [(&str, &[&str]); 3] =
 const DEPENDING_ON_KERNEL: &[&str] = &[
     "kernel::enforce::later_calls_that_weaken_the_values_are_rewritten_and_counted",
     "kernel::enforce::mptcp_is_guarded_on_its_own_socket",
+    "kernel::features::",
     "kernel::guard::each_call_answers_as_without_a_guard",
     "kernel::helped::a_peer_that_vanishes_is_found_dead",
     "kernel::modes::what_is_counted_for_each_direction_is_what_the_sockets_have",
@@ -39,6 +40,7 @@ const DEPENDING_ON_KERNEL: &[&str] = &[
     "kernel::upgrade::a_changed_program_replaces_the_old_one_without_a_gap",
     "kernel::verbs::probe_finds_everything_as_root_and_leaves_nothing",
     "kernel::verbs::status_is_the_same_from_the_daemon_and_from_the_pins",
+    "kernel::verifier::",
 ];
 
 /// Runs the tests: those that need nothing, and those that need root and a kernel.

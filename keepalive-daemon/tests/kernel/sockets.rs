@@ -150,9 +150,11 @@ fn each_connection_says_what_came_of_it_and_why() {
     assert_eq!(old.options(old_pair.client).keepalive, Some(false));
     assert_eq!([client, server].map(|end| inbound.options(end).keepalive), [Some(false), Some(true)]);
     let table = String::from_utf8(host.run("sockets", &[]).stdout).unwrap();
-    for said in ["KEEP-ALIVE", "600s/15s/4", "keepalive 9m5"] {
+    for said in ["KEEP-ALIVE", "600s/15s/4"] {
         assert!(table.contains(said), "{said} is not in:\n{table}");
     }
+    // Of ten minutes, what a slow machine has left.
+    assert!((5..10).any(|minutes| table.contains(&format!("keepalive {minutes}m"))), "{table}");
 }
 
 fn what_is_not_there_is_named() {

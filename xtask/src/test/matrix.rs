@@ -64,10 +64,11 @@ impl Matrix {
             }
         }
         if column.error.is_some()
-            && let Some(name) = outcomes.unfinished()
+            && let Some((name, said)) = outcomes.unfinished()
         {
             column.groups.entry(group(name).to_owned()).or_default().failed += 1;
-            column.failures.insert(name.to_owned(), vec!["it had not ended".to_owned()]);
+            let said = said.iter().cloned().chain(["it had not ended".to_owned()]);
+            column.failures.insert(name.to_owned(), said.collect());
         }
         self.kernels.push(column);
     }

@@ -1,6 +1,6 @@
 //! What became of each test, by what their runner prints.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, mem::take};
 
 /// How many of a failure's last lines are kept.
 const LAST: usize = 12;
@@ -9,8 +9,8 @@ const LAST: usize = 12;
 #[derive(Debug, Default)]
 pub(super) struct Outcomes {
     tests: BTreeMap<String, Outcome>,
-    /// The test whose outcome comes on a later line: what it prints itself comes before.
-    begun: Option<String>,
+    /// The test whose outcome comes on a later line, and the last of what it prints itself before that.
+    begun: Option<(String, Vec<String>)>,
     /// The test whose failure is being told.
     told: Option<String>,
 }
@@ -32,24 +32,30 @@ impl Outcomes {
             let name = name.trim_end().to_owned();
             match outcome(rest) {
                 Some(outcome) => self.end(name, outcome),
-                None => self.begun = Some(name),
+                None => self.begun = Some((name, Vec::new())),
             }
-        } else if let Some(outcome) = outcome(line)
-            && let Some(name) = self.begun.take()
-        {
-            self.end(name, outcome);
+        } else if let Some((name, said)) = &mut self.begun {
+            match outcome(line) {
+                None => keep(said, line),
+                Some(outcome) => {
+                    let is_failure = matches!(&outcome, Outcome::Failed(_));
+                    let outcome = if is_failure { Outcome::Failed(take(said)) } else { outcome };
+                    let name = take(name);
+                    self.end(name, outcome);
+                }
+            }
         } else if let Some(name) = line.strip_prefix("---- ").and_then(|line| line.strip_suffix(" ----")) {
+            // What it failed with, in place of all that was printed meanwhile.
+            if let Some(Outcome::Failed(said)) = self.tests.get_mut(name) {
+                said.clear();
+            }
             self.told = Some(name.to_owned());
         } else if line == "failures:" || line.starts_with("test result: ") {
             self.told = None;
         } else if let Some(Outcome::Failed(said)) =
             self.told.as_ref().and_then(|name| self.tests.get_mut(name))
-            && !line.trim().is_empty()
         {
-            if said.len() == LAST {
-                said.remove(0);
-            }
-            said.push(line.to_owned());
+            keep(said, line);
         }
     }
 
@@ -63,10 +69,21 @@ impl Outcomes {
         self.tests.iter().map(|(name, outcome)| (name.as_str(), outcome))
     }
 
-    /// The test that had begun when the run ended, if it is known.
-    pub(super) fn unfinished(&self) -> Option<&str> {
-        self.begun.as_deref()
+    /// The test that had begun when the run ended, if it is known, and the last of what it printed.
+    pub(super) fn unfinished(&self) -> Option<(&str, &[String])> {
+        self.begun.as_ref().map(|(name, said)| (name.as_str(), said.as_slice()))
     }
+}
+
+/// Keeps a line, and no more than the last ones.
+fn keep(said: &mut Vec<String>, line: &str) {
+    if line.trim().is_empty() {
+        return;
+    }
+    if said.len() == LAST {
+        said.remove(0);
+    }
+    said.push(line.to_owned());
 }
 
 /// The word, or the words, at the end of a test's line.
@@ -111,16 +128,18 @@ mod tests {
         let outcomes =
             read("test kernel::a::one ... thread 'main' panicked at a.rs:1\nleft: 1\nFAILED\nok\n");
 
-        assert_eq!(of(&outcomes, "kernel::a::one"), Some(&Outcome::Failed(Vec::new())));
+        let said = vec!["left: 1".to_owned()];
+        assert_eq!(of(&outcomes, "kernel::a::one"), Some(&Outcome::Failed(said.clone())));
         assert_eq!(outcomes.unfinished(), None);
-        assert_eq!(read("test kernel::a::one ... \nleft: 1").unfinished(), Some("kernel::a::one"));
+        let unfinished = read("test kernel::a::one ... \nleft: 1\n");
+        assert_eq!(unfinished.unfinished(), Some(("kernel::a::one", &said[..])));
     }
 
     #[test]
     fn a_failure_has_the_last_of_what_is_told_of_it() {
         let said: String = (0..30).map(|number| format!("line {number}\n\n")).collect();
         let text = format!(
-            "test a ... FAILED\ntest b ... FAILED\n\nfailures:\n\n---- a ----\n{said}---- b ----\nshort\n\n\
+            "test a ... FAILED\ntest b ... \nearlier\nFAILED\n\nfailures:\n\n---- a ----\n{said}---- b ----\nshort\n\n\
              failures:\n    a\n    b\n\ntest result: FAILED. 0 passed; 2 failed\n"
         );
 
