@@ -50,10 +50,10 @@ pub fn run(Options { filter }: Options) -> Result<()> {
     }
     let seen = calls.len();
     if filter.is_some() {
-        calls.extend(files::read(&workspace::root())?);
+        calls.extend(files::read(workspace::root())?);
     }
     let calls = elsewhere::complete(calls);
-    files::write(&workspace::root(), &calls)?;
+    files::write(workspace::root(), &calls)?;
     console::result(format_args!("{seen} calls were seen, {} are in the profile", calls.len()));
     Ok(())
 }
