@@ -55,8 +55,8 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         6 => (path.clone(), any::<bool>()).prop_map(|(at, old_id)| Event::Make { at, old_id }),
         3 => path.clone().prop_map(Event::Remove),
-        3 => (path.clone(), ask).prop_map(|(at, ask)| Event::Tell(at, ask)),
-        1 => path.clone().prop_map(Event::Untell),
+        3 => (world::pods(), ask).prop_map(|(at, ask)| Event::Tell(at, ask)),
+        1 => world::pods().prop_map(Event::Untell),
         1 => any::<bool>().prop_map(Event::Away),
         4 => (0..SETS).prop_map(Event::Policies),
         1 => any::<bool>().prop_map(|other_version| Event::Restart { other_version }),
@@ -193,6 +193,9 @@ proptest! {
         for (event, fault) in events {
             model.happen(&event);
             model.pass(fault);
+            if fault.is_none() {
+                prop_assert_eq!(model.pass(None), 0, "what was just done is not done again");
+            }
         }
         model.world.set_away(false);
         model.pass(None);
