@@ -63,7 +63,7 @@ fn checked(path: &str, told: &str) -> Result<String, String> {
 }
 
 /// What somebody wrote, in a form that a terminal and a log line survive.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     const LONGEST: usize = 128;
     let start: String = text.chars().take(LONGEST).collect();
     let more = if start.len() < text.len() { "…" } else { "" };

@@ -1,5 +1,7 @@
 //! Runtimes whose containers have a network stack of their own: the sockets in them are not the host kernel's.
 
+use super::cgroup::shown;
+
 /// What such runtimes have in their names, and what kind of thing they are.
 const KINDS: [(&str, &str); 6] = [
     ("kata", VIRTUAL_MACHINE),
@@ -28,8 +30,9 @@ pub(super) fn reason(kind: &str, binary: &str, handler: &str) -> Option<String> 
         Some((*name, *what))
     })?;
     Some(format!(
-        "it runs in {what} has its sockets ({name}), out of reach of programs in the host's kernel: arm keep-alive \
-         inside, in the application or in its image"
+        "it runs in {what} has its sockets ({}), out of reach of programs in the host's kernel: arm keep-alive inside, \
+         in the application or in its image",
+        shown(name)
     ))
 }
 
@@ -65,5 +68,12 @@ mod tests {
     fn the_reason_names_the_runtime_and_what_helps() {
         let reason = reason("io.containerd.runsc.v1", "", "").unwrap_or_default();
         assert!(reason.contains("io.containerd.runsc.v1") && reason.contains("inside"), "{reason}");
+    }
+
+    #[test]
+    fn a_name_that_a_pod_may_have_written_is_short_and_safe_to_print() {
+        let handler = format!("kata\x1b[31m\n{}", "a".repeat(100_000));
+        let reason = reason("", "", &handler).unwrap_or_default();
+        assert!(reason.len() < 512 && !reason.contains(char::is_control), "{reason}");
     }
 }

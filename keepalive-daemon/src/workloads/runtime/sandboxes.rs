@@ -30,7 +30,7 @@ impl Entry {
     fn uid(&self) -> &str {
         match self {
             Self::Told(pod, _) => &pod.facts.uid,
-            Self::Untold(untold) => untold.listed.metadata.as_ref().map_or("", |metadata| &metadata.uid),
+            Self::Untold(untold) => uid(&untold.listed),
         }
     }
 }
@@ -52,7 +52,9 @@ impl Sandboxes {
         let mut to_ask = Vec::new();
         for listed in newest(listed) {
             let id = listed.id.clone();
-            let mut entry = before.remove(&id).unwrap_or_else(|| {
+            // What is listed as another pod's is another sandbox, whatever its id.
+            let known = before.remove(&id).filter(|entry| entry.uid() == uid(&listed));
+            let mut entry = known.unwrap_or_else(|| {
                 Entry::Untold(Box::new(Untold { listed, failures: 0, at: Some(now), pod: None }))
             });
             if let Entry::Untold(untold) = &mut entry
@@ -175,11 +177,16 @@ impl Sandboxes {
     }
 }
 
+/// The uid of its pod; empty if the runtime does not tell.
+fn uid(sandbox: &PodSandbox) -> &str {
+    sandbox.metadata.as_ref().map_or("", |metadata| &metadata.uid)
+}
+
 /// Of the sandboxes of one pod, the newest: the one before it is ending.
 fn newest(listed: Vec<PodSandbox>) -> impl Iterator<Item = PodSandbox> {
     let mut newest: HashMap<String, PodSandbox> = HashMap::new();
     for sandbox in listed {
-        let uid = sandbox.metadata.as_ref().map_or("", |metadata| &metadata.uid);
+        let uid = uid(&sandbox);
         let key = if uid.is_empty() { sandbox.id.clone() } else { uid.to_owned() };
         let is_newer = |other: &PodSandbox| (sandbox.created_at, &sandbox.id) > (other.created_at, &other.id);
         if newest.get(&key).is_none_or(is_newer) {

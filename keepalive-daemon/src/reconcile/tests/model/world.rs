@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use proptest::prelude::*;
+
 use super::super::*;
 use super::Kernel;
 use crate::{
@@ -28,6 +30,12 @@ pub(super) const PATHS: [&str; 11] = [
     "a/keepalive-transient-7",
     "a/keepalive-transient-7/x",
 ];
+
+/// Where the cgroups of pods may be, as indices.
+pub(super) fn pods() -> impl Strategy<Value = usize> {
+    let is_pod = |at: &usize| [POD1, POD2].contains(&PATHS[*at]);
+    prop::sample::select((0..PATHS.len()).filter(is_pod).collect::<Vec<_>>())
+}
 
 /// What a pod asks for.
 #[derive(Clone, Copy, Debug)]
@@ -113,10 +121,9 @@ impl World {
         gone
     }
 
-    /// Of what is no pod's cgroup, it never tells.
     pub(super) fn tell(&mut self, at: usize, ask: Ask) {
         let path = PATHS[at];
-        if ![POD1, POD2].contains(&path) || !self.cgroups.contains_key(path) {
+        if !self.cgroups.contains_key(path) {
             return;
         }
         let annotation = match ask {

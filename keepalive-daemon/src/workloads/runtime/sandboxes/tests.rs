@@ -50,6 +50,21 @@ fn what_is_no_longer_listed_is_forgotten() {
 }
 
 #[test]
+fn a_sandbox_that_is_listed_as_another_pods_is_asked_about_anew() {
+    let now = Instant::now();
+    let mut sandboxes = Sandboxes::default();
+    sandboxes.list(vec![sandbox("a", "1", 1)], now, now);
+    sandboxes.tell("a", Ok(PodSandboxStatusResponse::default()), now);
+
+    let to_ask = sandboxes.list(vec![sandbox("a", "2", 1), sandbox("b", "1", 1)], now, now);
+    sandboxes.await_no_longer();
+
+    assert_eq!(to_ask.len(), 2);
+    let uids: Vec<String> = sandboxes.pods().iter().map(|pod| pod.facts.uid.clone()).collect();
+    assert_eq!(uids, ["2", "1"]);
+}
+
+#[test]
 fn a_status_that_fails_is_asked_for_again_and_the_pod_known_meanwhile() {
     let now = Instant::now();
     let mut sandboxes = Sandboxes::default();
