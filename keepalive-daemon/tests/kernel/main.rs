@@ -48,7 +48,10 @@ mod verbs;
 mod verifier;
 mod walk;
 
-use std::path::Path;
+use std::{
+    path::Path,
+    sync::{PoisonError, RwLock},
+};
 
 use libtest_mimic::{Arguments, Completion, Trial};
 use nix::sys::signal::{SigHandler, Signal, signal};
@@ -64,6 +67,12 @@ const ONLY: &str = "KEEPALIVE_TESTS";
 
 /// What makes this program what runs [`pods::inside`] containers.
 const INSIDE: &str = "inside";
+
+/// Tests that hold up every daemon of this host, and so what others wait for.
+const ALONE: &str = "kernel::hostile::lock::";
+
+/// Held by each test while it runs, and by those without the others.
+static TURN: RwLock<()> = RwLock::new(());
 
 fn main() {
     let mut raw = std::env::args_os().skip(1);
@@ -134,7 +143,13 @@ fn main() {
             if let Some(feature) = needs::lacking(name) {
                 return Ok(Completion::ignored_with(format_args!("needs {}", feature.name())));
             }
-            test();
+            if name.starts_with(ALONE) {
+                let _turn = TURN.write().unwrap_or_else(PoisonError::into_inner);
+                test();
+            } else {
+                let _turn = TURN.read().unwrap_or_else(PoisonError::into_inner);
+                test();
+            }
             Ok(Completion::Completed)
         });
         trial.with_ignored_flag(true)
