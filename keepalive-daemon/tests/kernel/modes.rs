@@ -207,7 +207,9 @@ fn in_every_mode_the_application_has_the_last_word() {
         }
     }
     let mark = daemon.mark();
-    host.write_policies("p.yaml", &document("all", "*", "keepalive: {idle: 10s, interval: 3s, probes: 2}"));
+    // What a policy does to open connections is `sweep`'s.
+    let later = "keepalive: {idle: 10s, interval: 3s, probes: 2}, applyToExisting: false";
+    host.write_policies("p.yaml", &document("all", "*", later));
     let changes = daemon.wait_for("change of the policy for each cgroup", |lines, _| {
         let changed = lines[mark..].iter().filter(|line| line.text.contains("changed the policy"));
         (changed.count() == MODES.len()).then_some(())
