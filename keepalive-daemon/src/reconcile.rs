@@ -61,7 +61,7 @@ pub(crate) enum Action {
 ///
 /// 1. attach, write and replace, the deepest first: a cgroup must claim its connections before its ancestor
 ///    is attached; for each, guard or no longer guard once its policy is in force;
-/// 2. detach;
+/// 2. detach, ancestors first: what is inside one must not be left to it;
 /// 3. write what claimed only meanwhile, or no longer claims: not before its ancestors are detached.
 ///
 /// Until the last step, what is to end and what begins are there together, and claim against each other.
@@ -113,6 +113,8 @@ pub(crate) fn actions(
         detached.push((*id, Action::Detach(have.clone())));
     }
     first.sort_by_key(|(_, action)| Reverse(depth(action)));
+    // The ids say nothing of it: a cgroup may have one that another had.
+    detached.sort_by_key(|(_, action)| depth(action));
     first.into_iter().chain(detached).chain(last).collect()
 }
 

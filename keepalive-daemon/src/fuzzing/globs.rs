@@ -3,7 +3,7 @@
 mod naive;
 
 use super::draw::Draw;
-use crate::policy::{CgroupGlob, NamespaceGlob, NamespaceGlobs};
+use crate::policy::{CgroupGlob, Fault, NamespaceGlob, NamespaceGlobs};
 
 /// Matches globs with paths and names. What is refused says why and what would do; what is taken matches what a matcher
 /// that tries everything finds.
@@ -24,9 +24,7 @@ pub fn globs(data: &[u8]) {
             };
             assert_eq!(found, expected.unwrap_or(found), "{glob:?} on {path:?}");
         }
-        Err(fault) => {
-            assert!(!fault.message.is_empty() && !fault.help.is_empty() && fault.to_string().len() < 1024)
-        }
+        Err(fault) => refusal(&fault),
     }
     match NamespaceGlob::parse(&glob) {
         Ok(parsed) => {
@@ -35,11 +33,13 @@ pub fn globs(data: &[u8]) {
             let expected = naive::matches(&glob, &path, false);
             assert_eq!(found, expected.unwrap_or(found), "{glob:?} on {path:?}");
         }
-        Err(fault) => {
-            assert!(!fault.message.is_empty() && !fault.help.is_empty() && fault.to_string().len() < 1024)
-        }
+        Err(fault) => refusal(&fault),
     }
     literal(&path, &glob);
+}
+
+fn refusal(fault: &Fault) {
+    assert!(!fault.message.is_empty() && !fault.help.is_empty() && fault.to_string().len() < 1024, "{fault}");
 }
 
 /// A glob that is made for one path matches that and no other.

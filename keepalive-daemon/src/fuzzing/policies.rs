@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use print::print;
 
 use crate::policy::{
-    Diagnostic, Limits, PodFacts, Policy, PolicySet, Scope, Source, TimerSpec, UserTimeout, parse,
+    Destinations, Diagnostic, Limits, PodFacts, Policy, PolicySet, Scope, Source, TimerSpec, UserTimeout,
+    parse,
 };
 
 const FILE: &str = "fuzz.yaml";
@@ -60,7 +61,7 @@ fn values(policy: &Policy, limits: &Limits) {
     let Policy { spec, timers, destinations, .. } = policy;
     assert_eq!(spec.resolve(limits).as_ref(), Ok(timers));
     assert!(spec.user_timeout.is_some() == (timers.user_timeout_ms > 0), "{policy:?}");
-    let own = destinations.iter().flat_map(|it| it.rules()).map(|rule| rule.timers(&policy.inherited()));
+    let own = destinations.iter().flat_map(Destinations::rules).map(|rule| rule.timers(&policy.inherited()));
     for timers in own.chain([*timers]) {
         assert!(
             (5..=32_767).contains(&timers.idle_s) && (1..=32_767).contains(&timers.interval_s),

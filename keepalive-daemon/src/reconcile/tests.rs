@@ -185,6 +185,13 @@ fn without_policies_everything_is_detached() {
     assert_eq!(plan(&desired(&PolicySet::empty(), &tree), &before), ["detach 1", "detach 2"]);
 }
 
+#[test]
+fn what_is_inside_is_detached_after_what_it_is_in() {
+    let tree = cgroups(&[("a", 9), ("a/b", 5), ("a/b/c", 7)]);
+    let before = in_force(&desired(&policies(&[("p", "**")]), &tree));
+    assert_eq!(plan(&desired(&PolicySet::empty(), &tree), &before), ["detach 9", "detach 5", "detach 7"]);
+}
+
 /// A walk through many states: applying the plan to the books always ends in what is desired.
 #[test]
 fn the_plan_always_ends_in_what_is_desired() {
