@@ -37,7 +37,6 @@ const DEPENDING_ON_KERNEL: &[&str] = &[
     "kernel::sockets::each_connection_says_what_came_of_it_and_why",
     "kernel::sweep::all_of_ten_thousand",
     "kernel::sweep::what_passed_the_guard_is_put_right",
-    "kernel::upgrade::a_changed_program_replaces_the_old_one_without_a_gap",
     "kernel::verbs::probe_finds_everything_as_root_and_leaves_nothing",
     "kernel::verbs::status_is_the_same_from_the_daemon_and_from_the_pins",
     "kernel::verifier::",
