@@ -29,7 +29,7 @@ impl Outcome {
         };
         let executions = statistic("number_of_executed_units")?;
         let rate: u64 = statistic("average_exec_per_sec")?;
-        let coverage = said.lines().filter_map(|line| {
+        let mut coverage = said.lines().rev().filter_map(|line| {
             let mut words = line.split_whitespace().skip_while(|word| *word != "cov:");
             words.nth(1)?.parse().ok()
         });
@@ -37,7 +37,7 @@ impl Outcome {
             target: target.to_owned(),
             executions,
             seconds: seconds(said).unwrap_or_else(|| executions.checked_div(rate).unwrap_or(0)),
-            coverage: coverage.last().unwrap_or(0),
+            coverage: coverage.next().unwrap_or(0),
             corpus: 0,
             peak_rss_mb: statistic("peak_rss_mb")?,
             crashes: Vec::new(),
