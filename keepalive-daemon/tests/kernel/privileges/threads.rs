@@ -40,7 +40,7 @@ fn threads(daemon: &Process) -> BTreeMap<String, Status> {
 /// The capabilities that the work of a thread takes.
 fn needs(thread: &str) -> CapabilitySet {
     match thread {
-        "keepalive-daemo" => CapabilitySet::BPF.union(CapabilitySet::NET_ADMIN),
+        "keepalive-daemo" => CapabilitySet::BPF.union(CapabilitySet::NET_ADMIN).union(CapabilitySet::PERFMON),
         "api" | "metrics" => CapabilitySet::empty(),
         _ => documented(),
     }
@@ -96,7 +96,7 @@ fn the_daemon_has_what_the_manifest_gives_and_each_thread_what_its_work_takes() 
     }
     let told = daemon.wait_line("gave up the capabilities").unwrap();
     assert!(
-        told.contains("governing=\"CAP_NET_ADMIN CAP_BPF\"") && told.contains("clients=\"none\""),
+        told.contains("governing=\"CAP_NET_ADMIN CAP_PERFMON CAP_BPF\"") && told.contains("clients=\"none\""),
         "{told}"
     );
 }

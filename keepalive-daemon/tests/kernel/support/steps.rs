@@ -135,7 +135,10 @@ impl Run<'_> {
 
 /// Lets a traced program run, all its threads, until it ends.
 fn trace(pid: Pid, run: &Run<'_>) -> Ended {
-    const OPTIONS: i32 = libc::PTRACE_O_TRACESECCOMP | libc::PTRACE_O_TRACECLONE | libc::PTRACE_O_EXITKILL;
+    const OPTIONS: i32 = libc::PTRACE_O_TRACESECCOMP
+        | libc::PTRACE_O_TRACECLONE
+        | libc::PTRACE_O_TRACEEXEC
+        | libc::PTRACE_O_EXITKILL;
     let mut ended = Ended::default();
     let mut is_set_up = false;
     loop {
@@ -161,7 +164,7 @@ fn trace(pid: Pid, run: &Run<'_>) -> Ended {
                 }
                 0
             }
-            // The program stops once it is loaded, each thread when it begins.
+            // The program stops once it is loaded, each thread when it begins. What it becomes later is told as an event.
             (0, libc::SIGTRAP) if !is_set_up => {
                 is_set_up = true;
                 ptrace(libc::PTRACE_SETOPTIONS, thread, i64::from(OPTIONS)).unwrap();
