@@ -93,7 +93,7 @@ fn start_as_user(host: &Host) -> Process {
         format!("--ambient-caps={capabilities}"),
     );
     let flags = [user.as_str(), "--clear-groups", &inheritable, &ambient];
-    host.start_with(with_privileges(&flags, &host.command_of(&program, "run")))
+    host.start_with(with_privileges(&flags, &host.free_command_of(&program, "run")))
 }
 
 fn without_inotify_changes_are_found_all_the_same() {
