@@ -27,7 +27,8 @@ impl Governor {
         let [in_force, wanted] = [have.policy?, want.policy].map(|policy| as_swept(&policy, id));
         let is_due = match have.swept {
             Some(swept) => swept.claiming(false) == wanted,
-            None => true,
+            // With nothing in force there are no values of it.
+            None => have.policy != Some(InKernel::NOTHING),
         };
         (in_force != wanted && is_due).then(|| in_force.claiming(true))
     }
