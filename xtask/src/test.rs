@@ -24,7 +24,8 @@ const IN_MACHINES: [(&str, &[&str]); 3] =
 const DEPENDING_ON_KERNEL: &[&str] = &[
     "kernel::enforce::later_calls_that_weaken_the_values_are_rewritten_and_counted",
     "kernel::enforce::mptcp_is_guarded_on_its_own_socket",
-    "kernel::features::",
+    "kernel::features::every_feature_is_there_since_linux_6_1",
+    "kernel::features::this_kernel_has_what_is_known_of_its_line",
     "kernel::guard::each_call_answers_as_without_a_guard",
     "kernel::helped::a_peer_that_vanishes_is_found_dead",
     "kernel::modes::what_is_counted_for_each_direction_is_what_the_sockets_have",
@@ -39,7 +40,7 @@ const DEPENDING_ON_KERNEL: &[&str] = &[
     "kernel::sweep::what_passed_the_guard_is_put_right",
     "kernel::verbs::probe_finds_everything_as_root_and_leaves_nothing",
     "kernel::verbs::status_is_the_same_from_the_daemon_and_from_the_pins",
-    "kernel::verifier::",
+    "kernel::verifier::what_the_verifier_does_has_not_grown",
 ];
 
 /// Runs the tests: those that need nothing, and those that need root and a kernel.

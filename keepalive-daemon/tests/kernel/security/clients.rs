@@ -34,7 +34,8 @@ pub(super) fn a_member_of_the_group_changes_no_policy() {
     fs::set_permissions(host.directory(), Permissions::from_mode(0o755)).unwrap();
     let mut run = host.command("run");
     run.args(["--api-group", "65534"]);
-    let daemon = host.start_with(run);
+    // Without CAP_CHOWN it has to be a member itself, as `SupplementaryGroups=` makes it.
+    let daemon = host.start_with(with_privileges(&["--groups=65534"], &run));
     daemon.wait_line("ready: all policies").unwrap();
     let mut peer = host.peer(&app);
     let pair = peer.pair();
