@@ -63,7 +63,7 @@ impl Handle {
     /// An option that is a number.
     #[inline(always)]
     pub(crate) fn number(&self, (level, name): (i32, i32)) -> Reading {
-        const LENGTH: i32 = size_of::<u32>() as i32;
+        const LENGTH: i32 = (u32::BITS / 8).cast_signed();
         let mut value = MaybeUninit::<u32>::uninit();
         // SAFETY: as in `set`; the helper writes as many bytes.
         let result = unsafe { bpf_getsockopt(self.0, level, name, value.as_mut_ptr().cast(), LENGTH) };

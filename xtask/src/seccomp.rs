@@ -1,7 +1,7 @@
 //! `cargo xtask seccomp`: writes the seccomp profile of the daemon, of what it calls while the kernel tests run.
 //!
 //! It is in two forms, with the same calls: as the OCI's runtimes read it, and in the service of systemd. What is
-//! recorded is what this machine's C library and kernel have the daemon call; [`elsewhere`] has what others would.
+//! recorded is what this machine's C library and kernel have the daemon call; the module `elsewhere` has what others would.
 
 mod elsewhere;
 mod files;

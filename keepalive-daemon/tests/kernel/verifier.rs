@@ -58,7 +58,7 @@ fn what_is_told_is_of_the_programs_that_run() {
 
     for (pin, name) in [("program", "keepalive"), ("guard_program", "guard")] {
         let pin = layout.join(pin);
-        let shown: Value = bpftool(&["prog", "show", "pinned", pin.to_str().unwrap()]);
+        let shown: Value = bpftool(["prog", "show", "pinned", pin.to_str().unwrap()]);
         assert_eq!(shown["bytes_jited"], told["programs"][name]["jitedBytes"], "{name}: {shown}");
     }
 }

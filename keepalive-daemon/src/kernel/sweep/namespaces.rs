@@ -171,7 +171,7 @@ pub(crate) fn in_every_namespace<T: Send>(f: impl Fn() -> T + Sync) -> Result<(I
     for namespace in &namespaces {
         match inside(namespace, &f) {
             Ok(Some(found)) => {
-                results.push(InNamespace { name: namespace.name(), id: namespace.id(), found })
+                results.push(InNamespace { name: namespace.name(), id: namespace.id(), found });
             }
             Ok(None) => {}
             Err(error) => unreachable.push((namespace.name(), format!("{error:#}"))),

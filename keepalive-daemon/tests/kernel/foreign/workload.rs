@@ -37,6 +37,9 @@ pub(super) struct Seen {
     pub(super) rest: Rest,
 }
 
+/// A call of setsockopt, what it answered, and what getsockopt tells afterwards if no policy has that option.
+type Called = (&'static str, Result<(), i32>, Option<Result<i32, i32>>);
+
 /// What is none of a policy's business.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Rest {
@@ -49,8 +52,7 @@ pub(super) struct Rest {
     /// What came over the connection, and at its end.
     received: [Result<usize, i32>; 2],
     end: Result<usize, i32>,
-    /// What calls of setsockopt answered, and what getsockopt tells afterwards of options that no policy has.
-    calls: Vec<(&'static str, Result<(), i32>, Option<Result<i32, i32>>)>,
+    calls: Vec<Called>,
 }
 
 /// A connection's inner values, as far as they do not depend on time.
@@ -135,7 +137,7 @@ fn connections(host: &Host) -> Vec<Connection> {
 }
 
 /// Calls of all kinds: such as the kernel takes, refuses, and never heard of.
-fn calls(peer: &mut Peer, socket: usize) -> Vec<(&'static str, Result<(), i32>, Option<Result<i32, i32>>)> {
+fn calls(peer: &mut Peer, socket: usize) -> Vec<Called> {
     let number = |option, value: i32| Call::new(option, value);
     let bytes = |option, length| Call::of_bytes(option, vec![1; length]);
     [

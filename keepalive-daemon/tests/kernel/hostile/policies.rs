@@ -14,6 +14,9 @@ use crate::support::{eventually, objects};
 
 crate::tests!(whatever_lies_among_the_policies_ends_nothing);
 
+/// What it is, what makes it, and what is said of it.
+type Case<'a> = (&'a str, &'a dyn Fn(&Path), &'a str);
+
 fn whatever_lies_among_the_policies_ends_nothing() {
     let (host, app) = host_with_app("odd-files");
     let daemon = host.start();
@@ -26,7 +29,7 @@ fn whatever_lies_among_the_policies_ends_nothing() {
             File::create(at.with_file_name(format!("many-{number}.yaml"))).unwrap();
         }
     };
-    let cases: [(&str, &dyn Fn(&Path), &str); 10] = [
+    let cases: [Case<'_>; 10] = [
         ("a link to nowhere", &|at| symlink("nowhere", at).unwrap(), "what a link on it points to"),
         ("a link to itself", &|at| symlink("odd.yaml", at).unwrap(), "cannot be read"),
         ("a link to a FIFO", &|at| symlink("../fifo", at).unwrap(), "is a FIFO, not a regular file"),

@@ -53,7 +53,7 @@ fn ten_thousand_cgroups_below_a_governed_one_are_governed_and_let_go() {
     let policies = document("above", "pods", "keepalive: {idle: 99s, interval: 13s, probes: 5}");
     host.write_policies("p.yaml", &(policies + &document("each", "pods/*", KEEPALIVE)));
     let names: Vec<String> = (0..MANY).map(|number| format!("pod-{number}")).collect();
-    each(pods.path(), &names, |path| fs::create_dir(path));
+    each(pods.path(), &names, fs::create_dir);
     let began = Instant::now();
 
     let daemon = host.start();
@@ -70,8 +70,8 @@ fn ten_thousand_cgroups_below_a_governed_one_are_governed_and_let_go() {
     let mark = daemon.mark();
     let churned: Vec<String> = (0..CHURN).map(|number| format!("churn-{number}")).collect();
     let began = Instant::now();
-    each(pods.path(), &churned, |path| fs::create_dir(path));
-    each(pods.path(), &churned, |path| fs::remove_dir(path));
+    each(pods.path(), &churned, fs::create_dir);
+    each(pods.path(), &churned, fs::remove_dir);
     let late = host.cgroup("pods/late");
     daemon.wait_line_from(mark, "attached cgroup=\"pods/late\"").unwrap();
     say(&format!("{CHURN} more came, went and one was governed"), began);
@@ -85,7 +85,7 @@ fn ten_thousand_cgroups_below_a_governed_one_are_governed_and_let_go() {
     drop((some, late));
     let began = Instant::now();
     let left: Vec<String> = names.into_iter().filter(|name| pods.path().join(name).exists()).collect();
-    each(pods.path(), &left, |path| fs::remove_dir(path));
+    each(pods.path(), &left, fs::remove_dir);
     eventually("nothing is left of them", || (pinned() == 1).then_some(()));
     say("let go", began);
     assert_eq!(fresh(&host, &pods)[0].idle_s, Some(99));

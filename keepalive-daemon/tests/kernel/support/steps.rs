@@ -60,6 +60,7 @@ pub(crate) struct Ended {
 }
 
 /// Runs a program until it is killed, or ends.
+#[expect(clippy::zombie_processes, reason = "who traces it waits for it, and reaps it")]
 pub(crate) fn run_until(mut command: Command, end: &End<'_>) -> Ended {
     command.process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let filter = filter::instructions();

@@ -158,7 +158,7 @@ async fn serve(mut stream: UnixStream, way: Way, shared: Arc<Shared>) {
         Way::HalfAnAnswer => {
             // The first frame of a server: empty settings; and the beginning of a header that promises more.
             stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0x40, 0]).await.unwrap();
-            pending().await
+            pending::<()>().await;
         }
         Way::Answers | Way::Floods => {
             let service = service_fn(|request| respond(request, way, Arc::clone(&shared)));
