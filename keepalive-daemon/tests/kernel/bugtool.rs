@@ -153,8 +153,8 @@ fn everything_is_in_it_and_no_secret_is() {
     assert!(files["pins.txt"].contains("policy -> web"), "{}", files["pins.txt"]);
     let kernel = json(&files, "kernel.json");
     assert_eq!(kernel["release"], nix::sys::utsname::uname().unwrap().release().to_str().unwrap());
-    // That of the loop, which is no more than CAP_BPF and CAP_NET_ADMIN.
-    assert_eq!(json(&files, "daemon-privileges.json")["CapEff"], "0000008000001000");
+    // That of the loop, which is no more than CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON.
+    assert_eq!(json(&files, "daemon-privileges.json")["CapEff"], "000000c000001000");
     let manifest = json(&files, "manifest.json");
     let listed: Vec<&str> =
         manifest["files"].as_array().unwrap().iter().map(|it| it["file"].as_str().unwrap()).collect();
