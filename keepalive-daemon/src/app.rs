@@ -187,11 +187,11 @@ impl Daemon {
         match self.governor.refresh(self.node.cgroups()) {
             Ok(()) => self.pins_trouble = None,
             Err(error) => {
-                let reason = Some(format!("cannot read back what is attached: {error:#}"));
-                if self.pins_trouble != reason {
-                    error!("cannot read back what is attached: {error:#}");
+                let trouble = format!("cannot read back what is attached: {error:#}");
+                if self.pins_trouble.as_ref() != Some(&trouble) {
+                    error!("{trouble}");
                 }
-                self.pins_trouble = reason;
+                self.pins_trouble = Some(trouble);
             }
         }
         self.reconcile(Cause::Resync);

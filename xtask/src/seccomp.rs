@@ -37,8 +37,8 @@ pub struct Options {
 pub fn run(Options { filter }: Options) -> Result<()> {
     process::find("strace").context("there is no strace: install the package of that name")?;
     let folder = TempDir::with_prefix("keepalive-calls-").context("cannot make a folder")?;
-    let filters: Vec<_> = filter.iter().collect();
-    let command = KernelTests::build(&filters)?.recording(filter.as_deref(), (RECORD, folder.path()));
+    let tests = KernelTests::build(filter.as_slice())?;
+    let command = tests.recording(filter.as_deref(), (RECORD, folder.path()));
     if let Err(error) = process::run(&mut process::as_root(&command)?) {
         console::progress(format_args!("not all tests passed: {error:#}"));
     }

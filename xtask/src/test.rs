@@ -20,7 +20,7 @@ use summary::{Group, run_group};
 const IN_MACHINES: [(&str, &[&str]); 3] =
     [("6.1", &[IN_MACHINE]), ("5.10", DEPENDING_ON_KERNEL), ("7.x", DEPENDING_ON_KERNEL)];
 
-/// Tests of each program, map and call that kernels differ in: some two minutes in an emulated machine on an idle host.
+/// Tests of each program, map and call that kernels differ in: three to four minutes in an emulated machine on an idle host.
 const DEPENDING_ON_KERNEL: &[&str] = &[
     "kernel::enforce::later_calls_that_weaken_the_values_are_rewritten_and_counted",
     "kernel::enforce::mptcp_is_guarded_on_its_own_socket",

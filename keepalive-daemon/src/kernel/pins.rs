@@ -131,7 +131,7 @@ impl Pins {
             return Ok(None);
         }
         let bpffs = self.top.parent().unwrap_or(&self.top);
-        if statfs(bpffs).is_ok_and(|found| found.filesystem_type() != BPF_FS_MAGIC) {
+        if !statfs(bpffs).is_ok_and(|found| found.filesystem_type() == BPF_FS_MAGIC) {
             lock.check()?;
         }
         let next = self.lock()?;

@@ -1,14 +1,15 @@
 //! cargo-deny, which looks at licences, sources and bans of dependencies: built from its source into a folder of this
 //! user's.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use super::{
+    linker::{forget_workspace, try_out},
+    linker_path::data_dir,
+    pins::Pins,
 };
-
-use anyhow::{Context as _, Result, ensure};
-
-use super::{linker::forget_workspace, linker_path::data_dir, pins::Pins};
 use crate::{process, workspace};
 
 /// Finds the program in its version, and builds it if it is not there.
@@ -33,16 +34,4 @@ fn build(version: &str, root: &Path) -> Result<()> {
         command.env(format!("CARGO_PROFILE_RELEASE_{name}"), value);
     }
     process::run_with_progress(&format!("building cargo-deny {version}, about a minute"), &mut command)
-}
-
-/// Sees whether the program runs and is the wanted version.
-fn try_out(program: &Path, version: &str) -> Result<()> {
-    let said = process::output(Command::new(program).arg("--version"))?;
-    ensure!(
-        said.split_whitespace().nth(1) == Some(version),
-        "{} is `{}`, not version {version}",
-        program.display(),
-        said.trim()
-    );
-    Ok(())
 }

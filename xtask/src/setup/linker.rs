@@ -109,13 +109,13 @@ fn download(version: &str, linker: &Path) -> Result<()> {
     fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))
 }
 
-/// Sees whether the linker runs and is the wanted version.
-fn try_out(linker: &Path, version: &str) -> Result<()> {
-    let said = process::output(Command::new(linker).arg("--version"))?;
+/// Sees whether a program that cargo installed runs and is the wanted version.
+pub(super) fn try_out(program: &Path, version: &str) -> Result<()> {
+    let said = process::output(Command::new(program).arg("--version"))?;
     ensure!(
         said.split_whitespace().nth(1) == Some(version),
         "{} is `{}`, not version {version}",
-        linker.display(),
+        program.display(),
         said.trim()
     );
     Ok(())

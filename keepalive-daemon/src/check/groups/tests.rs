@@ -7,7 +7,7 @@ pub(in crate::check) fn row(pod: &str, local: &str, remote: &str, idle: Option<u
     let direction = if local.ends_with(":8080") { "Inbound" } else { "Outbound" };
     let row = json!({
         "cookie": 7, "pod": pod, "cgroup": format!("kubepods/{pod}"), "network": "/proc/9/ns/net",
-        "networkId": "4:9",         "direction": direction, "local": local, "remote": remote, "state": "ESTAB", "policy": "shop/p",
+        "networkId": "4:9", "direction": direction, "local": local, "remote": remote, "state": "ESTAB", "policy": "shop/p",
         "options": {"keepalive": idle.is_some(), "idleSeconds": idle.unwrap_or(7200), "intervalSeconds": 15, "probes": 4},
         "verdict": "off", "why": "a test",
     });
