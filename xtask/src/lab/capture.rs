@@ -10,6 +10,9 @@ use super::{Netns, Observer, Output, Process, Stream, tool};
 use segment::Reader;
 pub use segment::{Kind, Segment};
 
+/// The bytes that hold the headers of link, IP and TCP with all their options.
+const HEADERS: &str = "192";
+
 /// A running capture; ended when dropped.
 #[derive(Debug)]
 pub struct Capture {
@@ -34,8 +37,10 @@ impl Capture {
     /// When `tcpdump` is missing or the interface does not exist.
     pub fn observed(netns: &Netns, interface: &str, observer: SegmentObserver) -> Result<Self> {
         let mut command = netns.command(tool::path("tcpdump"));
-        // Verbose, because only then the sequence number of an empty segment is printed.
-        command.args(["-i", interface, "-n", "-l", "-S", "-tt", "-vv", "--immediate-mode", "tcp"]);
+        // Verbose, because only then the sequence number of an empty segment is printed. Of each segment the headers alone:
+        // in immediate mode libpcap's ring of 2 MiB has slots of the longest packet there may be, 256 KiB unless told,
+        // which makes eight of them, and loses what more comes at a time.
+        command.args(["-i", interface, "-n", "-l", "-S", "-tt", "-vv", "--immediate-mode", "-s", HEADERS, "tcp"]);
         let reader = Mutex::new(Reader::default());
         let lines: Observer = Arc::new(move |output| {
             if let Output::Line(line) = output
