@@ -84,9 +84,7 @@ pub fn run(Options { unit, kernel, full, filter }: Options) -> Result<()> {
     }
     if !unit && let Some(tests) = failures.check("kernel tests", KernelTests::build(filter.as_slice())) {
         groups.extend(failures.check("kernel tests", tests.run_here(filter)));
-        for (kernel, filters) in machines(full, filter)? {
-            groups.push(tests.run_in_machine(&kernel, &filters, |line| console::result(line)));
-        }
+        groups.extend(tests.run_in_machines(&machines(full, filter)?, |line| console::result(line)));
     }
     let mut matrix = Matrix::default();
     for group in &groups {

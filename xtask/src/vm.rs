@@ -17,7 +17,8 @@ use clap::{Args, ValueEnum};
 use crate::{
     console,
     failures::Failures,
-    lab, process, setup,
+    lab, process,
+    setup::{self, Machine},
     test::{KernelTests, Matrix},
     workspace,
 };
@@ -80,14 +81,15 @@ pub fn run(Options { kernel, output, filters }: Options) -> Result<()> {
     let tests = KernelTests::build(&filters)?;
     let mut failures = Failures::new();
     let mut matrix = Matrix::default();
-    for line in lines {
-        let group = tests.run_in_machine(&line, &filters, |line| match output {
-            Output::Table => console::result(line),
-            Output::Json => console::progress(line),
-        });
+    let machines: Vec<_> = lines.into_iter().map(|line| (line, filters.clone())).collect();
+    let groups = tests.run_in_machines(&machines, |line| match output {
+        Output::Table => console::result(line),
+        Output::Json => console::progress(line),
+    });
+    for (group, (line, _)) in groups.iter().zip(&machines) {
         group.add_to(&mut matrix);
         if let Some(failure) = group.failure() {
-            let log = log(&line)?;
+            let log = log(line)?;
             failures.add(
                 &group.name,
                 format_args!("{failure}; what the machine said itself is in {}", log.display()),
@@ -114,7 +116,7 @@ fn chosen(asked: Vec<String>, all: Vec<String>) -> Result<Vec<String>> {
     Ok(asked)
 }
 
-/// Runs `command` as root in a machine with the kernel of a line, and calls `show` with each line that it prints, on
+/// Runs `command` as root in a machine, which has the kernel of a line, and calls `show` with each line that it prints, on
 /// either stream. Of this process's environment it has the `PATH`; to the rest of its own come the variables that tell
 /// tests where they are.
 ///
@@ -122,10 +124,13 @@ fn chosen(asked: Vec<String>, all: Vec<String>) -> Result<Vec<String>> {
 ///
 /// # Errors
 ///
-/// If what runs machines is missing and cannot be installed, or the machine ends, or hangs, without a verdict: the
-/// error has the last that it said.
-pub fn run_in_machine(kernel: &str, command: &Command, show: impl FnMut(&str)) -> Result<bool> {
-    let machine = setup::machine(kernel)?;
+/// If the machine ends, or hangs, without a verdict: the error has the last that it said.
+pub fn run_in_machine(
+    kernel: &str,
+    machine: &Machine,
+    command: &Command,
+    show: impl FnMut(&str),
+) -> Result<bool> {
     let start = Instant::now();
     let folder = tempfile::Builder::new()
         .prefix("keepalive-machine-")
@@ -133,10 +138,10 @@ pub fn run_in_machine(kernel: &str, command: &Command, show: impl FnMut(&str)) -
         .context("cannot make a folder for the machine's first files")?;
     let accelerator = Accelerator::find();
     let script = script(command, accelerator);
-    let initramfs = initramfs::build(folder.path(), &machine, &script).with_context(|| {
+    let initramfs = initramfs::build(folder.path(), machine, &script).with_context(|| {
         format!("cannot make the first files of a machine with Linux {}", machine.release)
     })?;
-    let qemu = Qemu { machine: &machine, accelerator, initramfs: &initramfs, log: &log(kernel)? };
+    let qemu = Qemu { machine, accelerator, initramfs: &initramfs, log: &log(kernel)? };
     let passed = qemu.run(show)?;
     console::progress(format_args!("the machine ran for {:.1} s", start.elapsed().as_secs_f32()));
     Ok(passed)

@@ -40,7 +40,19 @@ impl Capture {
         // Verbose, because only then the sequence number of an empty segment is printed. Of each segment the headers alone:
         // in immediate mode libpcap's ring of 2 MiB has slots of the longest packet there may be, 256 KiB unless told,
         // which makes eight of them, and loses what more comes at a time.
-        command.args(["-i", interface, "-n", "-l", "-S", "-tt", "-vv", "--immediate-mode", "-s", HEADERS, "tcp"]);
+        command.args([
+            "-i",
+            interface,
+            "-n",
+            "-l",
+            "-S",
+            "-tt",
+            "-vv",
+            "--immediate-mode",
+            "-s",
+            HEADERS,
+            "tcp",
+        ]);
         let reader = Mutex::new(Reader::default());
         let lines: Observer = Arc::new(move |output| {
             if let Output::Line(line) = output

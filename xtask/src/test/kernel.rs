@@ -1,15 +1,24 @@
 //! The kernel tests: what they need, and the commands that run them, here or in machines.
 
 use std::{
+    collections::{BTreeMap, VecDeque},
+    num::NonZeroUsize,
+    panic::resume_unwind,
     path::{Path, PathBuf},
     process::Command,
+    sync::{Mutex, PoisonError},
+    thread,
     time::Instant,
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
 
 use super::summary::{Group, count_group, run_group};
-use crate::{build, console, image, lab, process, setup, vm, workspace};
+use crate::{
+    build, console, image, lab, process,
+    setup::{self, Machine},
+    vm, workspace,
+};
 
 /// What the names of the tests that need a machine begin with.
 pub(super) const IN_MACHINE: &str = "kernel::machine";
@@ -94,11 +103,47 @@ impl KernelTests {
         command
     }
 
-    /// Runs those whose names contain one of `filters`, or all, in a machine with the kernel of a line, which has
-    /// systemd as the first process and cgroup2 alone.
-    pub(crate) fn run_in_machine<S: AsRef<str>>(
+    /// Runs tests in machines, each with the kernel of a line, systemd as the first process and cgroup2 alone: those whose
+    /// names contain one of the filters that come with the line, or all. Calls `show` with each line that they print.
+    ///
+    /// There are as many machines at a time as this host has processors: of an emulated one, where tests run one by one,
+    /// about one processor is busy.
+    pub(crate) fn run_in_machines(
+        &self,
+        machines: &[(String, Vec<String>)],
+        show: impl Fn(&str) + Sync,
+    ) -> Vec<Group> {
+        // What is missing is installed by one after another.
+        let waiting: VecDeque<_> =
+            machines.iter().map(|it @ (kernel, _)| (it, setup::machine(kernel))).enumerate().collect();
+        let at_once = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(machines.len());
+        let waiting = Mutex::new(waiting);
+        let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        let work = || {
+            let mut groups = Vec::new();
+            while let Some((index, ((kernel, filters), machine))) = next() {
+                let show = |line: &str| match at_once {
+                    1 => show(line),
+                    _ => show(&format!("{kernel} | {line}")),
+                };
+                groups.push((index, self.run_in_machine(kernel, machine, filters, show)));
+            }
+            groups
+        };
+        let groups: BTreeMap<_, _> = thread::scope(|scope| {
+            let workers: Vec<_> = (0..at_once).map(|_| scope.spawn(work)).collect();
+            workers
+                .into_iter()
+                .flat_map(|it| it.join().unwrap_or_else(|panic| resume_unwind(panic)))
+                .collect()
+        });
+        groups.into_values().collect()
+    }
+
+    fn run_in_machine<S: AsRef<str>>(
         &self,
         kernel: &str,
+        machine: Result<Machine>,
         filters: &[S],
         show: impl Fn(&str),
     ) -> Group {
@@ -106,7 +151,7 @@ impl KernelTests {
         let command = self.for_machine(filters);
         let run = |show: &mut dyn FnMut(&str)| {
             self.check(filters)?;
-            vm::run_in_machine(kernel, &command, show)
+            vm::run_in_machine(kernel, &machine?, &command, show)
         };
         count_group(&name, show, run).on(kernel)
     }
@@ -188,7 +233,8 @@ mod tests {
         let tests =
             KernelTests { command: Command::new("tests"), names: vec!["kernel::walk::one: test".into()] };
 
-        let group = tests.run_in_machine("5.10", &["kernel::walk", "kernel::wlak"], |_line| {});
+        let machine = Err(anyhow::anyhow!("not needed"));
+        let group = tests.run_in_machine("5.10", machine, &["kernel::walk", "kernel::wlak"], |_line| {});
 
         assert_eq!(group.failure().as_deref(), Some("no kernel test has such a name: kernel::wlak"));
         assert!(tests.check(&["kernel::machine::service"]).is_ok(), "those are listed in machines only");
