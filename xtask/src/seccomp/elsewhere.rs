@@ -75,6 +75,10 @@ const ANY_PROGRAM: &[&str] = &[
 /// disagree. No record of this machine has them, and without the time nothing works.
 const WITHOUT_VDSO: &[&str] = &["clock_getres", "clock_gettime", "getcpu", "gettimeofday", "time"];
 
+/// What systemd's module of names calls beside the rest, when a group is asked for by its name on a host that systemd
+/// runs: it asks systemd's services, with an event loop of its own.
+const SYSTEMDS_NAMES: &[&str] = &["timerfd_create", "timerfd_settime"];
+
 /// Calls of a container runtime, and of systemd, between the profile and the program: it is in force for what starts it.
 const BEFORE: &[&str] =
     &["close", "close_range", "execve", "fcntl", "futex", "getdents64", "getppid", "prctl"];
@@ -85,7 +89,8 @@ const NEVER: &[&str] = &["ptrace"];
 /// The calls with all that belong to them.
 pub(super) fn complete(calls: BTreeSet<String>) -> BTreeSet<String> {
     let mut complete = calls;
-    complete.extend([ANY_PROGRAM, WITHOUT_VDSO, BEFORE].concat().into_iter().map(str::to_owned));
+    complete
+        .extend([ANY_PROGRAM, WITHOUT_VDSO, SYSTEMDS_NAMES, BEFORE].concat().into_iter().map(str::to_owned));
     for alike in ALIKE {
         if alike.iter().any(|name| complete.contains(*name)) {
             complete.extend(alike.iter().map(|name| (*name).to_owned()));

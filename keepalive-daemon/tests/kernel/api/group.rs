@@ -60,7 +60,11 @@ pub(super) fn members_of_the_group_may_ask_and_others_may_not() {
     command.args(["--api-group", "65534"]);
     let refused = command.output().unwrap();
     let said = String::from_utf8(refused.stderr).unwrap();
-    assert!(refused.status.code() == Some(1) && said.contains("CAP_CHOWN, or to be a member"), "{said}");
+    assert!(
+        refused.status.code() == Some(1) && said.contains("CAP_CHOWN, or to be a member"),
+        "{}: {said}",
+        refused.status
+    );
     let mut command = host.command("run");
     command.args(["--api-group", "no-such-group-anywhere"]);
     let refused = command.output().unwrap();
