@@ -73,15 +73,21 @@ pub(crate) fn storage(map: &Path, cgroup: &Cgroup) -> Vec<u8> {
 
 /// How many cgroups a pinned cgroup storage holds something for.
 pub(crate) fn entries(map: &Path) -> usize {
-    bpftool(words("dump", map)).as_array().unwrap().len()
+    dump(map).len()
 }
 
 /// All that a pinned cgroup storage holds which is not zero, by its key.
 pub(crate) fn written(map: &Path) -> BTreeMap<String, String> {
-    let entries = bpftool(words("dump", map));
     let is_zero = |value: &Value| value.as_array().unwrap().iter().all(|byte| byte == "0x00");
-    let entries = entries.as_array().into_iter().flatten().filter(|entry| !is_zero(&entry["value"]));
-    entries.map(|entry| (entry["key"].to_string(), entry["value"].to_string())).collect()
+    let written = dump(map).into_iter().filter(|entry| !is_zero(&entry["value"]));
+    written.map(|entry| (entry["key"].to_string(), entry["value"].to_string())).collect()
+}
+
+/// The entries of a pinned cgroup storage. Old kernels tell one more than there are, where the list of them begins, and
+/// know nothing of it when they are asked for its value.
+fn dump(map: &Path) -> Vec<Value> {
+    let Value::Array(entries) = bpftool(words("dump", map)) else { panic!("no list") };
+    entries.into_iter().filter(|entry| entry["value"].is_array()).collect()
 }
 
 /// Writes bytes where a pinned cgroup storage holds those of a cgroup.
