@@ -115,8 +115,8 @@ impl Object {
         shrink(&mut loader, &SWEEP_MAPS)?;
         shrink(&mut loader, &CLOSING_MAPS)?;
         let mut ebpf = loader.load(OBJECT).context(
-            "cannot create the eBPF maps (it needs CAP_BPF); `keepalive-daemon probe` shows what this kernel \
-             and these privileges lack",
+            "cannot create the eBPF maps (it needs CAP_BPF, and before Linux 5.11 CAP_SYS_RESOURCE where \
+             RLIMIT_MEMLOCK is low); `keepalive-daemon probe` shows what this kernel and these privileges lack",
         )?;
         drop_maps(&mut ebpf, &SWEEP_MAPS);
         drop_maps(&mut ebpf, &CLOSING_MAPS);

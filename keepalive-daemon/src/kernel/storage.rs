@@ -130,7 +130,11 @@ pub(crate) fn check_pinned_maps(pins: &Pins) -> Result<()> {
         let path = pins.map(name);
         if exists(&path)? {
             let pin = sys::open_pin(&path).with_context(|| {
-                format!("cannot open the map pinned as {}; it takes root with CAP_BPF", path.display())
+                format!(
+                    "cannot open the map pinned as {} (it needs root, and before Linux 5.19 CAP_BPF); \
+                     `keepalive-daemon probe` shows what is missing",
+                    path.display()
+                )
             })?;
             check_pinned_map(&pin, &path, kind, key_size, value_size).with_context(|| {
                 format!(
