@@ -143,12 +143,18 @@ impl Site {
         check_answer("/metrics", self.own_netns.run(asked)?)
     }
 
-    /// Ends the daemon and has it take all away; fails if anything stays.
-    pub(crate) fn finish(&self) -> Result<()> {
+    /// Ends the daemon; what it attached stays.
+    pub(crate) fn stop(&self) -> Result<()> {
         let daemon = self.lock();
         daemon.signal(Signal::SIGTERM)?;
         let status = daemon.wait()?;
         ensure!(status.success(), "on SIGTERM the daemon ended with {status}");
+        Ok(())
+    }
+
+    /// Ends the daemon and has it take all away; fails if anything stays.
+    pub(crate) fn finish(&self) -> Result<()> {
+        self.stop()?;
         let mut cleanup = Command::new(&self.program);
         cleanup.arg("cleanup").arg("--bpffs").arg(self.bpffs.path());
         process::output(cleanup.arg("--cgroup-root").arg(self.root.path()))?;

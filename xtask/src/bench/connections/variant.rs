@@ -1,0 +1,76 @@
+//! What is compared: each in a cgroup of its own, with something attached while it is measured, or none.
+
+use std::ffi::OsStr;
+
+use anyhow::Result;
+
+use super::worker::{End, Took, Worker, check};
+use crate::{
+    bench::kernel::{Attached, Hook, Program},
+    lab::Cgroup,
+};
+
+/// What the ends of a connection have that nobody did anything to: the kernel's own.
+pub(super) const UNTOUCHED: End = [0, 7200, 75, 9];
+
+/// What everybody else gives them.
+pub(super) const ARMED: End = [1, 60, 15, 4];
+
+/// By what the libraries to preload know the values, and where they know them from.
+pub(super) fn preloaded(library: &OsStr) -> Vec<(&'static str, &OsStr)> {
+    let mut environment = vec![("LD_PRELOAD", library)];
+    for (name, value) in [
+        ("KEEPIDLE", "60"),
+        ("KEEPINTVL", "15"),
+        ("KEEPCNT", "4"),
+        ("DD_TCP_KEEPALIVE_TIME", "60"),
+        ("DD_TCP_KEEPALIVE_INTVL", "15"),
+        ("DD_TCP_KEEPALIVE_PROBES", "4"),
+    ] {
+        environment.push((name, OsStr::new(value)));
+    }
+    environment
+}
+
+/// Which hook a program goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    SockOps,
+    Setsockopt,
+    Tracepoint,
+}
+
+/// Something that is compared.
+pub(super) struct Variant<'a> {
+    pub(super) name: String,
+    pub(super) cgroup: &'a Cgroup,
+    pub(super) programs: Vec<(&'a Program, Place)>,
+    /// What the ends of its connections have.
+    pub(super) expected: End,
+    pub(super) worker: Worker,
+}
+
+impl Variant<'_> {
+    /// Makes sure that the ends of its connections have what they should.
+    pub(super) fn check(&mut self) -> Result<()> {
+        let _attached = self.attach()?;
+        check(&mut self.worker, &self.name, self.expected)
+    }
+
+    /// Makes so many connections with everything attached, and nothing else.
+    pub(super) fn run(&mut self, count: u32) -> Result<Took> {
+        let _attached = self.attach()?;
+        self.worker.run(count)
+    }
+
+    fn attach(&self) -> Result<Vec<Attached>> {
+        let attach = |(program, place): &(&Program, Place)| {
+            program.attach(match place {
+                Place::SockOps => Hook::SockOps(self.cgroup),
+                Place::Setsockopt => Hook::Setsockopt(self.cgroup),
+                Place::Tracepoint => Hook::Tracepoint,
+            })
+        };
+        self.programs.iter().map(attach).collect()
+    }
+}
