@@ -9,6 +9,7 @@ mod goals;
 mod kernel;
 mod machine;
 mod newcomers;
+mod ours;
 mod part;
 mod plot;
 mod readme;
@@ -17,6 +18,7 @@ mod round;
 mod statistics;
 mod sweep;
 mod tools;
+mod worker;
 
 use std::{
     fs,

@@ -1,11 +1,9 @@
 //! What a connection costs: the time in the program, and the whole of short connections, against a program that does
 //! nothing, one that does the least, libraries to preload, and an application that does it by itself.
 
-mod ours;
 mod program_time;
 mod variant;
 mod whole;
-mod worker;
 
 use std::{path::PathBuf, time::Instant};
 
@@ -13,15 +11,16 @@ use anyhow::{Context as _, Result};
 use aya::{Ebpf, programs::loaded_programs};
 use aya_obj::generated::bpf_prog_type::BPF_PROG_TYPE_SOCK_OPS;
 
-use self::{
+use self::variant::{Place, Variant};
+pub(super) use self::whole::{NOTHING, WHOLE_COST};
+use super::{
+    Bench,
+    findings::Findings,
+    kernel::Program,
     ours::{Ours, Policy},
-    variant::{ARMED, Place, UNTOUCHED, Variant},
-    worker::{End, Way, Worker},
+    worker::{self, ARMED, End, UNTOUCHED, Way, Worker},
 };
-use super::{Bench, findings::Findings, kernel::Program};
 use crate::lab::Cgroup;
-
-pub(super) use self::whole::{NOTHING, OURS, WHOLE_COST};
 
 /// The least that anybody could do, which it is compared with.
 const FLOOR: &str = "C, four constants";
@@ -43,13 +42,13 @@ struct Stage {
     floor: Program,
     /// For whatever has no policy.
     plain: Cgroup,
-    /// What makes short connections.
-    short: PathBuf,
+    /// What makes connections.
+    peer: PathBuf,
 }
 
 impl Stage {
     fn prepare(bench: &Bench) -> Result<Self> {
-        let short = bench.tools.program("short", include_str!("connections/short.c"))?;
+        let peer = worker::compile(&bench.tools)?;
         let object = bench.tools.object("floor", include_str!("connections/floor.bpf.c"))?;
         let mut object =
             Ebpf::load_file(&object).with_context(|| format!("cannot load {}", object.display()))?;
@@ -61,7 +60,7 @@ impl Stage {
         // than the one before.
         ours.site.netns.sysctl("net.ipv4.tcp_max_tw_buckets", "0")?;
         let plain = ours.site.cgroup("plain")?;
-        Ok(Self { ours, policies, empty, floor, plain, short })
+        Ok(Self { ours, policies, empty, floor, plain, peer })
     }
 
     /// What makes connections in a cgroup over the loopback, and does nothing else.
@@ -71,7 +70,7 @@ impl Stage {
 
     fn way<'a>(&'a self, cgroup: &'a Cgroup) -> Way<'a> {
         Way {
-            program: &self.short,
+            program: &self.peer,
             cgroup,
             netns: &self.ours.site.netns,
             server: None,
@@ -95,10 +94,11 @@ impl Stage {
     /// Ours, with what of it concerns the cgroup.
     fn ours(&self, policy: Policy) -> Result<Variant<'_>> {
         let at = self.policies.iter().position(|other| *other == policy);
-        let cgroup = at.and_then(|at| self.ours.cgroups.get(at)).context("no such policy was put in force")?;
+        let cgroup =
+            at.and_then(|at| self.ours.cgroups.get(at)).context("no such policy was put in force")?;
         let mut programs = vec![(&self.ours.keepalive, Place::SockOps)];
         if policy.mode == "Enforce" {
-            programs.push((&self.ours.guard, Place::Setsockopt));
+            programs.extend(self.ours.guard.iter().map(|guard| (guard, Place::Setsockopt)));
         }
         Ok(Variant {
             name: policy.name(),

@@ -57,7 +57,8 @@ pub(super) fn count_run_time() -> Result<OwnedFd> {
 impl Program {
     /// Loads a `sock_ops` program of an object.
     pub(super) fn load(object: &mut Ebpf, name: &str) -> Result<Self> {
-        let program = object.program_mut(name).with_context(|| format!("the object has no program {name}"))?;
+        let program =
+            object.program_mut(name).with_context(|| format!("the object has no program {name}"))?;
         let program: &mut SockOps = program.try_into()?;
         program.load().with_context(|| format!("cannot load the program {name}"))?;
         Ok(Self(program.fd()?.as_fd().try_clone_to_owned()?))

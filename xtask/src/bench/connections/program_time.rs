@@ -4,16 +4,16 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use super::{EMPTY, FLOOR, MODES, Place, Policy, RULES, Stage, UNTOUCHED, Variant, variant::ARMED};
+use super::{EMPTY, FLOOR, MODES, Place, RULES, Stage, Variant};
 use crate::bench::{
     Bench,
     findings::{Findings, Growth, Table},
     goals::{Figure, Quantity, Unit},
     kernel::{RunTime, count_run_time},
+    ours::{Policy, can_read_options},
     statistics::{Estimate, at},
+    worker::{ARMED, UNTOUCHED},
 };
-
-use super::ours::can_read_options;
 
 /// In a round: enough that what a clock cannot tell apart does not matter.
 const CONNECTIONS: u32 = 400;
@@ -25,10 +25,8 @@ const MOST_ROUNDS: usize = 400;
 const JUDGED: [&str; 2] = ["Tighten", "FillMissing"];
 
 pub(super) fn measure(bench: &Bench, stage: &Stage, deadline: Instant) -> Result<Findings> {
-    let mut variants = vec![
-        stage.foreign(EMPTY, &stage.empty, UNTOUCHED)?,
-        stage.foreign(FLOOR, &stage.floor, ARMED)?,
-    ];
+    let mut variants =
+        vec![stage.foreign(EMPTY, &stage.empty, UNTOUCHED)?, stage.foreign(FLOOR, &stage.floor, ARMED)?];
     for policy in &stage.policies {
         variants.push(stage.ours(*policy)?);
     }
@@ -130,8 +128,14 @@ mod tests {
         vec![RunTime { nanoseconds, runs: 4 * u64::from(2 * CONNECTIONS) }; 4]
     }
 
-    const NAMES: [&str; 6] =
-        [EMPTY, FLOOR, "ours, Tighten", "ours, FillMissing", "ours, Tighten, 1 rule", "ours, Tighten, 64 rules"];
+    const NAMES: [&str; 6] = [
+        EMPTY,
+        FLOOR,
+        "ours, Tighten",
+        "ours, FillMissing",
+        "ours, Tighten, 1 rule",
+        "ours, Tighten, 64 rules",
+    ];
 
     fn all() -> Vec<Vec<RunTime>> {
         [100, 200, 220, 240, 300, 302].map(ran).to_vec()
@@ -141,7 +145,8 @@ mod tests {
     fn what_counting_takes_is_taken_off_both_sides_of_a_ratio() {
         let figures = judged(&NAMES, &all(), true);
 
-        let [time, rules] = figures.as_slice() else { panic!("{figures:?}") };
+        assert_eq!(figures.len(), 2, "{figures:?}");
+        let [time, rules] = [&figures[0], &figures[1]];
         assert_eq!((time.quantity, time.name), (Quantity::ProgramTimeReading, "FillMissing"));
         assert_eq!(time.estimate, Estimate::exactly(1.4));
         assert_eq!(rules.estimate, Estimate::exactly(202.0 / 120.0));

@@ -4,17 +4,13 @@ use std::ffi::OsStr;
 
 use anyhow::Result;
 
-use super::worker::{End, Took, Worker, check};
 use crate::{
-    bench::kernel::{Attached, Hook, Program},
+    bench::{
+        kernel::{Attached, Hook, Program},
+        worker::{End, Took, Work, Worker},
+    },
     lab::Cgroup,
 };
-
-/// What the ends of a connection have that nobody did anything to: the kernel's own.
-pub(super) const UNTOUCHED: End = [0, 7200, 75, 9];
-
-/// What everybody else gives them.
-pub(super) const ARMED: End = [1, 60, 15, 4];
 
 /// By what the libraries to preload know the values, and where they know them from.
 pub(super) fn preloaded(library: &OsStr) -> Vec<(&'static str, &OsStr)> {
@@ -54,13 +50,13 @@ impl Variant<'_> {
     /// Makes sure that the ends of its connections have what they should.
     pub(super) fn check(&mut self) -> Result<()> {
         let _attached = self.attach()?;
-        check(&mut self.worker, &self.name, self.expected)
+        self.worker.check(&self.name, self.expected)
     }
 
     /// Makes so many connections with everything attached, and nothing else.
     pub(super) fn run(&mut self, count: u32) -> Result<Took> {
         let _attached = self.attach()?;
-        self.worker.run(count)
+        self.worker.run(Work::Short, count)
     }
 
     fn attach(&self) -> Result<Vec<Attached>> {

@@ -4,17 +4,15 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use super::{
-    EMPTY, FLOOR, MODES, Place, Policy, RULES, Stage, Variant, Way, Worker,
-    variant::{ARMED, UNTOUCHED, preloaded},
-    worker::Took,
-};
+use super::{EMPTY, FLOOR, MODES, Place, RULES, Stage, Variant, variant::preloaded};
 use crate::{
     bench::{
         Bench,
         findings::{Findings, Table},
         goals::{Figure, Quantity, Unit},
+        ours::{OURS, Policy},
         statistics::Estimate,
+        worker::{ARMED, Took, UNTOUCHED, Way, Worker},
     },
     lab::{End as VethEnd, Netns, TEST_PREFIX, veth},
 };
@@ -25,9 +23,6 @@ pub(in crate::bench) const WHOLE_COST: &str =
 
 /// What all is compared with.
 pub(in crate::bench) const NOTHING: &str = "nothing attached";
-
-/// What the names of our own begin with.
-pub(in crate::bench) const OURS: &str = "ours";
 
 const LIBKEEPALIVE: &str = "libkeepalive0, preloaded";
 const LIBDONTDIE: &str = "libdontdie0, preloaded";
@@ -57,7 +52,8 @@ pub(super) fn over_loopback(bench: &Bench, stage: &Stage, deadline: Instant) -> 
     variants.push(without);
 
     let (names, took) = measure(bench, "short connections, loopback", variants, deadline)?;
-    let mut tables = tables(&names, &took, [WHOLE_COST, "Short connections, one after the other, over loopback"]);
+    let mut tables =
+        tables(&names, &took, [WHOLE_COST, "Short connections, one after the other, over loopback"]);
     if let Some(table) = tables.first_mut() {
         table.note("a byte there and one back; both ends in one process of one thread, so that no waiting hides the cost");
         table.note("ours with all that is attached while the daemon runs, unless it says otherwise");

@@ -1,13 +1,16 @@
 /*
- * Short connections, both ends in one process, so that no scheduler is measured: connect, accept, a byte there, a byte
- * back, close.
+ * Connections, both ends in one process of one thread, so that no scheduler is measured.
  *
- * Usage: short ADDRESS SERVER_NETNS CALLS, where SERVER_NETNS is the file of the network namespace that listens, or `-`
+ * Usage: peer ADDRESS SERVER_NETNS CALLS, where SERVER_NETNS is the file of the network namespace that listens, or `-`
  * for this one, and CALLS says who asks for keep-alive by calls of its own: `none`; `both`, each end for itself;
  * `inherit`, the client for itself and the listener for whatever it accepts.
  *
- * Reads `run N`, and prints the nanoseconds of CPU time and of the clock that N connections took; `look`, and prints of
- * both ends of a connection, before anything was sent: SO_KEEPALIVE, idle, interval, probes.
+ * Reads what to do, a line each, and answers in numbers:
+ *
+ * - `look`: of both ends of a connection, SO_KEEPALIVE, idle, interval, probes
+ * - `short N`: makes N connections, in each a byte there and a byte back; nanoseconds of CPU time, and of the clock
+ * - `echo N`: on one connection, N times a byte there and a byte back; likewise
+ * - `bulk N`: on one connection, N times 64 KiB there; likewise
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -113,10 +116,8 @@ static long long now(clockid_t clock)
 	return 1000000000LL * time.tv_sec + time.tv_nsec;
 }
 
-static void run(int count)
+static void short_lived(int count)
 {
-	long long cpu = now(CLOCK_PROCESS_CPUTIME_ID), wall = now(CLOCK_MONOTONIC);
-
 	for (int done = 0; done < count; done++) {
 		int client, server;
 
@@ -125,8 +126,59 @@ static void run(int count)
 		give(server, client);
 		close_pair(client, server);
 	}
+}
+
+static void echo(int client, int server, int count)
+{
+	for (int done = 0; done < count; done++) {
+		give(client, server);
+		give(server, client);
+	}
+}
+
+static void bulk(int client, int server, int count)
+{
+	static char there[65536], here[65536];
+
+	for (int done = 0; done < count; done++) {
+		size_t got = 0;
+
+		if (write(client, there, sizeof(there)) != sizeof(there))
+			err(1, "write");
+		while (got < sizeof(here)) {
+			ssize_t more = read(server, here, sizeof(here) - got);
+			if (more <= 0)
+				err(1, "read");
+			got += more;
+		}
+	}
+}
+
+static long long cpu, wall;
+
+static void begin(void)
+{
+	cpu = now(CLOCK_PROCESS_CPUTIME_ID);
+	wall = now(CLOCK_MONOTONIC);
+}
+
+static void end(void)
+{
 	cpu = now(CLOCK_PROCESS_CPUTIME_ID) - cpu;
 	printf("%lld %lld\n", cpu, now(CLOCK_MONOTONIC) - wall);
+}
+
+/* What is new is slow: a tenth is not measured. */
+static void run(void (*exchange)(int, int, int), int count)
+{
+	int client, server;
+
+	open_pair(&client, &server);
+	exchange(client, server, count / 10);
+	begin();
+	exchange(client, server, count);
+	end();
+	close_pair(client, server);
 }
 
 static void look_at(int connection)
@@ -175,8 +227,16 @@ int main(int argc, char **argv)
 	sched_setaffinity(0, sizeof(cpus), &cpus);
 	listen_in(argv[2]);
 	while (fgets(line, sizeof(line), stdin)) {
-		if (!strncmp(line, "run ", 4))
-			run(atoi(line + 4));
+		int count = 0;
+
+		if (sscanf(line, "short %d", &count) == 1) {
+			begin();
+			short_lived(count);
+			end();
+		} else if (sscanf(line, "echo %d", &count) == 1)
+			run(echo, count);
+		else if (sscanf(line, "bulk %d", &count) == 1)
+			run(bulk, count);
 		else
 			look();
 		fflush(stdout);

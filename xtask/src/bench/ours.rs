@@ -4,23 +4,29 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
-use super::OURS;
-use crate::{
-    bench::{Bench, kernel::Program},
-    lab::Cgroup,
-    process,
-    soak::site::Site,
-};
+use super::{Bench, kernel::Program};
+use crate::{lab::Cgroup, process, soak::site::Site};
+
+/// What the names of our own begin with.
+pub(super) const OURS: &str = "ours";
 
 /// Where the daemon pins, below its bpffs.
 const PINS: &str = "keepalive";
 
 /// The program that looks at connections as they end, for as long as the daemon runs.
 const CLOSING: &str = "closing";
+
+/// What the daemon logs if it cannot be.
+const NO_CLOSING: &str = "cannot be counted";
+
+/// Between two looks for it, and for how long.
+const LOOK: Duration = Duration::from_millis(50);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What `probe` calls reading options in a program.
 const READING: &str = "read options back";
@@ -54,7 +60,8 @@ impl Policy {
         let destinations = match self.rules {
             0 => String::new(),
             rules => {
-                let others = (1..rules).map(|rule| format!("{{cidr: 10.{rule}.0.0/16, ports: [{}]}}", 1000 + rule));
+                let others =
+                    (1..rules).map(|rule| format!("{{cidr: 10.{rule}.0.0/16, ports: [{}]}}", 1000 + rule));
                 let all: Vec<_> = others.chain(["{cidr: 127.0.0.0/8}".to_owned()]).collect();
                 format!("  destinations: [{}]\n", all.join(", "))
             }
@@ -70,7 +77,8 @@ impl Policy {
 /// The programs, and the cgroups in whose storage their policies are.
 pub(super) struct Ours {
     pub(super) keepalive: Program,
-    pub(super) guard: Program,
+    /// Where a policy enforces.
+    pub(super) guard: Option<Program>,
     pub(super) closing: Option<Program>,
     /// One for each policy.
     pub(super) cgroups: Vec<Cgroup>,
@@ -91,8 +99,9 @@ impl Ours {
         site.check()?;
         let pins = layout(&site.bpffs.path().join(PINS))?;
         let keepalive = Program::pinned(&pins.join("program"))?;
-        let guard = Program::pinned(&pins.join("guard_program"))?;
-        let closing = find_closing(site.pid())?;
+        let enforces = policies.iter().any(|policy| policy.mode == "Enforce");
+        let guard = enforces.then(|| Program::pinned(&pins.join("guard_program"))).transpose()?;
+        let closing = wait_closing(bench, &site)?;
         site.stop()?;
         let top = site.bpffs.path().join(PINS);
         fs::remove_dir_all(&top).with_context(|| format!("cannot remove {}", top.display()))?;
@@ -115,10 +124,26 @@ pub(super) fn can_read_options(bench: &Bench, site: &Site) -> Result<bool> {
 fn layout(top: &Path) -> Result<PathBuf> {
     let entries = fs::read_dir(top).with_context(|| format!("cannot list {}", top.display()))?;
     let mut paths = entries.filter_map(|entry| entry.ok().map(|entry| entry.path()));
-    paths.find(|path| path.is_dir()).with_context(|| format!("the daemon pinned nothing in {}", top.display()))
+    paths
+        .find(|path| path.is_dir())
+        .with_context(|| format!("the daemon pinned nothing in {}", top.display()))
 }
 
-/// Among the programs that the daemon holds; where the kernel tells too little for it, there is none.
+/// The daemon loads it when it has nothing better to do; where the kernel tells too little for it, it says so.
+fn wait_closing(bench: &Bench, site: &Site) -> Result<Option<Program>> {
+    let begin = Instant::now();
+    while begin.elapsed() < PATIENCE {
+        bench.go_on()?;
+        let found = find_closing(site.pid())?;
+        if found.is_some() || site.log_tail().contains(NO_CLOSING) {
+            return Ok(found);
+        }
+        bench.stop.within(LOOK);
+    }
+    bail!("the daemon did not load its program {CLOSING}, and does not say why")
+}
+
+/// Among the programs that the daemon holds.
 fn find_closing(pid: u32) -> Result<Option<Program>> {
     let directory = PathBuf::from(format!("/proc/{pid}/fdinfo"));
     let entries = fs::read_dir(&directory).with_context(|| format!("cannot list {}", directory.display()))?;
