@@ -66,6 +66,8 @@ pub const WORK_MAP: &str = "WORK";
 pub const OFFSETS: &str = "OFFSETS";
 /// The tracing program that looks at connections as they end.
 pub const CLOSING_PROGRAM: &str = "closing";
+/// The one that looks at those alone of whose end the application is told as of an error.
+pub const CLOSING_ERROR_PROGRAM: &str = "closing_error";
 /// `HASH`: the [`DeadPeers`] of each cgroup in which one was found, by the cgroup's id.
 pub const DEAD_PEERS_MAP: &str = "DEAD_PEERS";
 /// `RINGBUF`: a [`DeadPeer`] for each.

@@ -38,8 +38,8 @@ pub(super) struct RunTime {
 pub(super) enum Hook<'a> {
     SockOps(&'a Cgroup),
     Setsockopt(&'a Cgroup),
-    /// The tracepoint that it was loaded for.
-    Tracepoint,
+    /// What of the kernel's own it was loaded for.
+    Tracing,
 }
 
 /// Keeps a program attached until it is dropped.
@@ -96,7 +96,7 @@ impl Program {
         let attached = match hook {
             Hook::SockOps(cgroup) => self.link(cgroup, BPF_CGROUP_SOCK_OPS as u32),
             Hook::Setsockopt(cgroup) => self.link(cgroup, BPF_CGROUP_SETSOCKOPT as u32),
-            Hook::Tracepoint => {
+            Hook::Tracing => {
                 let mut attr = zeroed_attr();
                 attr.raw_tracepoint.prog_fd = self.raw();
                 bpf(bpf_cmd::BPF_RAW_TRACEPOINT_OPEN, &mut attr)

@@ -18,7 +18,8 @@ pub(super) const OURS: &str = "ours";
 /// Where the daemon pins, below its bpffs.
 const PINS: &str = "keepalive";
 
-/// The program that looks at connections as they end, for as long as the daemon runs.
+/// How the names begin of the programs that look at connections as they end, of which one is there for as long as the
+/// daemon runs.
 const CLOSING: &str = "closing";
 
 /// What the daemon logs if it cannot be.
@@ -26,7 +27,7 @@ const NO_CLOSING: &str = "cannot be counted";
 
 /// Between two looks for it, and for how long.
 const LOOK: Duration = Duration::from_millis(50);
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What `probe` calls reading options in a program.
 const READING: &str = "read options back";
@@ -115,9 +116,10 @@ pub(super) fn can_read_options(bench: &Bench, site: &Site) -> Result<bool> {
     command.args(["probe", "-o", "json", "--bpffs"]).arg(site.bpffs.path());
     let found = process::output(command.arg("--cgroup-root").arg(site.root.path()))?;
     let found: serde_json::Value = serde_json::from_str(&found).context("`probe` prints no JSON")?;
-    let checks = found["checks"].as_array().context("`probe` lists no checks")?;
-    let reading = checks.iter().find(|check| check["name"] == READING);
-    Ok(reading.with_context(|| format!("`probe` says nothing of `{READING}`"))?["state"] == "present")
+    let features = found["features"].as_array().context("`probe` lists no features")?;
+    let reading = features.iter().find(|feature| feature["name"] == READING);
+    let present = reading.and_then(|reading| reading["present"].as_bool());
+    present.with_context(|| format!("`probe` says nothing of `{READING}`"))
 }
 
 /// The directory of the one layout that there is.
@@ -140,7 +142,7 @@ fn wait_closing(bench: &Bench, site: &Site) -> Result<Option<Program>> {
         }
         bench.stop.within(LOOK);
     }
-    bail!("the daemon did not load its program {CLOSING}, and does not say why")
+    bail!("the daemon did not load a program {CLOSING}, and does not say why")
 }
 
 /// Among the programs that the daemon holds.
@@ -152,7 +154,7 @@ fn find_closing(pid: u32) -> Result<Option<Program>> {
         let Ok(text) = fs::read_to_string(entry?.path()) else { continue };
         let Some(id) = program_id(&text) else { continue };
         let program = Program::numbered(id)?;
-        if program.name()? == CLOSING {
+        if program.name()?.starts_with(CLOSING) {
             return Ok(Some(program));
         }
     }

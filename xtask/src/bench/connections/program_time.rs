@@ -33,7 +33,7 @@ pub(super) fn measure(bench: &Bench, stage: &Stage, deadline: Instant) -> Result
     if let Some(closing) = &stage.ours.closing {
         variants.push(Variant {
             name: "`closing`, while the daemon runs".to_owned(),
-            programs: vec![(closing, Place::Tracepoint)],
+            programs: vec![(closing, Place::Tracing)],
             ..stage.foreign("", closing, UNTOUCHED)?
         });
     }

@@ -33,7 +33,7 @@ pub(super) fn preloaded(library: &OsStr) -> Vec<(&'static str, &OsStr)> {
 pub(super) enum Place {
     SockOps,
     Setsockopt,
-    Tracepoint,
+    Tracing,
 }
 
 /// Something that is compared.
@@ -64,7 +64,7 @@ impl Variant<'_> {
             program.attach(match place {
                 Place::SockOps => Hook::SockOps(self.cgroup),
                 Place::Setsockopt => Hook::Setsockopt(self.cgroup),
-                Place::Tracepoint => Hook::Tracepoint,
+                Place::Tracing => Hook::Tracing,
             })
         };
         self.programs.iter().map(attach).collect()

@@ -111,7 +111,7 @@ fn alternatives<'a>(bench: &Bench, stage: &'a Stage, way: &Way<'a>) -> Result<Ve
 
 /// With what is attached besides for as long as the daemon runs.
 fn while_the_daemon_runs<'a>(stage: &'a Stage, mut ours: Variant<'a>) -> Variant<'a> {
-    ours.programs.extend(stage.ours.closing.iter().map(|closing| (closing, Place::Tracepoint)));
+    ours.programs.extend(stage.ours.closing.iter().map(|closing| (closing, Place::Tracing)));
     ours
 }
 
