@@ -6,6 +6,7 @@
 //! bytes), and all zero bytes mean "nothing": the kernel zeroes the storage of a cgroup at the first attach
 //! and before the policy is written.
 #![cfg_attr(not(test), no_std)]
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
 mod counters;
 mod dead_peers;
@@ -15,6 +16,7 @@ mod hold;
 mod marks;
 mod observing;
 mod offsets;
+mod opaque;
 mod options;
 mod policy;
 mod sweeping;
