@@ -72,7 +72,9 @@ impl Part {
             Self::Connections => &[
                 Quantity::ProgramTimeBlind,
                 Quantity::ProgramTimeReading,
+                Quantity::ProgramTimeCounted,
                 Quantity::ProgramTimeWithRules,
+                Quantity::ProgramTimeWithRulesCounted,
                 Quantity::ConnectionAgainstLibkeepalive,
                 Quantity::ConnectionAgainstLibdontdie,
                 Quantity::ConnectionAgainstOwnCalls,
