@@ -5,9 +5,7 @@
 //! rules that match, and the lowest bit is the one that wins, because the rules are in the order of precedence: a
 //! look-up costs the same for one rule and for [`MOST_RULES`].
 
-use core::hint::black_box;
-
-use crate::Timers;
+use crate::{Timers, opaque::opaque};
 
 /// The most rules a policy may have.
 pub const MOST_RULES: usize = 64;
@@ -94,39 +92,43 @@ impl RuleSet {
 
 /// The last interval that starts by what is looked for, or the first one if none does.
 ///
-/// Nowhere here is a branch on what is compared, as the verifier would follow each way on its own: through 128 paths
-/// a search. Where LLVM puts one in all the same, the two ways meet, as it knows no more of the index on one than on
-/// the other.
+/// Nowhere here is a branch on what is compared, as the verifier would follow each way on its own, through 128 paths
+/// a search, and a processor would guess wrong every other time. Where LLVM puts one in all the same, the two ways meet,
+/// as the verifier knows no more of the index on one than on the other.
 #[expect(clippy::cast_possible_truncation, reason = "all bits of a mask are the same")]
 #[inline(always)]
 fn search(starts_by: impl Fn(usize) -> u64, unknown: u64) -> usize {
+    const { assert!(MOST_INTERVALS == 2 * 64) };
     let bounded = |index| bounded::<MOST_INTERVALS>(index, unknown);
-    let mut at = bounded(0);
-    let mut step = MOST_INTERVALS / 2;
-    while step > 0 {
-        at = bounded(at + (step & all_or_none(starts_by(bounded(at + step))) as usize));
-        step /= 2;
-    }
-    at
+    let narrowed =
+        |at: usize, step: usize| bounded(at + (step & all_or_none(starts_by(bounded(at + step))) as usize));
+    // Step by step: the verifier, where it also follows what a processor only guesses, takes a loop for too many ways.
+    let at = narrowed(bounded(0), 64);
+    let at = narrowed(at, 32);
+    let at = narrowed(at, 16);
+    let at = narrowed(at, 8);
+    let at = narrowed(at, 4);
+    let at = narrowed(at, 2);
+    narrowed(at, 1)
 }
 
 /// 1 if `a < b`, else 0: the borrow of `a - b`.
 #[inline(always)]
 fn is_less(a: u64, b: u64) -> u64 {
-    black_box((!a & b) | ((!a | b) & a.wrapping_sub(b))) >> 63
+    opaque(((!a & b) | ((!a | b) & a.wrapping_sub(b))) >> 63)
 }
 
 /// 1 if `a == b`, else 0.
 #[inline(always)]
 fn is_same(a: u64, b: u64) -> u64 {
     let differing = a ^ b;
-    (black_box(differing | differing.wrapping_neg()) >> 63) ^ 1
+    opaque((differing | differing.wrapping_neg()) >> 63) ^ 1
 }
 
 /// All bits for 1, none for 0.
 #[inline(always)]
-const fn all_or_none(bit: u64) -> u64 {
-    bit.wrapping_neg()
+fn all_or_none(bit: u64) -> u64 {
+    opaque(bit.wrapping_neg())
 }
 
 /// The same index, so that the verifier sees that it is one: the compiler, which can prove it, would leave out a mask
@@ -138,7 +140,7 @@ const fn all_or_none(bit: u64) -> u64 {
 fn bounded<const SIZE: usize>(index: usize, unknown: u64) -> usize {
     const { assert!(SIZE.is_power_of_two()) };
     let unknown = unknown as usize;
-    (black_box(index ^ unknown) ^ unknown) & (SIZE - 1)
+    (opaque((index ^ unknown) as u64) as usize ^ unknown) & (SIZE - 1)
 }
 
 #[cfg(test)]

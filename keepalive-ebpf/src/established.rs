@@ -1,11 +1,14 @@
 //! The moments before a handshake and after it.
 
-use core::{ffi::c_void, hint::black_box};
+use core::{
+    ffi::c_void,
+    hint::{black_box, cold_path},
+};
 
 use aya_ebpf::{
     bindings::{
         BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB, BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB, BPF_SOCK_OPS_TCP_CONNECT_CB,
-        BPF_SOCK_OPS_TCP_LISTEN_CB,
+        BPF_SOCK_OPS_TCP_LISTEN_CB, bpf_sock_ops,
     },
     programs::SockOpsContext,
 };
@@ -76,20 +79,25 @@ const fn describe(outcome: Outcome) -> &'static str {
 #[inline(always)]
 pub(crate) fn on_callback<L: Logging>(ctx: &SockOpsContext) {
     // Read nothing else before this: in callbacks on request sockets most fields are not there.
-    match ctx.op() {
-        BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB => established::<L>(ctx, Direction::Outbound),
-        BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB => established::<L>(ctx, Direction::Inbound),
-        BPF_SOCK_OPS_TCP_CONNECT_CB => before_handshake(ctx, Direction::Outbound, Options::CONNECTING),
+    let direction = match ctx.op() {
+        BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB => Direction::Outbound,
+        BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB => Direction::Inbound,
+        BPF_SOCK_OPS_TCP_CONNECT_CB => {
+            return before_handshake(ctx, Direction::Outbound, Options::CONNECTING);
+        }
         // What is accepted inherits it.
-        BPF_SOCK_OPS_TCP_LISTEN_CB => before_handshake(ctx, Direction::Inbound, Options::LISTENING),
-        _ => {}
-    }
+        BPF_SOCK_OPS_TCP_LISTEN_CB => return before_handshake(ctx, Direction::Inbound, Options::LISTENING),
+        _ => return,
+    };
+    established::<L>(ctx.ops, direction);
 }
 
 /// Both directions are handled alike on purpose: a simultaneous open ends a `connect` in the passive callback, and a
-/// restored socket (`TCP_REPAIR`) has no handshake at all.
-#[inline(always)]
-fn established<L: Logging>(ctx: &SockOpsContext, direction: Direction) {
+/// restored socket (`TCP_REPAIR`) has no handshake at all. One code for both, apart from the rest: what the one end of a
+/// connection has brought into the caches serves the other.
+#[inline(never)]
+fn established<L: Logging>(ops: *mut bpf_sock_ops, direction: Direction) {
+    let ctx = &SockOpsContext::new(ops);
     // SAFETY: the kernel hands out the storage of the cgroup the program is attached to, never null, and
     // replaces it whole when the daemon writes it.
     let policy = unsafe { &*POLICY.get_ptr_mut() };
@@ -103,10 +111,15 @@ fn established<L: Logging>(ctx: &SockOpsContext, direction: Direction) {
         count(&mut counters.yielded);
         return;
     }
-    let timers =
-        if matches!(policy.mode(), Mode::Nothing) { None } else { covers(ctx, direction, policy, counters) };
-    leave_mark(socket, policy, Moment::Established, timers.is_some(), counters);
-    let Some(timers) = timers else { return };
+    let (is_covered, timers) = if matches!(policy.mode(), Mode::Nothing) {
+        NOT_COVERED
+    } else {
+        covers(ctx, direction, policy, counters)
+    };
+    leave_mark(socket, policy, Moment::Established, is_covered, counters);
+    if !is_covered {
+        return;
+    }
     let options = Handle::of_callback(ctx);
     let decision = decide(policy.mode(), &timers, &options);
     // An arming that the kernel refused is counted as refused, and as nothing else.
@@ -157,37 +170,44 @@ fn leave_mark(socket: *mut c_void, policy: &Policy, moment: Moment, covered: boo
     if (guard == 0 && !policy.claims()) || socket.is_null() {
         return;
     }
+    cold_path();
     // SAFETY: just read from this callback's context, and not null.
     if unsafe { claim(socket, policy.cgroup(), moment, guard) }.is_err() {
         count(&mut counters.refused_claim);
     }
 }
 
-/// The values for the connection; `None` if the policy is not for its direction or destination.
+/// For a connection that a policy is not for. No `Option`, whose values LLVM would leave undefined, and the verifier
+/// refuses a program that moves such about.
+const NOT_COVERED: (bool, Timers) = (false, Timers::NONE);
+
+/// Whether the policy is for the direction and destination of the connection, and its values for that.
 #[inline(always)]
 fn covers(
     ctx: &SockOpsContext,
     direction: Direction,
     policy: &Policy,
     counters: &mut Counters,
-) -> Option<Timers> {
+) -> (bool, Timers) {
     if matches!(direction, Direction::Outbound) {
         count(&mut counters.outbound);
     } else {
         count(&mut counters.inbound);
     }
     if !policy.direction().covers(direction) {
+        cold_path();
         count(&mut counters.kept_direction);
-        return None;
+        return NOT_COVERED;
     }
     if policy.destinations() == 0 {
-        return Some(policy.timers());
+        return (true, policy.timers());
     }
-    let found = find(policy, &remote(ctx));
-    if found.is_none() {
-        count(&mut counters.kept_destination);
+    cold_path();
+    if let Some(timers) = find(policy, &remote(ctx)) {
+        return (true, timers);
     }
-    found
+    count(&mut counters.kept_destination);
+    NOT_COVERED
 }
 
 /// The remote end of a callback's connection.
@@ -229,6 +249,7 @@ fn set(options: &Handle, option: SocketOption, value: u32, counters: &mut Counte
         return true;
     }
     if let Err(errno) = options.set(name(option), value.to_ne_bytes()) {
+        cold_path();
         count(refused(counters, option));
         counters.last_errno = errno;
         return false;
@@ -239,10 +260,16 @@ fn set(options: &Handle, option: SocketOption, value: u32, counters: &mut Counte
 /// Sets the other options, as far as they are among `which`.
 #[inline(always)]
 fn apply_options(options: &Handle, policy: &Policy, which: u32, counters: &mut Counters) {
-    if policy.options().which & which == 0 {
-        return;
+    if policy.options().which & which != 0 {
+        cold_path();
+        apply_wanted(*options, policy, which, counters);
     }
-    other_options::apply(options, policy, which, counters);
+}
+
+/// Apart from the rest, which few policies take the way through: what all take is the shorter.
+#[inline(never)]
+fn apply_wanted(options: Handle, policy: &Policy, which: u32, counters: &mut Counters) {
+    other_options::apply(&options, policy, which, counters);
 }
 
 impl Tally for Counters {

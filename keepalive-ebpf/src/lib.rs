@@ -6,6 +6,7 @@
 //! bytes), and all zero bytes mean "nothing": the kernel zeroes the storage of a cgroup at the first attach
 //! and before the policy is written.
 #![cfg_attr(not(test), no_std)]
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
 mod counters;
 mod dead_peers;
@@ -15,6 +16,7 @@ mod hold;
 mod marks;
 mod observing;
 mod offsets;
+mod opaque;
 mod options;
 mod policy;
 mod sweeping;
@@ -66,6 +68,8 @@ pub const WORK_MAP: &str = "WORK";
 pub const OFFSETS: &str = "OFFSETS";
 /// The tracing program that looks at connections as they end.
 pub const CLOSING_PROGRAM: &str = "closing";
+/// The one that looks at those alone of whose end the application is told as of an error.
+pub const CLOSING_ERROR_PROGRAM: &str = "closing_error";
 /// `HASH`: the [`DeadPeers`] of each cgroup in which one was found, by the cgroup's id.
 pub const DEAD_PEERS_MAP: &str = "DEAD_PEERS";
 /// `RINGBUF`: a [`DeadPeer`] for each.

@@ -28,7 +28,7 @@ mod programs {
     };
 
     use crate::{
-        closing::on_state_change,
+        closing::{on_error, on_state_change},
         established::{Quiet, Verbose, on_callback},
         guard::on_setsockopt,
         observe::tell,
@@ -69,6 +69,12 @@ mod programs {
     #[btf_tracepoint(function = "inet_sock_set_state")]
     pub(crate) fn closing(ctx: BtfTracePointContext) {
         on_state_change(&ctx);
+    }
+
+    /// The same where the kernel closes before it reports.
+    #[btf_tracepoint(function = "inet_sk_error_report")]
+    pub(crate) fn closing_error(ctx: BtfTracePointContext) {
+        on_error(&ctx);
     }
 
     /// Applies policies to the connections that are open already.

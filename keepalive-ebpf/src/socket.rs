@@ -1,6 +1,6 @@
 //! The sockets that programs are called for: their options, and the marks that say whose policy governs them.
 
-use core::{ffi::c_void, mem::MaybeUninit, ptr};
+use core::{ffi::c_void, hint::cold_path, mem::MaybeUninit, ptr};
 
 use aya_ebpf::{
     bindings::{BPF_SK_STORAGE_GET_F_CREATE, bpf_sock},
@@ -131,6 +131,7 @@ pub(crate) unsafe fn mark<'a>(socket: *mut c_void) -> Option<&'a mut Claim> {
 pub(crate) unsafe fn is_claimed_below(socket: *mut c_void, cgroup: u64, moment: Moment) -> bool {
     // SAFETY: as promised.
     let Some(mark) = (unsafe { mark(socket) }) else { return false };
+    cold_path();
     // What claims at several callbacks of a connection finds its own.
     let is_of_now = mark.moment as u64 == moment as u64;
     mark.cgroup != cgroup && is_of_now && now_ns().wrapping_sub(mark.at_ns) < CLAIM_HOLDS_NS

@@ -1,6 +1,7 @@
 //! The verbs of `cargo xtask`, one module each, with its `Options` and its `run`; and [`lab`], what the demo
 //! and the tests with root stand on.
 
+pub mod bench;
 pub mod build;
 pub mod clean_host;
 pub mod console;
@@ -15,6 +16,7 @@ pub mod run;
 pub mod seccomp;
 pub mod setup;
 pub mod soak;
+mod stop;
 pub mod test;
 pub mod vm;
 pub mod workspace;

@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{build, clean_host, console, demo, fuzz, image, lint, run, seccomp, setup, soak, test, vm};
+use xtask::{
+    bench, build, clean_host, console, demo, fuzz, image, lint, run, seccomp, setup, soak, test, vm,
+};
 
 /// The verbs of this project. Each installs what it needs of `setup` by itself.
 #[derive(Debug, Parser)]
@@ -26,6 +28,7 @@ enum Verb {
     Soak(soak::Options),
     #[command(hide = true)]
     SoakPeer,
+    Bench(bench::Options),
     Lint(lint::Options),
     Seccomp(seccomp::Options),
     CleanHost(clean_host::Options),
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Verb::Vm(options) => vm::run(options),
         Verb::Soak(options) => soak::run(options),
         Verb::SoakPeer => soak::peer::serve(),
+        Verb::Bench(options) => bench::run(options),
         Verb::Lint(options) => lint::run(options),
         Verb::Seccomp(options) => seccomp::run(options),
         Verb::CleanHost(options) => clean_host::run(options),

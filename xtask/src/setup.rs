@@ -7,6 +7,7 @@ use clap::Args;
 
 use crate::{console, failures::Failures, process, workspace};
 
+mod bench;
 mod bpftune;
 mod debs;
 mod deny;
@@ -21,6 +22,7 @@ mod pods;
 mod prometheus;
 mod toolchain;
 
+pub use bench::BenchTools;
 pub use machine::Machine;
 use pins::Pins;
 pub use pods::PodTools;
@@ -47,6 +49,7 @@ pub fn run(Options {}: Options) -> Result<()> {
         ("what tests of metrics run", || prometheus().map(drop)),
         ("what tests run beside the daemon", || bpftune().map(drop)),
         ("what tests hostile requests", || fuzzer().map(drop)),
+        ("what the benchmark compares with", || bench_tools().map(drop)),
         ("what builds the image", || image_builder().map(drop)),
         ("tools for lint", lint_tools),
     ] {
@@ -158,6 +161,16 @@ pub fn prometheus() -> Result<Prometheus> {
 /// If it is missing and cannot be fetched.
 pub fn bpftune() -> Result<PathBuf> {
     bpftune::find(&Pins::read()?)
+}
+
+/// Makes sure that there is what the benchmark compares with, and tells where; the libraries are unpacked and not
+/// installed, like [`pod_tools`]. Silent if there is nothing to do.
+///
+/// # Errors
+///
+/// If something is missing and cannot be installed or fetched.
+pub fn bench_tools() -> Result<BenchTools> {
+    bench::find(&Pins::read()?)
 }
 
 /// Makes sure that there is what runs a machine with the kernel of a line, such as `6.1`, and tells where. The kernel is

@@ -5,9 +5,8 @@ mod ledger;
 pub mod peer;
 mod plot;
 mod report;
-mod sample;
-mod site;
-mod stop;
+pub(crate) mod sample;
+pub(crate) mod site;
 mod verdict;
 
 use std::{
@@ -18,22 +17,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Error, Result, bail, ensure};
-use clap::{Args, ValueEnum};
-use signal_hook::{
-    consts::{SIGHUP, SIGINT, SIGTERM},
-    iterator::{Handle, Signals},
-};
-
 use self::{
     churn::Stirrer,
     ledger::Ledger,
     report::Report,
     sample::{Sample, Sampler},
     site::Site,
-    stop::Stop,
 };
-use crate::{build, console, process, setup};
+use crate::{build, console, process, setup, stop::Stop};
+use anyhow::{Context as _, Error, Result, bail, ensure};
+use clap::{Args, ValueEnum};
 
 /// How many samples there are, if the time allows.
 const SAMPLES: u32 = 360;
@@ -116,7 +109,7 @@ pub fn run(options: Options) -> Result<()> {
     };
     let kill = options.kill.map(|seconds| Duration::from_secs(seconds.into()));
     let stop = Arc::new(Stop::default());
-    let signals = stop_at_signals(&stop)?;
+    let signals = Stop::at_signals(&stop)?;
     let report = soak(&daemon, length, kill, &stop)?;
     signals.close();
     match options.output {
@@ -240,14 +233,4 @@ fn tell(elapsed: Duration, length: Duration, ledger: &Ledger, sample: Option<&Sa
     } else {
         console::progress(line);
     }
-}
-
-/// From here on a signal to stop ends the soak and nothing by itself, however often it comes: what was made must be
-/// removed.
-fn stop_at_signals(stop: &Arc<Stop>) -> Result<Handle> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("cannot listen for signals")?;
-    let handle = signals.handle();
-    let stop = Arc::clone(stop);
-    thread::spawn(move || signals.forever().for_each(|_| stop.now()));
-    Ok(handle)
 }

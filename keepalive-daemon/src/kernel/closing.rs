@@ -1,20 +1,21 @@
 //! The connections that end because their peer was found dead, told by the program `closing`.
 //!
-//! The program hangs on a tracepoint of the kernel's that is passed when a connection changes its state, and never for
-//! data; it needs nothing of `sock_ops`, whose callback flags belong to whoever set them. It is not pinned: what nobody
+//! The program hangs on a tracepoint of the kernel's that is passed when an application is told that its connection has
+//! ended with an error, or, before Linux 6.10, when a connection changes its state; never for data. It needs nothing of `sock_ops`, whose callback flags belong to whoever set them. It is not pinned: what nobody
 //! reads need not be counted, and it ends with whoever loaded it.
 
 use std::{collections::BTreeMap, os::fd::AsFd as _, time::Duration};
 
 use anyhow::{Context as _, Result, anyhow};
 use aya::{
-    Ebpf, EbpfLoader,
+    Btf, Ebpf, EbpfLoader,
     maps::{HashMap, MapData, RingBuf},
     programs::BtfTracePoint,
 };
+use aya_obj::btf::BtfKind;
 use keepalive_ebpf::{
-    CLAIMS_MAP, CLOSING_OFFSETS, CLOSING_PROGRAM, COUNTERS_MAP, DEAD_PEER_LOG_MAP, DEAD_PEERS_MAP,
-    DESTINATIONS_MAP, DeadPeer, DeadPeers, OFFSETS, POLICY_MAP, UNCOUNTED,
+    CLAIMS_MAP, CLOSING_ERROR_PROGRAM, CLOSING_OFFSETS, CLOSING_PROGRAM, COUNTERS_MAP, DEAD_PEER_LOG_MAP,
+    DEAD_PEERS_MAP, DESTINATIONS_MAP, DeadPeer, DeadPeers, OFFSETS, POLICY_MAP, UNCOUNTED,
 };
 use nix::{
     errno::Errno,
@@ -27,7 +28,13 @@ use super::{
     offsets,
 };
 
-/// The tracepoint.
+/// The tracepoint where an application is told of an error.
+const ERRORS: &str = "inet_sk_error_report";
+
+/// What the kernel has since it closes a connection before it tells there, Linux 6.10.
+const CLOSES_AND_REPORTS: &str = "tcp_done_with_error";
+
+/// The tracepoint that does before.
 const STATE_CHANGES: &str = "inet_sock_set_state";
 
 /// The loaded program, attached for as long as this is there.
@@ -63,16 +70,8 @@ impl Closing {
             HashMap::try_from(take_any_map(&mut ebpf, DEAD_PEERS_MAP)?)?;
         counts.insert(UNCOUNTED, [0; 4], 0)?;
         let records = RingBuf::try_from(take_any_map(&mut ebpf, DEAD_PEER_LOG_MAP)?)?;
-        let types = aya::Btf::from_sys_fs().context("cannot read the kernel's types")?;
-        let program = ebpf.program_mut(CLOSING_PROGRAM);
-        let program: &mut BtfTracePoint =
-            program.ok_or_else(|| anyhow!("the object holds no program {CLOSING_PROGRAM}"))?.try_into()?;
-        program.load(STATE_CHANGES, &types).map_err(|error| rejected(&error)).with_context(|| {
-            format!(
-                "the kernel does not accept the program {CLOSING_PROGRAM} (it needs Linux 5.9, CAP_BPF and CAP_PERFMON)"
-            )
-        })?;
-        program.attach().with_context(|| format!("cannot attach to the tracepoint {STATE_CHANGES}"))?;
+        let types = Btf::from_sys_fs().context("cannot read the kernel's types")?;
+        attach(&mut ebpf, &types)?;
         let ticks_a_second = closing.ticks_a_second;
         Ok(Self { _ebpf: ebpf, counts, records, ticks_a_second, _memory_limit: memory_limit })
     }
@@ -118,4 +117,19 @@ impl Closing {
     pub(crate) fn time(&self, ticks: u32) -> Duration {
         Duration::from_millis(u64::from(ticks) * 1000 / self.ticks_a_second)
     }
+}
+
+/// Attaches the program that the kernel needs call least.
+fn attach(ebpf: &mut Ebpf, types: &Btf) -> Result<()> {
+    let closes_first = types.id_by_type_name_kind(CLOSES_AND_REPORTS, BtfKind::Func).is_ok();
+    let (name, tracepoint) =
+        if closes_first { (CLOSING_ERROR_PROGRAM, ERRORS) } else { (CLOSING_PROGRAM, STATE_CHANGES) };
+    let program = ebpf.program_mut(name);
+    let program: &mut BtfTracePoint =
+        program.ok_or_else(|| anyhow!("the object holds no program {name}"))?.try_into()?;
+    program.load(tracepoint, types).map_err(|error| rejected(&error)).with_context(|| {
+        format!("the kernel does not accept the program {name} (it needs Linux 5.9, CAP_BPF and CAP_PERFMON)")
+    })?;
+    program.attach().with_context(|| format!("cannot attach to the tracepoint {tracepoint}"))?;
+    Ok(())
 }

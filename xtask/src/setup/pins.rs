@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
-use super::machine::MachinePackages;
+use super::{bench::BenchPackages, machine::MachinePackages};
 use crate::workspace;
 
 /// The versions and names that set-up needs.
@@ -38,6 +38,8 @@ pub(crate) struct Pins {
     pub(crate) prometheus: Package,
     /// What a test runs beside the daemon: another tool's program.
     pub(crate) bpftune: Package,
+    /// What the benchmark compares with.
+    pub(crate) bench: BenchPackages,
     /// Where packages come from that are unpacked.
     pub(crate) debian: Debian,
     /// What the tests of pods run.

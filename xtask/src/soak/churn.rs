@@ -10,8 +10,8 @@ use super::{
     ledger::Ledger,
     peer::{Peer, Request, Values},
     site::Site,
-    stop::Stop,
 };
+use crate::stop::Stop;
 
 pub(super) use changes::change;
 

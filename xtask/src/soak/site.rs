@@ -1,4 +1,4 @@
-//! A host of its own for a soak, and the daemon on it.
+//! A host of its own for a soak or a benchmark, and the daemon on it.
 
 use std::{
     fs, io,
@@ -27,16 +27,16 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A cgroup subtree that the daemon takes for the whole hierarchy, a bpffs, two network namespaces, policies and a
 /// control socket; all of it is gone when it is dropped.
-pub(super) struct Site {
+pub(crate) struct Site {
     program: PathBuf,
     /// First, so that it ends before what it stands on goes.
     daemon: Mutex<Process>,
     /// Held by those who ask, and against them while there is nobody to answer.
     answering: RwLock<()>,
-    pub(super) root: Cgroup,
-    pub(super) bpffs: Bpffs,
+    pub(crate) root: Cgroup,
+    pub(crate) bpffs: Bpffs,
     /// Where the connections are.
-    pub(super) netns: Netns,
+    pub(crate) netns: Netns,
     /// Where the daemon is, as its own pod might be.
     own_netns: Netns,
     directory: TempDir,
@@ -44,7 +44,7 @@ pub(super) struct Site {
 
 impl Site {
     /// Makes it and starts the daemon; returns once it is ready.
-    pub(super) fn new(program: &Path) -> Result<Self> {
+    pub(crate) fn new(program: &Path) -> Result<Self> {
         let directory = TempDir::with_prefix(TEST_PREFIX).context("cannot make a directory")?;
         let policies = directory.path().join("policies");
         fs::create_dir(&policies).with_context(|| format!("cannot make {}", policies.display()))?;
@@ -69,17 +69,17 @@ impl Site {
     }
 
     /// A cgroup below the root.
-    pub(super) fn cgroup(&self, name: &str) -> Result<Cgroup> {
+    pub(crate) fn cgroup(&self, name: &str) -> Result<Cgroup> {
         self.root.child(name)
     }
 
     /// The process id of the daemon.
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.lock().pid()
     }
 
     /// Makes sure that the daemon runs, and has logged no error.
-    pub(super) fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         let daemon = self.lock();
         daemon.check()?;
         let log = daemon.text(Stream::Stderr);
@@ -88,7 +88,7 @@ impl Site {
     }
 
     /// What the daemon logged last, for whoever wonders what it was about.
-    pub(super) fn log_tail(&self) -> String {
+    pub(crate) fn log_tail(&self) -> String {
         const LINES: usize = 30;
         let log = self.lock().text(Stream::Stderr);
         let lines: Vec<&str> = log.lines().collect();
@@ -96,7 +96,7 @@ impl Site {
     }
 
     /// Kills the daemon and starts it again; returns once it is ready.
-    pub(super) fn restart(&self) -> Result<()> {
+    pub(crate) fn restart(&self) -> Result<()> {
         let _nobody_asks = self.answering.write().unwrap_or_else(PoisonError::into_inner);
         let mut daemon = self.lock();
         daemon.signal(Signal::SIGKILL)?;
@@ -108,7 +108,7 @@ impl Site {
     }
 
     /// Puts a policy file in place in one step; without text, takes it away.
-    pub(super) fn write_policy(&self, name: &str, text: Option<&str>) -> Result<()> {
+    pub(crate) fn write_policy(&self, name: &str, text: Option<&str>) -> Result<()> {
         let policies = self.directory.path().join("policies");
         let file = policies.join(format!("{name}.yaml"));
         let hidden = policies.join(format!(".{name}.next"));
@@ -120,7 +120,7 @@ impl Site {
     }
 
     /// Asks the control socket; the daemon's answer must be a good one, and whole.
-    pub(super) fn ask(&self, path: &str) -> Result<()> {
+    pub(crate) fn ask(&self, path: &str) -> Result<()> {
         let _answering = self.answering.read().unwrap_or_else(PoisonError::into_inner);
         let socket = self.directory.path().join("api.sock");
         let asked = || -> io::Result<String> {
@@ -132,7 +132,7 @@ impl Site {
     }
 
     /// Scrapes the metrics.
-    pub(super) fn scrape(&self) -> Result<()> {
+    pub(crate) fn scrape(&self) -> Result<()> {
         let _answering = self.answering.read().unwrap_or_else(PoisonError::into_inner);
         let at: SocketAddr = METRICS.parse().context("not an address")?;
         let asked = || -> io::Result<String> {
@@ -143,12 +143,18 @@ impl Site {
         check_answer("/metrics", self.own_netns.run(asked)?)
     }
 
-    /// Ends the daemon and has it take all away; fails if anything stays.
-    pub(super) fn finish(&self) -> Result<()> {
+    /// Ends the daemon; what it attached stays.
+    pub(crate) fn stop(&self) -> Result<()> {
         let daemon = self.lock();
         daemon.signal(Signal::SIGTERM)?;
         let status = daemon.wait()?;
         ensure!(status.success(), "on SIGTERM the daemon ended with {status}");
+        Ok(())
+    }
+
+    /// Ends the daemon and has it take all away; fails if anything stays.
+    pub(crate) fn finish(&self) -> Result<()> {
+        self.stop()?;
         let mut cleanup = Command::new(&self.program);
         cleanup.arg("cleanup").arg("--bpffs").arg(self.bpffs.path());
         process::output(cleanup.arg("--cgroup-root").arg(self.root.path()))?;
