@@ -59,7 +59,7 @@ impl Sampler {
 
     /// Measures, and adds what happened since it was called before.
     pub(super) fn take(&mut self, site: &Site, window: Window) -> Result<Sample> {
-        let pid = site.pid();
+        let pid = site.pid()?;
         let process = Path::new("/proc").join(pid.to_string());
         let status = read(&process.join("status"))?;
         let of_status = |name: &str| number(&status, name).with_context(|| format!("no {name} of {pid}"));
