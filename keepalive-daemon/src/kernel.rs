@@ -201,7 +201,7 @@ impl Kernel {
         let in_force = pinned
             .map_err(AttachError::from)
             .and_then(|()| self.write(cgroup.id, policy, rules))
-            .and_then(|()| pins.set_policy(policy_name).map_err(AttachError::from));
+            .and_then(|()| pins.set_first_policy(policy_name).map_err(AttachError::from));
         match in_force {
             Ok(()) => {
                 self.attached.insert(cgroup.id, pins);
