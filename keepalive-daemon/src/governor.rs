@@ -138,6 +138,7 @@ impl Governor {
         rules_before.extend(sweeps_need);
         let actions = reconcile::actions(&plan.desired, &self.actual);
         self.bar(&actions, cgroups);
+        self.kernel.begin();
         for (id, action) in actions {
             self.act(id, action, cause, &before);
         }

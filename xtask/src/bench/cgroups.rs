@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-pub(super) use self::lot::{layout, milliseconds};
 use self::lot::{Bare, Lot, Ours};
+pub(super) use self::lot::{layout, milliseconds};
 use super::{
     Bench,
     findings::{Findings, Growth, Table},
@@ -145,5 +145,7 @@ fn tell(tables: &mut [Table; 4]) {
     change.note("from SIGHUP to the last write told in the log; a change of the file alone waits 50 ms for more of it");
     change.note("bare: write the policy");
     adopt.note("bare: open the pin, ask whose link it is, read the policy, close");
-    release.note("with the start of the program; bare: open the pin, clear the policy, detach, close, remove the pin");
+    release.note(
+        "with the start of the program; bare: open the pin, clear the policy, detach, close, remove the pin",
+    );
 }

@@ -74,7 +74,8 @@ pub(super) fn measure(bench: &Bench, deadline: Instant) -> Result<Findings> {
             findings.figures.push(Figure { quantity, name: "p99", estimate, unit: Unit::Milliseconds });
         }
     }
-    table.note("as the map of policies tells a program that asks it every 20 µs, and comes before all others");
+    table
+        .note("as the map of policies tells a program that asks it every 20 µs, and comes before all others");
     findings.tables.push(table);
     for (what, points) in ["new cgroup, idle", "new cgroup, busy"].into_iter().zip(points) {
         findings.growths.push(Growth::new(what, "other cgroups", 1.0, points));
@@ -94,7 +95,6 @@ fn spin(prober: &std::path::Path) -> Result<Vec<Process>> {
 }
 
 fn to_milliseconds(nanoseconds: &str) -> Result<f64> {
-    let number: f64 =
-        nanoseconds.parse().with_context(|| format!("the prober printed {nanoseconds:?}"))?;
+    let number: f64 = nanoseconds.parse().with_context(|| format!("the prober printed {nanoseconds:?}"))?;
     Ok(number / 1e6)
 }

@@ -116,7 +116,8 @@ pub(super) fn measure(bench: &Bench, deadline: Instant) -> Result<Findings> {
         "a sweep walks until a walk finds nothing to change, as a walk misses what moves in the kernel's tables \
          meanwhile: twice at least; the bare iterator sets everything again in its second walk",
     );
-    stalls.note("the longest of each round; the application's own connections are among those that are swept");
+    stalls
+        .note("the longest of each round; the application's own connections are among those that are swept");
     let growths = vec![Growth::new("sweep", "connections", 1.0, points)];
     Ok(Findings { tables: vec![whole, each, stalls], growths, figures, ..Findings::default() })
 }

@@ -61,8 +61,7 @@ impl Sampler {
     pub(super) fn take(&mut self, site: &Site, window: Window) -> Result<Sample> {
         let pid = site.pid()?;
         let process = Path::new("/proc").join(pid.to_string());
-        let [resident_kib, anonymous_kib, threads] =
-            of_status(pid, ["VmRSS:", "RssAnon:", "Threads:"])?;
+        let [resident_kib, anonymous_kib, threads] = of_status(pid, ["VmRSS:", "RssAnon:", "Threads:"])?;
         let held = Held::of(&process)?;
         let objects = Objects::of(site, &held)?;
         let [new_cgroup, change, sweep, health, machine] =

@@ -100,7 +100,10 @@ impl Lot {
 
         let govern = took("govern")?;
         let governed = run("count")?;
-        ensure!(governed.total_cmp(&f64::from(self.size)).is_eq(), "the bare loop governs {governed} cgroups");
+        ensure!(
+            governed.total_cmp(&f64::from(self.size)).is_eq(),
+            "the bare loop governs {governed} cgroups"
+        );
         let (change, adopt, release) = (took("change")?, took("adopt")?, took("release")?);
         fs::remove_dir(&pins).with_context(|| format!("cannot remove {}", pins.display()))?;
         self.other.cleanup()?;

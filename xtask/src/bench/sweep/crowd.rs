@@ -44,7 +44,8 @@ impl<'a> Crowd<'a> {
     /// Of the application alone.
     pub(in crate::bench) fn new(bench: &Bench, netns: &'a Netns, cgroup: &'a Cgroup) -> Result<Self> {
         let program = bench.tools.program("holder", include_str!("holder.c"))?;
-        let (_, limit) = getrlimit(Resource::RLIMIT_NOFILE).context("cannot tell how many files may be open")?;
+        let (_, limit) =
+            getrlimit(Resource::RLIMIT_NOFILE).context("cannot tell how many files may be open")?;
         let share = u32::try_from(limit.saturating_sub(SPARE).min(MOST) & !1)?;
         ensure!(share > PINGED, "no more than {limit} files may be open: raise the limit");
         let mut application = start(&program, netns, cgroup)?;
