@@ -255,17 +255,17 @@ impl Kernel {
         put_in_place(link, &pins).map_err(AttachError::from)
     }
 
-    /// Puts another policy in force in an attached cgroup.
+    /// Puts another policy in force in an attached cgroup; with its name, unless that is known to stay the same.
     pub(crate) fn set_policy(
         &mut self,
         cgroup: Cgroup<'_>,
-        policy_name: &str,
+        policy_name: Option<&str>,
         policy: &Policy,
         rules: Option<&RuleSet>,
     ) -> Result<(), AttachError> {
         let pins = self.attached(cgroup)?;
         self.write(cgroup.id, policy, rules)?;
-        pins.set_policy(policy_name).map_err(AttachError::from)
+        policy_name.map_or(Ok(()), |name| pins.set_policy(name)).map_err(AttachError::from)
     }
 
     /// Removes the rules for destinations that no policy uses. A program may be reading those that went out of use a
