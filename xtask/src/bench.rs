@@ -6,8 +6,10 @@ mod daemon;
 mod data;
 mod findings;
 mod goals;
+mod kernel;
 mod machine;
 mod newcomers;
+mod ours;
 mod part;
 mod plot;
 mod readme;
@@ -16,6 +18,7 @@ mod round;
 mod statistics;
 mod sweep;
 mod tools;
+mod worker;
 
 use std::{
     fs,
@@ -34,7 +37,7 @@ use self::{
     report::Report,
     tools::Tools,
 };
-use crate::{build, console, image, process, setup, stop::Stop};
+use crate::{build, console, failures::Failures, image, process, setup, stop::Stop};
 
 /// Measures what it costs, side by side with what a user would pick instead, and says whether the goals are met.
 ///
@@ -131,16 +134,21 @@ pub fn run(options: Options) -> Result<()> {
         Format::Text => console::result(&report),
         Format::Json => console::result(json()?),
     }
+    let mut failures = Failures::new();
+    for (part, failure) in report.failures() {
+        failures.add(part, failure);
+    }
     if let Some(file) = &options.json {
-        fs::write(file, json()?).with_context(|| format!("cannot write {}", file.display()))?;
+        let written = fs::write(file, json()?).with_context(|| format!("cannot write {}", file.display()));
+        failures.check("report", written);
     }
     if let Some(file) = &options.plot {
-        plot::draw(file, &report)?;
+        failures.check("plot", plot::draw(file, &report));
     }
     if options.readme {
-        readme::write(&report)?;
+        failures.check("README", readme::write(&report));
     }
-    report.check()
+    failures.finish()
 }
 
 /// In the order of the report, each once.
@@ -164,10 +172,8 @@ fn measure(bench: &Bench, parts: &[Part]) -> Vec<Outcome> {
             part.budget(bench.quick).as_secs()
         ));
         let outcome = part.measure(bench);
-        match &outcome.failure {
-            Some(failure) => console::progress(format_args!("{}: {failure}", part.name())),
-            None => console::progress(format_args!("{}: done in {:.0} s", part.name(), outcome.seconds)),
-        }
+        let how = if outcome.failure.is_some() { "failed" } else { "done" };
+        console::progress(format_args!("{}: {how} in {:.0} s", part.name(), outcome.seconds));
         outcomes.push(outcome);
     }
     outcomes

@@ -1,9 +1,122 @@
-use std::time::Instant;
+//! What the data of established connections pays: nothing that can be measured.
 
-use anyhow::{Result, bail};
+use std::time::{Duration, Instant};
 
-use super::{Bench, findings::Findings};
+use anyhow::{Context as _, Result};
 
-pub(super) fn measure(_bench: &Bench, _deadline: Instant) -> Result<Findings> {
-    bail!("nothing measures this part yet")
+use super::{
+    Bench,
+    findings::{Findings, Table},
+    goals::{Figure, Quantity, Unit},
+    kernel::Hook,
+    ours::{Ours, Policy},
+    statistics::Estimate,
+    worker::{self, ARMED, BULK_BYTES, Took, UNTOUCHED, Way, Work, Worker},
+};
+
+const POLICY: Policy = Policy { mode: "Tighten", rules: 0 };
+
+const WITHOUT: &str = "without a policy";
+const WITH: &str = "with one";
+
+/// In a round, of each: some ten milliseconds.
+const ECHOES: u32 = 1500;
+const BULKS: u32 = 300;
+
+/// More would not make it surer.
+const MOST_ROUNDS: usize = 5000;
+
+/// Measures the part. One process of one cgroup makes each connection anew, with everything attached and with nothing,
+/// in turn: two processes that do the same are no pair, as memory is not alike everywhere.
+pub(super) fn measure(bench: &Bench, deadline: Instant) -> Result<Findings> {
+    let peer = worker::compile(&bench.tools)?;
+    let ours = Ours::prepare(bench, &[POLICY])?;
+    let cgroup = ours.cgroups.first().context("no cgroup was made")?;
+    let netns = &ours.site.netns;
+    let way = Way {
+        program: &peer,
+        cgroup,
+        netns,
+        server: None,
+        address: "127.0.0.1",
+        calls: "none",
+        environment: &[],
+    };
+    let mut worker = Worker::start(&way)?;
+    let attach = |is_with: bool| {
+        let programs =
+            [(Some(&ours.keepalive), Hook::SockOps(cgroup)), (ours.closing.as_ref(), Hook::Tracepoint)];
+        let wanted = programs.into_iter().filter(|_| is_with);
+        let found = wanted.filter_map(|(program, hook)| Some((program?, hook)));
+        found.map(|(program, hook)| program.attach(hook)).collect::<Result<Vec<_>>>()
+    };
+    for (is_with, expected) in [(false, UNTOUCHED), (true, ARMED)] {
+        let _attached = attach(is_with)?;
+        worker.check(if is_with { WITH } else { WITHOUT }, expected)?;
+    }
+    let mut measure = |what: &str, work, count, until| {
+        bench.rounds(what, 2, MOST_ROUNDS, until, |index| {
+            // Before both, so that both are measured after the same: what attaches leaves the caches otherwise.
+            let attached = attach(true)?;
+            let _attached = (index == 1).then_some(attached);
+            worker.run(work, count)
+        })
+    };
+    let half = deadline.saturating_duration_since(Instant::now()) / 2;
+    let echo = measure("requests and answers", Work::Echo, ECHOES, deadline - half)?;
+    let bulk = measure("throughput", Work::Bulk, BULKS, deadline)?;
+    Ok(found(&echo, &bulk))
+}
+
+fn found(echo: &[Vec<Took>], bulk: &[Vec<Took>]) -> Findings {
+    let [latency, throughput] = [
+        (echo, "A byte there and a byte back on an established connection (CPU time)", "ns"),
+        (bulk, "Throughput of an established connection (for each second of CPU time)", "MiB/s"),
+    ]
+    .map(|(took, title, unit)| {
+        let of = |took: &Took| if unit == "ns" { took.cpu_ns } else { mebibytes_per_second(took) };
+        let values: Vec<Vec<f64>> = took.iter().map(|took| took.iter().map(of).collect()).collect();
+        let (without, with) = (values.first().cloned(), values.get(1).cloned());
+        let (without, with) = (without.unwrap_or_default(), with.unwrap_or_default());
+        let mut table = Table::new(title, unit);
+        table.add(WITHOUT, &without);
+        table.add_against(WITH, &with, &[(WITHOUT, &without)]);
+        let ratio = Estimate::of_ratio(with.into_iter().zip(without));
+        (table, ratio)
+    });
+    let figures =
+        [(Quantity::Latency, "latency", latency.1), (Quantity::Throughput, "throughput", throughput.1)];
+    let figure = |(quantity, name, estimate): (_, _, Option<Estimate>)| {
+        Some(Figure { quantity, name, estimate: estimate?, unit: Unit::Times })
+    };
+    Findings {
+        tables: vec![latency.0, throughput.0],
+        figures: figures.into_iter().filter_map(figure).collect(),
+        ..Findings::default()
+    }
+}
+
+fn mebibytes_per_second(took: &Took) -> f64 {
+    let seconds = took.cpu_ns / Duration::from_secs(1).as_nanos() as f64;
+    f64::from(BULK_BYTES) / f64::from(1 << 20) / seconds
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn took(cpu_ns: f64) -> Vec<Took> {
+        vec![Took { cpu_ns, wall_ns: cpu_ns }; 10]
+    }
+
+    #[test]
+    fn latency_and_throughput_are_compared_with_none() {
+        let findings = found(&[took(10_000.0), took(10_100.0)], &[took(20_000.0), took(16_000.0)]);
+
+        let ratios: Vec<_> =
+            findings.figures.iter().map(|figure| (figure.quantity, figure.estimate.value)).collect();
+        assert_eq!(ratios, [(Quantity::Latency, 1.01), (Quantity::Throughput, 1.25)]);
+        let speed = findings.tables[1].rows[0].spread.median;
+        assert!((speed - 3125.0).abs() < 1e-6, "{speed}");
+    }
 }

@@ -19,6 +19,17 @@ pub(super) struct Findings {
     pub(super) missing: Vec<(super::goals::Quantity, String)>,
 }
 
+impl Findings {
+    /// What was found besides.
+    pub(super) fn add(&mut self, more: Self) {
+        let Self { tables, growths, figures, missing } = more;
+        self.tables.extend(tables);
+        self.growths.extend(growths);
+        self.figures.extend(figures);
+        self.missing.extend(missing);
+    }
+}
+
 /// One kind of number, of several things.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]

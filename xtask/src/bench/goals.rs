@@ -189,8 +189,8 @@ impl Goal {
             verdict = worse(verdict, one);
         }
         if found.is_empty() && verdict == Verdict::Met {
-            let reasons = self.limits.iter().map(|(quantity, _)| reason(*quantity, missing));
-            verdict = Verdict::NotMeasured(reasons.last().unwrap_or_default());
+            let mut reasons = self.limits.iter().map(|(quantity, _)| reason(*quantity, missing));
+            verdict = Verdict::NotMeasured(reasons.next_back().unwrap_or_default());
         }
         Reached { what: self.what, goal: self.goal, figures: found, verdict }
     }

@@ -8,7 +8,7 @@ use plotters::prelude::{
     SVGBackend, WHITE,
 };
 
-use super::{connections, findings::Row, part::Part, report::Report, statistics::Estimate};
+use super::{connections, findings::Row, ours::OURS, part::Part, report::Report, statistics::Estimate};
 
 const WIDTH: u32 = 820;
 /// Of what is around the rows, and of each, in pixels.
@@ -17,8 +17,8 @@ const ROW: u32 = 30;
 /// Of the names.
 const LABELS: u32 = 330;
 
-const OURS: RGBColor = RGBColor(31, 119, 180);
-const OTHERS: RGBColor = RGBColor(127, 127, 127);
+const BLUE: RGBColor = RGBColor(31, 119, 180);
+const GREY: RGBColor = RGBColor(127, 127, 127);
 
 /// Draws the part `connections` into a file.
 pub(super) fn draw(file: &Path, report: &Report) -> Result<()> {
@@ -70,7 +70,7 @@ fn draw_rows(file: &Path, rows: &[Row], machine: &str) -> Result<(), Box<dyn std
         .x_desc(format!("median and its 95 % interval; {machine}"))
         .draw()?;
     for (index, (name, bar)) in bars.iter().enumerate() {
-        let colour = if name.starts_with(connections::OURS) { OURS } else { OTHERS };
+        let colour = if name.starts_with(OURS) { BLUE } else { GREY };
         let at = place(index);
         chart.draw_series([PathElement::new(vec![(bar.low, at), (bar.high, at)], colour.stroke_width(3))])?;
         chart.draw_series([Circle::new((bar.value, at), 5, colour.filled())])?;

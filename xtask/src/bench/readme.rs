@@ -1,6 +1,6 @@
 //! The table of the goals and the plot, in the README of this project.
 
-use std::{fs, path::Path};
+use std::fs;
 
 use anyhow::{Context as _, Result};
 
@@ -54,5 +54,12 @@ mod tests {
 
         assert_eq!(with_section(&text, "new\n").as_deref(), Some(&*format!("a\n{BEGIN}new\n{END}\nb\n")));
         assert_eq!(with_section("a\n", "new\n"), None);
+    }
+
+    #[test]
+    fn the_readme_has_a_place_for_the_table() {
+        let text = fs::read_to_string(workspace::root().join(DOCUMENT)).unwrap_or_default();
+
+        assert!(with_section(&text, "").is_some());
     }
 }

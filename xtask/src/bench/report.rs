@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Result, bail};
 use serde::Serialize;
 
 use self::columns::Columns;
@@ -33,28 +32,17 @@ pub(super) struct Report {
 impl Report {
     pub(super) fn new(machine: Machine, quick: bool, took: Duration, parts: Vec<Outcome>) -> Self {
         let figures: Vec<_> = parts.iter().flat_map(|outcome| outcome.findings.figures.clone()).collect();
-        let of_part = |outcome: &Outcome| {
-            let failure = outcome.failure.clone();
-            let failed =
-                outcome.part.quantities().iter().map(move |quantity| (*quantity, failure.clone()?).into());
-            failed.collect::<Vec<Option<_>>>()
-        };
-        let failed = parts.iter().flat_map(of_part).flatten();
+        let failed = parts.iter().filter(|outcome| outcome.failure.is_some());
+        let failed = failed.flat_map(|outcome| outcome.part.quantities());
+        let failed = failed.map(|quantity| (*quantity, "its part failed".to_owned()));
         let missing = parts.iter().flat_map(|outcome| outcome.findings.missing.clone());
         let goals = goals::judge(&figures, &failed.chain(missing).collect());
         Self { machine, quick, seconds: took.as_secs_f64(), parts, goals }
     }
 
-    /// Fails if a part did.
-    pub(super) fn check(&self) -> Result<()> {
-        let failed = self.parts.iter().filter_map(|outcome| {
-            outcome.failure.as_ref().map(|failure| format!("{}: {failure}", outcome.part.name()))
-        });
-        let failed: Vec<_> = failed.collect();
-        if !failed.is_empty() {
-            bail!("{}", failed.join("; "));
-        }
-        Ok(())
+    /// Which parts failed, and why.
+    pub(super) fn failures(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.parts.iter().filter_map(|outcome| Some((outcome.part.name(), outcome.failure.as_deref()?)))
     }
 
     /// The table of the goals, as a document has it.

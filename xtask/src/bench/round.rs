@@ -24,15 +24,15 @@ impl Bench {
 
     /// Calls `measure` with each of `0..things`, in another order each round, until the deadline or for so many rounds; of
     /// each thing, returns the values of all rounds. At least one round is gone through, whatever the deadline.
-    pub(super) fn rounds(
+    pub(super) fn rounds<T>(
         &self,
         what: &str,
         things: usize,
         most: usize,
         deadline: Instant,
-        mut measure: impl FnMut(usize) -> Result<f64>,
-    ) -> Result<Vec<Vec<f64>>> {
-        let mut values = vec![Vec::new(); things];
+        mut measure: impl FnMut(usize) -> Result<T>,
+    ) -> Result<Vec<Vec<T>>> {
+        let mut values: Vec<Vec<T>> = (0..things).map(|_| Vec::new()).collect();
         let mut order = Shuffled::new(things);
         let (start, mut told) = (Instant::now(), Instant::now());
         for round in 1..=most {

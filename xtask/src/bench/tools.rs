@@ -33,7 +33,7 @@ impl Tools {
 
     /// A program of the host, linked to the C library as most are, so that libraries can be preloaded.
     pub(super) fn program(&self, name: &str, source: &str) -> Result<PathBuf> {
-        self.compile(name, source, Command::new("cc").args(["-O2", "-pthread"]))
+        self.compile(name, "", source, Command::new("cc").args(["-O2", "-pthread"]))
     }
 
     /// An object for the kernel.
@@ -42,12 +42,12 @@ impl Tools {
         command.args(["-O2", "-g", "-target", "bpf", "-c"]);
         // Where Debian keeps what of the kernel's headers differs by architecture.
         command.arg(format!("-I/usr/include/{}-linux-gnu", env::consts::ARCH));
-        self.compile(&format!("{name}.bpf.o"), source, &mut command)
+        self.compile(name, ".bpf.o", source, &mut command)
     }
 
-    fn compile(&self, name: &str, source: &str, command: &mut Command) -> Result<PathBuf> {
-        let (file, made) =
-            (self.directory.path().join(format!("{name}.c")), self.directory.path().join(name));
+    fn compile(&self, name: &str, suffix: &str, source: &str, command: &mut Command) -> Result<PathBuf> {
+        let directory = self.directory.path();
+        let (file, made) = (directory.join(format!("{name}.c")), directory.join(format!("{name}{suffix}")));
         fs::write(&file, source).with_context(|| format!("cannot write {}", file.display()))?;
         process::output(command.args(["-Wall", "-Werror", "-o"]).arg(&made).arg(&file))?;
         Ok(made)

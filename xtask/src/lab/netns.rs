@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
@@ -42,6 +42,12 @@ impl Netns {
     /// The name, as `ip netns list` shows it.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The file that stands for it, as setns(2) takes it.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        Path::new(NAMED).join(&self.name)
     }
 
     /// A command that starts `program` inside the namespace; mounts stay those of the caller.

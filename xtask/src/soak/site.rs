@@ -172,17 +172,7 @@ impl Site {
         let asked = || -> io::Result<String> {
             let stream = UnixStream::connect(self.api_socket())?;
             stream.set_read_timeout(Some(PATIENCE))?;
-            ask(stream, &format!("GET {path}"), "")
-        };
-        check_answer(path, asked())
-    }
-
-    /// Has the control socket do something; returns its answer, which must be a good one.
-    pub(crate) fn post(&self, path: &str, json: &str) -> Result<String> {
-        let asked = || -> io::Result<String> {
-            let stream = UnixStream::connect(self.api_socket())?;
-            stream.set_read_timeout(Some(PATIENCE))?;
-            ask(stream, &format!("POST {path}"), json)
+            ask(stream, path)
         };
         check_answer(path, asked())
     }
@@ -194,15 +184,21 @@ impl Site {
         let asked = || -> io::Result<String> {
             let stream = TcpStream::connect_timeout(&at, PATIENCE)?;
             stream.set_read_timeout(Some(PATIENCE))?;
-            ask(stream, "GET /metrics", "")
+            ask(stream, "/metrics")
         };
         check_answer("/metrics", self.own_netns.run(asked)?)
     }
 
-    /// Ends the daemon and has it take all away; fails if anything stays.
-    pub(crate) fn finish(&self) -> Result<()> {
+    /// Ends the daemon; what it attached stays.
+    pub(crate) fn stop(&self) -> Result<()> {
         let status = self.end(Signal::SIGTERM)?;
         ensure!(status.success(), "on SIGTERM the daemon ended with {status}");
+        Ok(())
+    }
+
+    /// Ends the daemon and has it take all away; fails if anything stays.
+    pub(crate) fn finish(&self) -> Result<()> {
+        self.stop()?;
         self.cleanup()
     }
 
@@ -230,12 +226,8 @@ impl Site {
 }
 
 /// Of the older version of HTTP: an answer ends with the connection.
-fn ask(mut stream: impl io::Read + io::Write, what: &str, json: &str) -> io::Result<String> {
-    let about = match json.len() {
-        0 => String::new(),
-        length => format!("Content-Type: application/json\r\nContent-Length: {length}\r\n"),
-    };
-    write!(stream, "{what} HTTP/1.0\r\nHost: localhost\r\n{about}\r\n{json}")?;
+fn ask(mut stream: impl io::Read + io::Write, path: &str) -> io::Result<String> {
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     Ok(answer)

@@ -77,7 +77,7 @@ impl Lot {
         let adopt = self.site.restart()?;
         self.check_governed("started again")?;
         self.site.check()?;
-        self.site.end(Signal::SIGTERM)?;
+        self.site.stop()?;
         let begun = Instant::now();
         self.site.cleanup()?;
         Ok(Ours {
@@ -91,7 +91,7 @@ impl Lot {
     /// Has the bare loop do everything, with a fresh program and fresh maps, as the daemon.
     pub(super) fn bare(&mut self) -> Result<Bare> {
         let start = self.other.start()?;
-        self.other.end(Signal::SIGTERM)?;
+        self.other.stop()?;
         let layout = layout(self.other.bpffs.path())?;
         let pins = self.other.bpffs.path().join("bare");
         fs::create_dir(&pins).with_context(|| format!("cannot make {}", pins.display()))?;
