@@ -84,7 +84,7 @@ pub(super) fn measure(bench: &Bench, deadline: Instant) -> Result<Findings> {
                 0 => ours.push(lot.ours()?),
                 _ => bare.push(lot.bare()?),
             }
-            Ok(0.0)
+            Ok(())
         })?;
         let starts: Vec<f64> = bare.iter().map(|bare| bare.start).collect();
         let start = at(&starts, 0.5).unwrap_or_default();

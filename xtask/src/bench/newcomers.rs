@@ -21,6 +21,7 @@ const GOAL: u32 = 100;
 
 /// How many are made in one go, which takes a second or so.
 const BATCH: u32 = 100;
+const QUICK_BATCH: u32 = 25;
 
 /// So many tell the 99th percentile well.
 const ENOUGH: usize = 3000;
@@ -34,9 +35,10 @@ pub(super) fn measure(bench: &Bench, deadline: Instant) -> Result<Findings> {
     site.write_policy("all", Some(POLICY))?;
     site.start()?;
     let policies = layout(site.bpffs.path())?.join("maps/POLICY");
+    let batch = if bench.quick { QUICK_BATCH } else { BATCH };
     let make = || -> Result<Vec<f64>> {
         let mut command = Command::new(&prober);
-        command.arg("make").arg(site.root.path()).arg(BATCH.to_string()).arg(&policies);
+        command.arg("make").arg(site.root.path()).arg(batch.to_string()).arg(&policies);
         process::output(&mut command)?.lines().map(to_milliseconds).collect()
     };
 

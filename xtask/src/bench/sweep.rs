@@ -84,8 +84,7 @@ pub(super) fn measure(bench: &Bench, deadline: Instant) -> Result<Findings> {
         scene.crowd.grow_to(*size)?;
         let mut found = Size::default();
         bench.rounds(&format!("{size} ends of connections"), THINGS, ROUNDS, until, |thing| {
-            scene.measure(thing, &mut found)?;
-            Ok(0.0)
+            scene.measure(thing, &mut found)
         })?;
         let Size { ours, bare, bare_twice, ss, stalls: [ours_stalls, bare_stalls, alone] } = &found;
         let name = format!("{size} ends");

@@ -114,3 +114,28 @@ pub(super) fn directories(path: &Path) -> Result<Vec<PathBuf>> {
     directories.sort();
     Ok(directories)
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+    use tempfile::tempdir;
+
+    use super::*;
+
+    #[test]
+    fn a_text_takes_the_place_of_another_whatever_a_killed_daemon_left() {
+        let directory = tempdir().unwrap();
+        let text = || fs::read_link(directory.path().join("policy")).unwrap();
+
+        put_first_text(directory.path(), "policy", "first").unwrap();
+        assert_eq!(text(), Path::new("first"));
+        put_first_text(directory.path(), "policy", "second").unwrap();
+        assert_eq!(text(), Path::new("second"));
+        symlink("half done", directory.path().join(next("policy"))).unwrap();
+        put_text(directory.path(), "policy", "third").unwrap();
+
+        assert_eq!(text(), Path::new("third"));
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+}
