@@ -210,7 +210,7 @@ impl<P: Passes, L: Fn() -> Result<P>> Crew<L, P> {
         loop {
             // All that was asked by now: a thousand cgroups that change together are swept together, and would each begin
             // the pass anew.
-            drop(inbox.listen(Duration::ZERO, |_| Some(false)));
+            let _ = inbox.listen(Duration::ZERO, |_| Some(false));
             if inbox.ended {
                 return;
             }
