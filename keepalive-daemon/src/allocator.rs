@@ -14,3 +14,16 @@ pub(crate) fn share_one_arena() {
         libc::mallopt(libc::M_ARENA_MAX, 1);
     }
 }
+
+/// Gives back to the kernel what is free in the arena, also between what is in use, for which the allocator does not by
+/// itself; to be called after what needs much memory once.
+///
+/// The types of the kernel, which aya reads for each program that it loads, take 20 MB for a moment: with the holes that
+/// they left, a daemon kept 56 MB where 1.2 MB were in use.
+pub(crate) fn give_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it takes a number, and touches nothing that is in use.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}

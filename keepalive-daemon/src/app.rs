@@ -20,6 +20,7 @@ use tracing::{error, warn};
 pub(crate) use start::{Config, run};
 
 use crate::{
+    allocator::give_back,
     api::Question,
     governor::{Cause, Governor},
     helped::Helped,
@@ -200,6 +201,8 @@ impl Daemon {
             let names = self.governor.forget_gone(self.node.cgroups(), policies);
             self.helped.retain_policies(|name| names.contains(name));
         }
+        // What lists and sweeps needed since.
+        give_back();
         Ok(())
     }
 }

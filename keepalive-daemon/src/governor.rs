@@ -138,6 +138,7 @@ impl Governor {
         rules_before.extend(sweeps_need);
         let actions = reconcile::actions(&plan.desired, &self.actual);
         self.bar(&actions, cgroups);
+        self.kernel.begin();
         for (id, action) in actions {
             self.act(id, action, cause, &before);
         }
@@ -274,7 +275,9 @@ impl Governor {
                 self.kernel.attach(cgroup, policy_name, policy, rules.as_deref())
             }
             Action::Write(Desired { policy_name, policy, rules, .. }) => {
-                self.kernel.set_policy(cgroup, policy_name, policy, rules.as_deref())
+                let has_name = self.actual.get(&id).is_some_and(|have| have.policy_name == *policy_name);
+                let name = (!has_name).then_some(policy_name.as_str());
+                self.kernel.set_policy(cgroup, name, policy, rules.as_deref())
             }
             Action::Replace(Desired { policy, rules, .. }) => {
                 self.kernel.replace(cgroup, policy, rules.as_deref())

@@ -65,8 +65,8 @@ use self::{
     inspect::attachment,
     memory_limit::MemoryLimit,
     object::Object,
+    obstacles::Above,
     pins::{CgroupPins, Lock, Pins},
-    sys::Hook,
 };
 
 /// The kernel side, loaded and pinned, for the one daemon that may change it.
@@ -78,8 +78,17 @@ pub(crate) struct Kernel {
     attached: BTreeMap<u64, CgroupPins>,
     _memory_limit: MemoryLimit,
     lock: Lock,
+    in_one_go: InOneGo,
     /// The one of before, in a bpffs to which no path leads any more: with it ends what is pinned there.
     former: Option<Lock>,
+}
+
+/// What need not be asked for each of many cgroups that are attached to in one go.
+#[derive(Default)]
+struct InOneGo {
+    /// Whether the lock was seen to hold.
+    holds: bool,
+    above: Above,
 }
 
 /// A cgroup as the tree shows it.
@@ -150,7 +159,15 @@ impl Kernel {
         if let Some(logger) = object.logger.take() {
             log::drain(logger)?;
         }
-        Ok(Self { pins, object, attached: BTreeMap::new(), _memory_limit: memory_limit, lock, former: None })
+        Ok(Self {
+            pins,
+            object,
+            attached: BTreeMap::new(),
+            _memory_limit: memory_limit,
+            lock,
+            in_one_go: InOneGo::default(),
+            former: None,
+        })
     }
 
     /// Reads from the pins what is attached, by this run or an earlier one. Pins whose link never came to be
@@ -184,6 +201,11 @@ impl Kernel {
         attachment.program_id == self.object.program_id
     }
 
+    /// From here on, what was asked about what cgroups have in common is asked anew, once.
+    pub(crate) fn begin(&mut self) {
+        self.in_one_go = InOneGo::default();
+    }
+
     /// Attaches to a cgroup and puts a policy in force. On failure nothing stays attached.
     pub(crate) fn attach(
         &mut self,
@@ -192,7 +214,10 @@ impl Kernel {
         policy: &Policy,
         rules: Option<&RuleSet>,
     ) -> Result<(), AttachError> {
-        self.lock.check()?;
+        if !self.in_one_go.holds {
+            self.lock.check()?;
+            self.in_one_go.holds = true;
+        }
         let pins = self.pins.cgroup(cgroup.path, cgroup.id);
         let link = self.link(cgroup)?;
         // Pinned before the policy is written: of a daemon that is killed in between, what is written would outlive the
@@ -201,7 +226,7 @@ impl Kernel {
         let in_force = pinned
             .map_err(AttachError::from)
             .and_then(|()| self.write(cgroup.id, policy, rules))
-            .and_then(|()| pins.set_policy(policy_name).map_err(AttachError::from));
+            .and_then(|()| pins.set_first_policy(policy_name).map_err(AttachError::from));
         match in_force {
             Ok(()) => {
                 self.attached.insert(cgroup.id, pins);
@@ -230,17 +255,17 @@ impl Kernel {
         put_in_place(link, &pins).map_err(AttachError::from)
     }
 
-    /// Puts another policy in force in an attached cgroup.
+    /// Puts another policy in force in an attached cgroup; with its name, unless that is known to stay the same.
     pub(crate) fn set_policy(
         &mut self,
         cgroup: Cgroup<'_>,
-        policy_name: &str,
+        policy_name: Option<&str>,
         policy: &Policy,
         rules: Option<&RuleSet>,
     ) -> Result<(), AttachError> {
         let pins = self.attached(cgroup)?;
         self.write(cgroup.id, policy, rules)?;
-        pins.set_policy(policy_name).map_err(AttachError::from)
+        policy_name.map_or(Ok(()), |name| pins.set_policy(name)).map_err(AttachError::from)
     }
 
     /// Removes the rules for destinations that no policy uses. A program may be reading those that went out of use a
@@ -292,7 +317,7 @@ impl Kernel {
 
     fn link(&mut self, cgroup: Cgroup<'_>) -> Result<FdLink, AttachError> {
         let directory = open_cgroup(cgroup)?;
-        match obstacles::find(&directory, Hook::SockOps) {
+        match self.in_one_go.above.find(cgroup.path, &directory) {
             Ok(None) => self.object.attach(&directory),
             Ok(Some(obstacle)) => Err(obstacle.into()),
             // A cgroup removed meanwhile answers ENODEV or ENOENT to the question.

@@ -1,7 +1,7 @@
 //! What should be: which cgroups are governed, by which policy and with which values. Pure.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -50,7 +50,7 @@ pub(crate) enum Note {
 /// asked for its values.
 pub(crate) fn plan(policies: &PolicySet, cgroups: &Paths, pods: &Placed) -> Plan {
     let mut plan = Plan::default();
-    let mut selected: BTreeMap<&str, &Policy> = BTreeMap::new();
+    let mut selected: HashMap<&str, &Policy> = HashMap::new();
     for path in cgroups.keys().filter(|path| !is_transient(path) && !is_nameless(path)) {
         let pod = pods.by_path.get(path).map(|pod| &pod.facts);
         if let Some(policy) = policies.select(path, pod) {
@@ -96,7 +96,7 @@ pub(crate) fn plan(policies: &PolicySet, cgroups: &Paths, pods: &Placed) -> Plan
 
 /// The cgroups of pods that opted out, each with the policy that allows it: the one that would govern.
 fn opted_out<'p>(
-    selected: &BTreeMap<&str, &'p Policy>,
+    selected: &HashMap<&str, &'p Policy>,
     pods: &'p Placed,
     notes: &mut BTreeSet<Note>,
 ) -> BTreeMap<&'p str, &'p Policy> {
@@ -119,7 +119,7 @@ fn opted_out<'p>(
 
 /// What governs the cgroup at `path`: the policy that selects it or, if there is none, the next above that is
 /// selected. With the path of the one it selects.
-fn governing<'a, 'p>(selected: &BTreeMap<&str, &'p Policy>, path: &'a str) -> Option<(&'a str, &'p Policy)> {
+fn governing<'a, 'p>(selected: &HashMap<&str, &'p Policy>, path: &'a str) -> Option<(&'a str, &'p Policy)> {
     levels(path).find_map(|at| Some((at, *selected.get(at)?)))
 }
 
@@ -142,6 +142,10 @@ pub(crate) fn hold(
     cgroups: &Paths,
     pods: Option<&Placed>,
 ) {
+    // That all are told of is so nearly always, and need not be found out of each.
+    if pods.is_some_and(|pods| pods.unreachable.iter().all(|it| !it.passing)) {
+        return;
+    }
     let mut holds = false;
     for (id, have) in actual.iter().filter(|(id, have)| cgroups.get(&have.path) == Some(id)) {
         let Some(policy) = have.policy.filter(|policy| *policy != InKernel::NOTHING) else { continue };
@@ -168,7 +172,8 @@ pub(crate) fn is_untold(path: &str, policy_name: &str, policies: &PolicySet, pod
 
 /// Has what governs above yield to what is below it, and nothing else.
 fn claim(desired: &mut BTreeMap<u64, Desired>) {
-    let governed: BTreeSet<&str> = desired.values().map(|want| want.path.as_str()).collect();
+    // Hashed, as whoever sorts paths compares what most begin with again and again.
+    let governed: HashSet<&str> = desired.values().map(|want| want.path.as_str()).collect();
     let claims = |want: &Desired| ancestors(&want.path).any(|above| governed.contains(above));
     let claims: BTreeMap<u64, bool> = desired.iter().map(|(id, want)| (*id, claims(want))).collect();
     for (id, want) in desired.iter_mut().filter(|(_, want)| !want.policy.is_exempt()) {

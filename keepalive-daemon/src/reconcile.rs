@@ -6,7 +6,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, HashSet},
 };
 
 use keepalive_ebpf::{Mode, Policy};
@@ -70,32 +70,34 @@ pub(crate) fn actions(
     actual: &BTreeMap<u64, Actual>,
 ) -> Vec<(u64, Action)> {
     let paths = desired.values().map(|want| &want.path).chain(actual.values().map(|have| &have.path));
-    let present: BTreeSet<&str> = paths.map(String::as_str).collect();
+    let present: HashSet<&str> = paths.map(String::as_str).collect();
     let is_inside = |path| ancestors(path).any(|ancestor| present.contains(ancestor));
     let mut first = Vec::new();
     let mut detached = Vec::new();
     let mut last = Vec::new();
     for (id, want) in desired {
         let have = actual.get(id);
-        let meanwhile = if is_inside(&want.path) { want.claiming() } else { want.clone() };
+        let in_between = if is_inside(&want.path) { want.policy.claiming(true) } else { want.policy };
+        // Of most there is nothing to do, and nothing to copy.
+        let meanwhile = || Desired { policy: in_between, ..want.clone() };
         match have {
-            None => first.push((*id, Action::Attach(meanwhile.clone()))),
-            Some(have) if have.policy != Some(meanwhile.policy) || have.policy_name != want.policy_name => {
-                first.push((*id, Action::Write(meanwhile.clone())));
+            None => first.push((*id, Action::Attach(meanwhile()))),
+            Some(have) if have.policy != Some(in_between) || have.policy_name != want.policy_name => {
+                first.push((*id, Action::Write(meanwhile())));
             }
             Some(_) => {}
         }
         if have.is_some_and(|have| !have.current) {
-            first.push((*id, Action::Replace(meanwhile.clone())));
+            first.push((*id, Action::Replace(meanwhile())));
         }
         let guard = have.map_or(Guard::Absent, |have| have.guard);
         match (want.policy.mode(), guard) {
             (Mode::Enforce, Guard::Holds) => {}
-            (Mode::Enforce, _) => first.push((*id, Action::Guard(meanwhile.clone()))),
+            (Mode::Enforce, _) => first.push((*id, Action::Guard(meanwhile()))),
             (_, Guard::Absent) => {}
-            _ => first.push((*id, Action::Unguard(meanwhile.clone()))),
+            _ => first.push((*id, Action::Unguard(meanwhile()))),
         }
-        if meanwhile != *want {
+        if in_between != want.policy {
             last.push((*id, Action::Write(want.clone())));
         }
     }

@@ -34,6 +34,7 @@ use self::{
     worker::{Request, Worker},
 };
 use crate::{
+    allocator::give_back,
     governor::{Cause, Governor},
     journal::{Counts, Event as Told, Journal, Kind},
     kernel::{self, Targets},
@@ -107,7 +108,11 @@ impl Sweeps {
         let start = |only| {
             let targets = targets.clone();
             Worker::start(options.rate, targets.clone(), events, move || {
-                at_leisure(|| kernel::Sweeper::load(&bpffs, only, &targets))
+                at_leisure(|| {
+                    let sweeper = kernel::Sweeper::load(&bpffs, only, &targets);
+                    give_back();
+                    sweeper
+                })
             })
         };
         let worker = match options.means {

@@ -37,7 +37,7 @@ use self::{
     report::Report,
     tools::Tools,
 };
-use crate::{build, console, failures::Failures, process, setup, stop::Stop};
+use crate::{build, console, failures::Failures, image, process, setup, stop::Stop};
 
 /// Measures what it costs, side by side with what a user would pick instead, and says whether the goals are met.
 ///
@@ -69,6 +69,9 @@ pub struct Options {
     /// Use this daemon instead of building one.
     #[arg(long, value_name = "PATH")]
     daemon: Option<PathBuf>,
+    /// Use this image instead of building one.
+    #[arg(long, value_name = "FILE")]
+    image: Option<PathBuf>,
     /// Only these parts [default: all].
     #[arg(value_enum, value_name = "PART")]
     parts: Vec<Part>,
@@ -87,6 +90,8 @@ enum Format {
 struct Bench {
     /// The program of the daemon.
     daemon: PathBuf,
+    /// What is deployed on nodes; only where it is measured.
+    image: Option<PathBuf>,
     tools: Tools,
     /// Fewer and smaller.
     quick: bool,
@@ -106,16 +111,21 @@ pub fn run(options: Options) -> Result<()> {
         Some(daemon) => daemon.clone(),
         None => build::daemon_with(build::Options { release: true, is_static: false })?,
     };
+    let parts = chosen(&options.parts);
+    let image = match &options.image {
+        None if parts.contains(&Part::Daemon) => Some(image::in_place()?.archive),
+        image => image.clone(),
+    };
     if !process::is_root() {
-        return Err(again_as_root(&daemon)?);
+        return Err(again_as_root(&daemon, image.as_deref())?);
     }
     let daemon =
         daemon.canonicalize().with_context(|| format!("there is no daemon at {}", daemon.display()))?;
     let stop = Arc::new(Stop::default());
     let signals = Stop::at_signals(&stop)?;
-    let bench = Bench { daemon, tools: Tools::new(compared)?, quick: options.quick, stop };
+    let bench = Bench { daemon, image, tools: Tools::new(compared)?, quick: options.quick, stop };
     let (machine, start) = (Machine::here()?, Instant::now());
-    let outcomes = measure(&bench, &chosen(&options.parts));
+    let outcomes = measure(&bench, &parts);
     let report = Report::new(machine, options.quick, start.elapsed(), outcomes);
     signals.close();
 
@@ -170,11 +180,14 @@ fn measure(bench: &Bench, parts: &[Part]) -> Vec<Outcome> {
 }
 
 /// What was built as the user need not be built again as root.
-fn again_as_root(daemon: &Path) -> Result<Error> {
+fn again_as_root(daemon: &Path, image: Option<&Path>) -> Result<Error> {
     let mut command = Command::new(std::env::current_exe().context("cannot find this program's own file")?);
     command.args(std::env::args_os().skip(1));
-    if !std::env::args().any(|word| word == "--daemon" || word.starts_with("--daemon=")) {
-        command.arg("--daemon").arg(daemon);
+    for (option, path) in [("--daemon", Some(daemon)), ("--image", image)] {
+        let is_told = |word: String| word == option || word.starts_with(&format!("{option}="));
+        if let Some(path) = path.filter(|_| !std::env::args().any(is_told)) {
+            command.arg(option).arg(path);
+        }
     }
     Ok(process::become_command(&mut process::as_root(&command)?))
 }

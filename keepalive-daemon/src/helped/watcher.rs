@@ -13,6 +13,7 @@ use tracing::{debug, info};
 
 use super::Shared;
 use crate::{
+    allocator::give_back,
     journal::{Event, Journal, Kind},
     kernel::Closing,
     leisure::give_way,
@@ -40,7 +41,9 @@ impl Watcher {
         keep(Duty::Connections);
         give_way();
         self.shared.wait();
-        let error = match Closing::load() {
+        let loaded = Closing::load();
+        give_back();
+        let error = match loaded {
             Ok(closing) => {
                 self.shared.books().watch.finds_dead_peers = true;
                 debug!("peers that are found dead are counted");

@@ -9,6 +9,7 @@
 //! - `BPF_F_ALLOW_MULTI` (every link): all run.
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
 };
@@ -64,19 +65,57 @@ impl std::fmt::Display for Obstacle {
 
 /// Looks for an obstacle at a hook from a cgroup up to the root, or as far up as this cgroup namespace shows.
 pub(crate) fn find(cgroup: &File, hook: Hook) -> Result<Option<Obstacle>> {
-    let mut levels = Vec::new();
-    let mut directory: OwnedFd =
-        cgroup.as_fd().try_clone_to_owned().context("cannot duplicate a descriptor")?;
-    while is_cgroup2(directory.as_fd()) {
-        let attached = sys::attached(directory.as_fd(), hook).with_context(|| {
-            format!("cannot ask which {hook} programs others attached (needs CAP_NET_ADMIN)")
-        })?;
-        levels.push(attached);
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        directory =
-            openat(&directory, "..", flags, Mode::empty()).context("cannot open the parent cgroup")?;
+    if !is_cgroup2(cgroup.as_fd()) {
+        return Ok(None);
     }
+    let mut levels = vec![ask(cgroup.as_fd(), hook)?];
+    levels.extend(above(cgroup.as_fd(), hook)?);
     Ok(judge(&levels, hook))
+}
+
+/// What is attached to `sock_ops` above cgroups that are attached to in one go: most have it in common with others.
+#[derive(Debug, Default)]
+pub(crate) struct Above(BTreeMap<String, Vec<Attached>>);
+
+impl Above {
+    /// As [`find`], for the cgroup at `path`; what was attached above it meanwhile may not be found.
+    pub(crate) fn find(&mut self, path: &str, cgroup: &File) -> Result<Option<Obstacle>> {
+        let hook = Hook::SockOps;
+        let mut levels = vec![ask(cgroup.as_fd(), hook)?];
+        let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+        match self.0.get(parent).filter(|_| !path.is_empty()) {
+            Some(known) => levels.extend_from_slice(known),
+            None => {
+                let found = above(cgroup.as_fd(), hook)?;
+                levels.extend_from_slice(&found);
+                if !path.is_empty() {
+                    self.0.insert(parent.to_owned(), found);
+                }
+            }
+        }
+        Ok(judge(&levels, hook))
+    }
+}
+
+/// What is attached to the parent of a cgroup, to the parent of that, and so on.
+fn above(cgroup: BorrowedFd<'_>, hook: Hook) -> Result<Vec<Attached>> {
+    let mut levels = Vec::new();
+    let mut directory = parent(cgroup)?;
+    while is_cgroup2(directory.as_fd()) {
+        levels.push(ask(directory.as_fd(), hook)?);
+        directory = parent(directory.as_fd())?;
+    }
+    Ok(levels)
+}
+
+fn ask(cgroup: BorrowedFd<'_>, hook: Hook) -> Result<Attached> {
+    sys::attached(cgroup, hook)
+        .with_context(|| format!("cannot ask which {hook} programs others attached (needs CAP_NET_ADMIN)"))
+}
+
+fn parent(directory: BorrowedFd<'_>) -> Result<OwnedFd> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    openat(directory, "..", flags, Mode::empty()).context("cannot open the parent cgroup")
 }
 
 fn is_cgroup2(directory: BorrowedFd<'_>) -> bool {

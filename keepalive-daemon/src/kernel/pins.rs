@@ -32,7 +32,7 @@ use anyhow::{Context as _, Result, bail};
 use keepalive_ebpf::{ABI_VERSION, Policy};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 
-use files::{directories, end_link, make_directory, next, put_text, remove_tree};
+use files::{directories, end_link, make_directory, next, put_first_text, put_text, remove_tree};
 pub(crate) use files::{exists, remove_file};
 pub(crate) use lock::Lock;
 
@@ -192,7 +192,7 @@ impl CgroupPins {
 
     pub(crate) fn create(&self, cgroup: &str) -> Result<()> {
         make_directory(&self.0)?;
-        put_text(&self.0, "cgroup", if cgroup.is_empty() { "/" } else { cgroup })
+        put_first_text(&self.0, "cgroup", if cgroup.is_empty() { "/" } else { cgroup })
     }
 
     /// The name of the policy in force; for people and for `status`, the kernel side does not need it.
@@ -202,6 +202,11 @@ impl CgroupPins {
 
     pub(crate) fn set_policy(&self, name: &str) -> Result<()> {
         put_text(&self.0, "policy", name)
+    }
+
+    /// The same, of a cgroup that was attached just now.
+    pub(crate) fn set_first_policy(&self, name: &str) -> Result<()> {
+        put_first_text(&self.0, "policy", name)
     }
 
     /// The path of the cgroup when it was attached.

@@ -1,9 +1,12 @@
 //! Whose connections are whose: pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    iter,
+};
 
 use crate::{
-    plan::levels,
+    reconcile::ancestors,
     workloads::{Paths, is_transient},
 };
 
@@ -12,8 +15,8 @@ use crate::{
 pub(crate) fn members(cgroups: &Paths, is_governed: impl Fn(u64) -> bool) -> BTreeMap<u64, BTreeSet<u64>> {
     let mut members: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
     for (path, id) in cgroups.iter().filter(|(path, _)| !is_transient(path)) {
-        let mut above = levels(path).filter_map(|level| cgroups.get(level).copied());
-        if let Some(governor) = above.find(|id| is_governed(*id)) {
+        let above = ancestors(path).filter_map(|above| cgroups.get(above).copied());
+        if let Some(governor) = iter::once(*id).chain(above).find(|id| is_governed(*id)) {
             members.entry(governor).or_default().insert(*id);
         }
     }

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     ops::ControlFlow,
-    sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
+    sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError},
     thread,
     time::{Duration, Instant},
 };
@@ -155,9 +155,17 @@ impl Inbox {
         wait: Duration,
         mut is_disturbing: impl FnMut(&Request) -> Option<bool>,
     ) -> ControlFlow<()> {
-        let until = Instant::now() + wait;
+        // Without a wait, as after nearly every connection, nobody need ask for the time.
+        let until = (!wait.is_zero()).then(|| Instant::now() + wait);
         loop {
-            match self.receiver.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            let next = match until {
+                Some(until) => self.receiver.recv_timeout(until.saturating_duration_since(Instant::now())),
+                None => self.receiver.try_recv().map_err(|error| match error {
+                    TryRecvError::Empty => RecvTimeoutError::Timeout,
+                    TryRecvError::Disconnected => RecvTimeoutError::Disconnected,
+                }),
+            };
+            match next {
                 Ok(request) => {
                     let verdict = is_disturbing(&request);
                     let disturbs = self.take(request);
@@ -199,7 +207,13 @@ enum Ending {
 
 impl<P: Passes, L: Fn() -> Result<P>> Crew<L, P> {
     fn run(mut self, mut inbox: Inbox) {
-        while !inbox.ended {
+        loop {
+            // All that was asked by now: a thousand cgroups that change together are swept together, and would each begin
+            // the pass anew.
+            let _ = inbox.listen(Duration::ZERO, |_| Some(false));
+            if inbox.ended {
+                return;
+            }
             let now = Instant::now();
             if let Some(manual) = inbox.manual.pop_front() {
                 self.answer(manual, &mut inbox);

@@ -136,7 +136,7 @@ fn wait_closing(bench: &Bench, site: &Site) -> Result<Option<Program>> {
     let begin = Instant::now();
     while begin.elapsed() < PATIENCE {
         bench.go_on()?;
-        let found = find_closing(site.pid())?;
+        let found = find_closing(site.pid()?)?;
         if found.is_some() || site.log_tail().contains(NO_CLOSING) {
             return Ok(found);
         }

@@ -2,7 +2,7 @@
 
 use std::{
     env, fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::Command,
 };
 
@@ -24,11 +24,6 @@ pub(super) struct Tools {
 impl Tools {
     pub(super) fn new(compared: BenchTools) -> Result<Self> {
         Ok(Self { compared, directory: scratch(TEST_PREFIX, "bench")? })
-    }
-
-    /// Where a part may put what it needs.
-    pub(super) fn directory(&self) -> &Path {
-        self.directory.path()
     }
 
     /// A program of the host, linked to the C library as most are, so that libraries can be preloaded.

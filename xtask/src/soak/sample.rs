@@ -59,10 +59,9 @@ impl Sampler {
 
     /// Measures, and adds what happened since it was called before.
     pub(super) fn take(&mut self, site: &Site, window: Window) -> Result<Sample> {
-        let pid = site.pid();
+        let pid = site.pid()?;
         let process = Path::new("/proc").join(pid.to_string());
-        let status = read(&process.join("status"))?;
-        let of_status = |name: &str| number(&status, name).with_context(|| format!("no {name} of {pid}"));
+        let [resident_kib, anonymous_kib, threads] = of_status(pid, ["VmRSS:", "RssAnon:", "Threads:"])?;
         let held = Held::of(&process)?;
         let objects = Objects::of(site, &held)?;
         let [new_cgroup, change, sweep, health, machine] =
@@ -70,10 +69,10 @@ impl Sampler {
                 .map(Latencies::of);
         Ok(Sample {
             at_s: self.start.elapsed().as_secs_f64(),
-            resident_kib: of_status("VmRSS:")?,
-            anonymous_kib: of_status("RssAnon:")?,
+            resident_kib,
+            anonymous_kib,
             descriptors: held.descriptors,
-            threads: of_status("Threads:")?,
+            threads,
             watches: held.watches,
             cpu_percent: self.cpu_percent(pid)?,
             links: objects.links,
@@ -92,9 +91,7 @@ impl Sampler {
 
     /// Of one CPU, since it was asked before; of a process that began since, since then.
     fn cpu_percent(&mut self, pid: u32) -> Result<f64> {
-        let raw = i32::try_from(pid).context("a process id beyond the kernel's range")?;
-        let clock = clock_getcpuclockid(Pid::from_raw(raw)).context("cannot find the daemon's CPU clock")?;
-        let used = Duration::from(clock.now().context("cannot read the daemon's CPU clock")?);
+        let used = cpu_time(pid)?;
         let now = Instant::now();
         let (since, before) = match self.cpu.replace((now, pid, used)) {
             Some((at, of, before)) if of == pid => (at, before),
@@ -103,6 +100,23 @@ impl Sampler {
         };
         Ok(100.0 * used.saturating_sub(before).as_secs_f64() / (now - since).as_secs_f64().max(0.001))
     }
+}
+
+/// How long a process has had a CPU.
+pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
+    let raw = i32::try_from(pid).context("a process id beyond the kernel's range")?;
+    let clock = clock_getcpuclockid(Pid::from_raw(raw)).context("cannot find the daemon's CPU clock")?;
+    Ok(Duration::from(clock.now().context("cannot read the daemon's CPU clock")?))
+}
+
+/// The numbers that `/proc/PID/status` has behind these names; memory in KiB.
+pub(crate) fn of_status<const N: usize>(pid: u32, names: [&str; N]) -> Result<[f64; N]> {
+    let status = read(&Path::new("/proc").join(pid.to_string()).join("status"))?;
+    let mut numbers = [0.0; N];
+    for (found, name) in numbers.iter_mut().zip(names) {
+        *found = number(&status, name).with_context(|| format!("no {name} of {pid}"))?;
+    }
+    Ok(numbers)
 }
 
 /// Times of one kind.

@@ -5,9 +5,9 @@ use std::{
     net::{SocketAddr, TcpStream},
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, ExitStatus},
     sync::{Mutex, MutexGuard, PoisonError, RwLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -15,7 +15,7 @@ use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use crate::{
-    lab::{Bpffs, Cgroup, Netns, Process, Stream, TEST_PREFIX},
+    lab::{Bpffs, Cgroup, Line, Netns, Process, Stream, TEST_PREFIX},
     process,
 };
 
@@ -29,8 +29,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// control socket; all of it is gone when it is dropped.
 pub(crate) struct Site {
     program: PathBuf,
+    /// What it is told beside where everything is.
+    arguments: &'static [&'static str],
     /// First, so that it ends before what it stands on goes.
-    daemon: Mutex<Process>,
+    daemon: Mutex<Option<Process>>,
     /// Held by those who ask, and against them while there is nobody to answer.
     answering: RwLock<()>,
     pub(crate) root: Cgroup,
@@ -45,6 +47,14 @@ pub(crate) struct Site {
 impl Site {
     /// Makes it and starts the daemon; returns once it is ready.
     pub(crate) fn new(program: &Path) -> Result<Self> {
+        // No delay, so that each change is swept before the next one.
+        let site = Self::prepare(program, &["--sweep-delay", "0s"])?;
+        site.start()?;
+        Ok(site)
+    }
+
+    /// Makes it, without a daemon: one is told these arguments when it is started.
+    pub(crate) fn prepare(program: &Path, arguments: &'static [&'static str]) -> Result<Self> {
         let directory = TempDir::with_prefix(TEST_PREFIX).context("cannot make a directory")?;
         let policies = directory.path().join("policies");
         fs::create_dir(&policies).with_context(|| format!("cannot make {}", policies.display()))?;
@@ -52,20 +62,29 @@ impl Site {
         let bpffs = Bpffs::mount(TEST_PREFIX)?;
         let netns = Netns::create(TEST_PREFIX, "soak")?;
         let own_netns = Netns::create(TEST_PREFIX, "soak-daemon")?;
-        let command = command(program, &root, &bpffs, &own_netns, directory.path());
-        let daemon = Mutex::new(Process::spawn("the daemon", command)?);
-        let site = Self {
+        Ok(Self {
             program: program.to_owned(),
-            daemon,
+            arguments,
+            daemon: Mutex::default(),
             answering: RwLock::default(),
             root,
             bpffs,
             netns,
             own_netns,
             directory,
-        };
-        site.wait_ready()?;
-        Ok(site)
+        })
+    }
+
+    /// Starts the daemon; returns how long it took to be ready.
+    pub(crate) fn start(&self) -> Result<Duration> {
+        let mut command = self.own_netns.command(&self.program);
+        command.arg("run").arg("--policies").arg(self.directory.path().join("policies"));
+        command.arg("--bpffs").arg(self.bpffs.path()).arg("--cgroup-root").arg(self.root.path());
+        command.arg("--api-socket").arg(self.api_socket()).args(["--metrics", METRICS]);
+        command.args(["--cri-socket", "none"]).args(self.arguments).env_remove("RUST_LOG");
+        *self.lock() = Some(Process::spawn("the daemon", command)?);
+        let ready = self.wait_log(0, "ready: all policies", 1)?;
+        self.with_daemon(|daemon| Ok(ready.saturating_duration_since(daemon.started())))
     }
 
     /// A cgroup below the root.
@@ -74,37 +93,65 @@ impl Site {
     }
 
     /// The process id of the daemon.
-    pub(crate) fn pid(&self) -> u32 {
-        self.lock().pid()
+    pub(crate) fn pid(&self) -> Result<u32> {
+        self.with_daemon(|daemon| Ok(daemon.pid()))
     }
 
     /// Makes sure that the daemon runs, and has logged no error.
     pub(crate) fn check(&self) -> Result<()> {
-        let daemon = self.lock();
-        daemon.check()?;
-        let log = daemon.text(Stream::Stderr);
-        let error = log.lines().find(|line| line.contains("ERROR") || line.contains("panicked at"));
-        error.map_or(Ok(()), |line| bail!("the daemon logged {line:?}"))
+        self.with_daemon(|daemon| {
+            daemon.check()?;
+            let log = daemon.text(Stream::Stderr);
+            let error = log.lines().find(|line| line.contains("ERROR") || line.contains("panicked at"));
+            error.map_or(Ok(()), |line| bail!("the daemon logged {line:?}"))
+        })
     }
 
     /// What the daemon logged last, for whoever wonders what it was about.
     pub(crate) fn log_tail(&self) -> String {
         const LINES: usize = 30;
-        let log = self.lock().text(Stream::Stderr);
+        let log = self.lock().as_ref().map(|daemon| daemon.text(Stream::Stderr)).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(LINES)..].join("\n")
     }
 
-    /// Kills the daemon and starts it again; returns once it is ready.
-    pub(crate) fn restart(&self) -> Result<()> {
+    /// Kills the daemon and starts it again; returns how long it took to be ready.
+    pub(crate) fn restart(&self) -> Result<Duration> {
         let _nobody_asks = self.answering.write().unwrap_or_else(PoisonError::into_inner);
-        let mut daemon = self.lock();
-        daemon.signal(Signal::SIGKILL)?;
-        daemon.wait()?;
-        let command = command(&self.program, &self.root, &self.bpffs, &self.own_netns, self.directory.path());
-        *daemon = Process::spawn("the daemon", command)?;
-        drop(daemon);
-        self.wait_ready()
+        self.end(Signal::SIGKILL)?;
+        self.start()
+    }
+
+    /// Ends the daemon, and tells how it ended.
+    pub(crate) fn end(&self, signal: Signal) -> Result<ExitStatus> {
+        self.with_daemon(|daemon| {
+            daemon.signal(signal)?;
+            daemon.wait()
+        })
+    }
+
+    /// Tells the daemon something, which goes on.
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
+        self.with_daemon(|daemon| daemon.signal(signal))
+    }
+
+    /// How many lines the daemon has logged: a place to start [`Self::wait_log`] at.
+    pub(crate) fn mark(&self) -> Result<usize> {
+        self.with_daemon(|daemon| Ok(daemon.mark()))
+    }
+
+    /// Waits until the daemon has logged so many lines with `text` since `mark`; returns when it logged the last.
+    pub(crate) fn wait_log(&self, mark: usize, text: &str, count: usize) -> Result<Instant> {
+        let (mut seen, mut found) = (mark, 0);
+        // Each line is looked at once, for there may be thousands.
+        let look = |lines: &[Line], _| {
+            while let Some(line) = lines.get(seen).filter(|_| found < count) {
+                seen += 1;
+                found += usize::from(line.text.contains(text));
+            }
+            (found >= count).then(|| lines.get(seen.saturating_sub(1)).map(|line| line.at)).flatten()
+        };
+        self.with_daemon(|daemon| daemon.wait_for(&format!("{count} lines with {text:?}"), look))
     }
 
     /// Puts a policy file in place in one step; without text, takes it away.
@@ -120,11 +167,10 @@ impl Site {
     }
 
     /// Asks the control socket; the daemon's answer must be a good one, and whole.
-    pub(crate) fn ask(&self, path: &str) -> Result<()> {
+    pub(crate) fn ask(&self, path: &str) -> Result<String> {
         let _answering = self.answering.read().unwrap_or_else(PoisonError::into_inner);
-        let socket = self.directory.path().join("api.sock");
         let asked = || -> io::Result<String> {
-            let stream = UnixStream::connect(&socket)?;
+            let stream = UnixStream::connect(self.api_socket())?;
             stream.set_read_timeout(Some(PATIENCE))?;
             ask(stream, path)
         };
@@ -132,7 +178,7 @@ impl Site {
     }
 
     /// Scrapes the metrics.
-    pub(crate) fn scrape(&self) -> Result<()> {
+    pub(crate) fn scrape(&self) -> Result<String> {
         let _answering = self.answering.read().unwrap_or_else(PoisonError::into_inner);
         let at: SocketAddr = METRICS.parse().context("not an address")?;
         let asked = || -> io::Result<String> {
@@ -145,9 +191,7 @@ impl Site {
 
     /// Ends the daemon; what it attached stays.
     pub(crate) fn stop(&self) -> Result<()> {
-        let daemon = self.lock();
-        daemon.signal(Signal::SIGTERM)?;
-        let status = daemon.wait()?;
+        let status = self.end(Signal::SIGTERM)?;
         ensure!(status.success(), "on SIGTERM the daemon ended with {status}");
         Ok(())
     }
@@ -155,6 +199,11 @@ impl Site {
     /// Ends the daemon and has it take all away; fails if anything stays.
     pub(crate) fn finish(&self) -> Result<()> {
         self.stop()?;
+        self.cleanup()
+    }
+
+    /// Has all taken away that the daemon left, which has ended; fails if anything stays.
+    pub(crate) fn cleanup(&self) -> Result<()> {
         let mut cleanup = Command::new(&self.program);
         cleanup.arg("cleanup").arg("--bpffs").arg(self.bpffs.path());
         process::output(cleanup.arg("--cgroup-root").arg(self.root.path()))?;
@@ -163,23 +212,17 @@ impl Site {
         Ok(())
     }
 
-    fn wait_ready(&self) -> Result<()> {
-        self.lock().wait_line("ready: all policies").map(drop)
+    fn api_socket(&self) -> PathBuf {
+        self.directory.path().join("api.sock")
     }
 
-    fn lock(&self) -> MutexGuard<'_, Process> {
+    fn with_daemon<T>(&self, ask: impl FnOnce(&Process) -> Result<T>) -> Result<T> {
+        ask(self.lock().as_ref().context("the daemon was not started")?)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Process>> {
         self.daemon.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn command(program: &Path, root: &Cgroup, bpffs: &Bpffs, netns: &Netns, directory: &Path) -> Command {
-    let mut command = netns.command(program);
-    command.arg("run").arg("--policies").arg(directory.join("policies"));
-    command.arg("--bpffs").arg(bpffs.path()).arg("--cgroup-root").arg(root.path());
-    command.arg("--api-socket").arg(directory.join("api.sock")).args(["--metrics", METRICS]);
-    // No delay, so that each change is swept before the next one.
-    command.args(["--cri-socket", "none", "--sweep-delay", "0s"]).env_remove("RUST_LOG");
-    command
 }
 
 /// Of the older version of HTTP: an answer ends with the connection.
@@ -190,9 +233,9 @@ fn ask(mut stream: impl io::Read + io::Write, path: &str) -> io::Result<String> 
     Ok(answer)
 }
 
-fn check_answer(path: &str, answer: io::Result<String>) -> Result<()> {
+fn check_answer(path: &str, answer: io::Result<String>) -> Result<String> {
     let answer = answer.with_context(|| format!("cannot ask the daemon for {path}"))?;
     let first = answer.lines().next().unwrap_or_default();
     ensure!(first.contains(" 200 "), "the daemon answers {first:?} to {path}");
-    Ok(())
+    Ok(answer)
 }

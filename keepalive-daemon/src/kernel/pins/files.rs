@@ -49,10 +49,23 @@ pub(super) fn next(name: &str) -> String {
 pub(super) fn put_text(directory: &Path, name: &str, text: &str) -> Result<()> {
     let target = directory.join(name);
     let next = directory.join(next(name));
-    remove_file(&next)?;
-    symlink(text, &next)
-        .and_then(|()| fs::rename(&next, &target))
+    let is_left_over = |error: &io::Error| error.kind() == io::ErrorKind::AlreadyExists;
+    let made = match symlink(text, &next) {
+        // By a daemon that was killed in the middle of it.
+        Err(error) if is_left_over(&error) => remove_file(&next).and_then(|()| Ok(symlink(text, &next)?)),
+        made => made.map_err(anyhow::Error::from),
+    };
+    made.and_then(|()| Ok(fs::rename(&next, &target)?))
         .with_context(|| format!("cannot write {}; is the bpffs writable?", target.display()))
+}
+
+/// Writes `text` as the target of the link `name`, which is not there yet, as a rule.
+pub(super) fn put_first_text(directory: &Path, name: &str, text: &str) -> Result<()> {
+    let target = directory.join(name);
+    match symlink(text, &target) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => put_text(directory, name, text),
+        made => made.with_context(|| format!("cannot write {}; is the bpffs writable?", target.display())),
+    }
 }
 
 /// Removes a directory and all in it, links of cgroups first: that is what detaches.
@@ -100,4 +113,29 @@ pub(super) fn directories(path: &Path) -> Result<Vec<PathBuf>> {
     }
     directories.sort();
     Ok(directories)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+    use tempfile::tempdir;
+
+    use super::*;
+
+    #[test]
+    fn a_text_takes_the_place_of_another_whatever_a_killed_daemon_left() {
+        let directory = tempdir().unwrap();
+        let text = || fs::read_link(directory.path().join("policy")).unwrap();
+
+        put_first_text(directory.path(), "policy", "first").unwrap();
+        assert_eq!(text(), Path::new("first"));
+        put_first_text(directory.path(), "policy", "second").unwrap();
+        assert_eq!(text(), Path::new("second"));
+        symlink("half done", directory.path().join(next("policy"))).unwrap();
+        put_text(directory.path(), "policy", "third").unwrap();
+
+        assert_eq!(text(), Path::new("third"));
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
 }

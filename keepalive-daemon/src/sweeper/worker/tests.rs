@@ -213,3 +213,23 @@ fn what_cannot_be_loaded_is_tried_again_with_the_next_request() {
         assert_eq!(failed, (vec![1], "no right to".to_owned()));
     }
 }
+
+#[test]
+fn what_is_asked_while_it_is_busy_is_swept_in_one_pass() {
+    let (began, passes_begun) = mpsc::channel();
+    let (events, mut receiver) = unbounded_channel();
+    let (gate, opened) = mpsc::channel::<()>();
+    let load = move || {
+        // Until all is asked.
+        opened.recv().unwrap();
+        Ok(Script { passes: VecDeque::new(), began: began.clone() })
+    };
+    let worker = Worker::start(0, Targets::default(), events, load).unwrap();
+
+    (1..=100).for_each(|id| worker.ask(sweep(id, 60)));
+    gate.send(()).unwrap();
+
+    (1..=100).for_each(|_| drop(finished(&mut receiver)));
+    // What was asked before the first one began, and the rest.
+    assert!(passes_begun.try_iter().count() <= 2);
+}

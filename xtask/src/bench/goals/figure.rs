@@ -13,7 +13,6 @@ use crate::bench::statistics::Estimate;
 pub(in crate::bench) enum Unit {
     /// How many times something else it is.
     Times,
-    Nanoseconds,
     Milliseconds,
     Seconds,
     Mebibytes,
@@ -41,7 +40,6 @@ impl Display for Figure {
         match self.unit {
             Unit::Times if low == high => write!(f, "{value:.2} ×"),
             Unit::Times => write!(f, "{value:.3} × ({low:.3}–{high:.3})"),
-            Unit::Nanoseconds => write!(f, "{value:.0} ns"),
             Unit::Milliseconds => write!(f, "{value:.2} ms"),
             Unit::Seconds => write!(f, "{value:.3} s"),
             Unit::Mebibytes => write!(f, "{value:.1} MiB"),
