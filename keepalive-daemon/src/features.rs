@@ -35,6 +35,8 @@ pub enum Feature {
     Mptcp,
     /// What programs need of memory is accounted to cgroups, and not to a limit of the daemon's.
     Memory,
+    /// The verifier accepts the programs that govern of who has no `CAP_PERFMON`.
+    LeastPrivilege,
 }
 
 /// What there is to say of a feature.
@@ -52,7 +54,7 @@ const TYPES: Option<&str> = Some("CONFIG_DEBUG_INFO_BTF");
 
 impl Feature {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::SetOptions,
         Self::ReadBack,
         Self::AnyOption,
@@ -65,6 +67,7 @@ impl Feature {
         Self::Log,
         Self::Mptcp,
         Self::Memory,
+        Self::LeastPrivilege,
     ];
 
     const fn about(self) -> About {
@@ -128,6 +131,15 @@ impl Feature {
                 (5, 11),
                 None,
                 "RLIMIT_MEMLOCK must be high enough, or be raised with CAP_SYS_RESOURCE",
+            ),
+            // Of who has no CAP_PERFMON the verifier also follows what a processor may guess, where registers hold what
+            // they never do. It refuses the program for it; since the commit "bpf: Fall back to nospec for Spectre
+            // v1" it puts a barrier there.
+            Self::LeastPrivilege => about(
+                "govern without CAP_PERFMON",
+                (6, 17),
+                None,
+                "CAP_BPF and CAP_NET_ADMIN do not suffice, and the daemon does not begin",
             ),
         }
     }

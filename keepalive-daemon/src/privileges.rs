@@ -9,6 +9,9 @@
 
 mod starter;
 
+use std::{panic::resume_unwind, thread};
+
+use anyhow::{Context as _, Result};
 use nix::sys::prctl;
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 use tracing::{info, warn};
@@ -86,6 +89,22 @@ pub(crate) fn keep(duty: Duty) {
     }
 }
 
+/// Runs `work` on a thread of its own that has neither `CAP_PERFMON` nor `CAP_SYS_ADMIN`, which stands in for it.
+///
+/// # Errors
+/// If `work` fails, or the capabilities cannot be given up.
+pub(crate) fn without_perfmon<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    let reduced = || {
+        let CapabilitySets { permitted, .. } = capabilities(None).context("cannot read the capabilities")?;
+        let kept = permitted.difference(CapabilitySet::PERFMON.union(CapabilitySet::SYS_ADMIN));
+        let nothing = CapabilitySet::empty();
+        set_capabilities(None, CapabilitySets { effective: kept, permitted: kept, inheritable: nothing })
+            .context("cannot give up CAP_PERFMON")?;
+        work()
+    };
+    thread::scope(|scope| scope.spawn(reduced).join()).unwrap_or_else(|panic| resume_unwind(panic))
+}
+
 /// Keeps what the loop needs, and tells what each kind of thread has kept.
 pub(crate) fn settle() {
     let has = capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.permitted);
@@ -137,7 +156,7 @@ mod tests {
 
     #[test]
     fn what_is_given_up_is_gone() {
-        let kept = std::thread::spawn(|| {
+        let kept = thread::spawn(|| {
             keep(Duty::Clients);
             capabilities(None).expect("they can be read")
         });

@@ -24,7 +24,7 @@ const IN_MACHINES: [(&str, &[&str]); 3] =
 const DEPENDING_ON_KERNEL: &[&str] = &[
     "kernel::enforce::later_calls_that_weaken_the_values_are_rewritten_and_counted",
     "kernel::enforce::mptcp_is_guarded_on_its_own_socket",
-    "kernel::features::every_feature_is_there_since_linux_6_1",
+    "kernel::features::every_feature_is_there_since_the_release_that_brought_it",
     "kernel::features::this_kernel_has_what_is_known_of_its_line",
     "kernel::guard::each_call_answers_as_without_a_guard",
     "kernel::helped::a_peer_that_vanishes_is_found_dead",
@@ -39,6 +39,7 @@ const DEPENDING_ON_KERNEL: &[&str] = &[
     "kernel::sweep::all_of_ten_thousand",
     "kernel::sweep::what_passed_the_guard_is_put_right",
     "kernel::verbs::probe_finds_everything_as_root_and_leaves_nothing",
+    "kernel::verbs::two_capabilities_suffice",
     "kernel::verbs::status_is_the_same_from_the_daemon_and_from_the_pins",
     "kernel::verifier::what_the_verifier_does_has_not_grown",
 ];

@@ -10,10 +10,11 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::{
     Closing, Sweeper, Targets,
     memory_limit::{self, MemoryLimit},
+    object::Object,
     sockets,
     sweep::descriptors,
 };
-use crate::features::Feature;
+use crate::{features::Feature, privileges::without_perfmon};
 
 /// Sees what the program that sweeps would do to the open connections of a cgroup, of which there must be one in the
 /// network namespace of the calling thread.
@@ -78,6 +79,14 @@ pub(crate) fn memory() -> Result<()> {
         bail!("this kernel charges the memory of maps to RLIMIT_MEMLOCK");
     }
     Ok(())
+}
+
+/// Sees whether the programs that govern can be loaded without `CAP_PERFMON`.
+pub(crate) fn least_privilege() -> Result<()> {
+    without_perfmon(|| {
+        let _memory_limit = MemoryLimit::raise();
+        Object::load_private(None)?.private_guard().map(drop)
+    })
 }
 
 /// What a kernel cannot do, and which is the first that can.

@@ -130,10 +130,10 @@ impl Object {
         };
         let program: &mut SockOps = program_mut(&mut ebpf, name)?;
         program.load().map_err(|error| rejected(&error)).with_context(|| {
-            let needs_more = if log { ", and for its log CAP_PERFMON" } else { "" };
+            let when = if log { "for its log" } else { "before Linux 6.17" };
             format!(
-                "the kernel does not accept the program {name} (it needs Linux 5.9, CAP_BPF and \
-                 CAP_NET_ADMIN{needs_more}); `keepalive-daemon probe` shows what is missing"
+                "the kernel does not accept the program {name} (it needs Linux 5.9, CAP_BPF, CAP_NET_ADMIN, and \
+                 {when} CAP_PERFMON); `keepalive-daemon probe` shows what is missing"
             )
         })?;
         let program_id = sys::program_info(program.fd()?.as_fd())?.id;

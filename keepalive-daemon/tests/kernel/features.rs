@@ -1,6 +1,6 @@
 //! What `probe` says that a kernel can do, against what is known of it and what is taken from it.
 
-use keepalive_daemon::features::Feature;
+use keepalive_daemon::{features::Feature, policy::KernelVersion};
 use serde_json::Value;
 use xtask::lab::InCgroup as _;
 
@@ -10,7 +10,7 @@ use crate::{
 };
 
 crate::tests![
-    every_feature_is_there_since_linux_6_1,
+    every_feature_is_there_since_the_release_that_brought_it,
     multipath_tcp_that_is_turned_off_is_absent,
     this_kernel_has_what_is_known_of_its_line,
     what_lacks_its_capability_is_absent_and_nothing_else_is,
@@ -25,15 +25,14 @@ fn this_kernel_has_what_is_known_of_its_line() {
 }
 
 /// Of kernels built as distributions build them, and this one is one of them or the tests say too little here.
-fn every_feature_is_there_since_linux_6_1() {
+fn every_feature_is_there_since_the_release_that_brought_it() {
     let release = needs::probed()["kernel"].as_str().unwrap();
     let mut numbers = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
-    if (numbers.next().unwrap(), numbers.next().unwrap()) < (6, 1) {
-        return;
-    }
+    let release = KernelVersion::new(numbers.next().unwrap(), numbers.next().unwrap());
 
     let absent: Vec<&Value> = Feature::ALL
         .iter()
+        .filter(|feature| feature.since() <= release)
         .map(|feature| needs::of(needs::probed(), *feature))
         .filter(|found| found["present"] != true)
         .collect();

@@ -10,12 +10,22 @@ use xtask::lab::{Cgroup, InCgroup as _, TEST_PREFIX};
 /// How the names of tests begin, and a feature that they need.
 const NEEDS: &[(&str, Feature)] = &[
     ("kernel::enforce::mptcp_is_guarded_on_its_own_socket", Feature::Mptcp),
+    ("kernel::enforce::two_capabilities_are_enough", Feature::LeastPrivilege),
+    ("kernel::features::what_lacks_its_capability_is_absent_and_nothing_else_is", Feature::LeastPrivilege),
+    ("kernel::helped::where_a_privilege_is_missing_the_rest_goes_on", Feature::LeastPrivilege),
     ("kernel::modes::each_mode_respects_what_the_application_chose_before", Feature::ReadBack),
     ("kernel::options::a_child_inherits_from_its_listener_first", Feature::ReadBack),
     ("kernel::options::both_subflows_of_mptcp_are_armed", Feature::Mptcp),
     ("kernel::others::each_mode_sets_what_it_leaves_to_nobody", Feature::ReadBack),
+    ("kernel::privileges::missing::without_perfmon", Feature::LeastPrivilege),
+    ("kernel::sockets::by_descriptors_where_the_program_may_not_be_loaded", Feature::LeastPrivilege),
+    ("kernel::sockets::what_is_reached_by_another_process_is_not_missing", Feature::LeastPrivilege),
+    ("kernel::sockets::with_few_privileges_what_can_be_had_is_told", Feature::LeastPrivilege),
     ("kernel::sweep::a_connection_that_nobody_accepted_yet", Feature::Sweep),
     ("kernel::sweep::all_of_ten_thousand_by_the_iterator", Feature::Sweep),
+    ("kernel::verbs::two_capabilities_suffice", Feature::LeastPrivilege),
+    ("kernel::verbs::what_a_missing_capability_is_for_is_told", Feature::LeastPrivilege),
+    ("kernel::verifier::what_is_told_is_of_the_programs_that_run", Feature::LeastPrivilege),
 ];
 
 /// The feature that a test needs and that this kernel lacks.

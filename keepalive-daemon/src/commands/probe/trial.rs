@@ -89,6 +89,7 @@ impl Trial {
         tried.push((Feature::Sweep, kernel::features::sweep(&policy)));
         tried.push((Feature::ListOptions, kernel::features::list_options()));
         tried.push((Feature::Guard, self.guard()));
+        tried.push((Feature::LeastPrivilege, kernel::features::least_privilege()));
         tried
     }
 

@@ -69,7 +69,8 @@ pub(super) fn without_capabilities_nothing_runs() {
 pub(super) fn without_a_right_to_make_cgroups_nothing_runs() {
     let host = Host::new("undelegated");
     let cgroup = host.cgroup("app");
-    let capabilities = ["--inh-caps=-all,+bpf,+net_admin", "--ambient-caps=-all,+bpf,+net_admin"];
+    let capabilities =
+        ["--inh-caps=-all,+bpf,+net_admin,+perfmon", "--ambient-caps=-all,+bpf,+net_admin,+perfmon"];
     let privileges = [&NOBODY[..], &capabilities].concat();
 
     let said = fail(&mut exec_with(&host, &cgroup, &privileges), 125);
