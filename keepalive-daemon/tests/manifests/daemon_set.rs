@@ -148,7 +148,7 @@ fn components_combine_in_any_order() {
     let other = base_with(&["cleanup", "memlock", "least-privilege", "crio"]);
 
     let (one, other) = (Objects::from(&one[..]), Objects::from(&other[..]));
-    assert_eq!(one.capabilities(), ["BPF", "NET_ADMIN", "SYS_RESOURCE"]);
+    assert_eq!(one.capabilities(), ["BPF", "NET_ADMIN", "PERFMON", "SYS_RESOURCE"]);
     assert_eq!(other.capabilities(), one.capabilities());
     for objects in [one, other] {
         assert_eq!(objects.call().value("detach-on-exit").as_deref(), Some("true"));
