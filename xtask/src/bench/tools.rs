@@ -1,10 +1,6 @@
 //! What is compiled when it is needed: programs in C for the kernel and for the host.
 
-use std::{
-    env, fs,
-    path::PathBuf,
-    process::Command,
-};
+use std::{env, fs, path::PathBuf, process::Command};
 
 use anyhow::{Context as _, Result};
 use tempfile::TempDir;
