@@ -24,8 +24,8 @@ use aya_obj::{
     },
 };
 use keepalive_ebpf::{
-    CLOSING_OFFSETS, CLOSING_PROGRAM, GUARD_PROGRAM, OFFSETS, PROGRAM, PROGRAM_WITH_LOG, SOCKETS_PROGRAM,
-    SWEEP_PROGRAM,
+    CLOSING_ERROR_PROGRAM, CLOSING_OFFSETS, CLOSING_PROGRAM, GUARD_PROGRAM, OFFSETS, PROGRAM,
+    PROGRAM_WITH_LOG, SOCKETS_PROGRAM, SWEEP_PROGRAM,
 };
 use serde::Serialize;
 
@@ -61,7 +61,7 @@ struct Entry {
     hangs_on: Option<(&'static str, BtfKind)>,
 }
 
-const ENTRIES: [Entry; 6] = [
+const ENTRIES: [Entry; 7] = [
     sock_ops(PROGRAM),
     sock_ops(PROGRAM_WITH_LOG),
     Entry {
@@ -72,12 +72,8 @@ const ENTRIES: [Entry; 6] = [
     },
     iterator(SWEEP_PROGRAM),
     iterator(SOCKETS_PROGRAM),
-    Entry {
-        name: CLOSING_PROGRAM,
-        kind: BPF_PROG_TYPE_TRACING,
-        attach_type: BPF_TRACE_RAW_TP,
-        hangs_on: Some(("btf_trace_inet_sock_set_state", BtfKind::Typedef)),
-    },
+    tracepoint(CLOSING_PROGRAM, "btf_trace_inet_sock_set_state"),
+    tracepoint(CLOSING_ERROR_PROGRAM, "btf_trace_inet_sk_error_report"),
 ];
 
 const fn sock_ops(name: &'static str) -> Entry {
@@ -90,6 +86,15 @@ const fn iterator(name: &'static str) -> Entry {
         kind: BPF_PROG_TYPE_TRACING,
         attach_type: BPF_TRACE_ITER,
         hangs_on: Some(("bpf_iter_tcp", BtfKind::Func)),
+    }
+}
+
+const fn tracepoint(name: &'static str, hook: &'static str) -> Entry {
+    Entry {
+        name,
+        kind: BPF_PROG_TYPE_TRACING,
+        attach_type: BPF_TRACE_RAW_TP,
+        hangs_on: Some((hook, BtfKind::Typedef)),
     }
 }
 
