@@ -11,7 +11,7 @@ crate::tests![
     pods_in_slices_have_the_policy_of_their_namespace_with_containerd_1_6,
     pods_in_slices_have_the_policy_of_their_namespace_with_containerd_2,
     pods_of_every_class_and_kind_are_found_in_slices,
-    the_first_connection_of_every_pod_in_a_slice_is_covered,
+    the_first_connection_of_every_pod_in_a_slice_comes_to_be_covered,
 ];
 
 /// The tests that this machine may run: none, if it is anybody's.
@@ -33,7 +33,7 @@ fn pods_of_every_class_and_kind_are_found_in_slices() {
     shapes::pods_of_every_class_and_kind_are_found();
 }
 
-fn the_first_connection_of_every_pod_in_a_slice_is_covered() {
+fn the_first_connection_of_every_pod_in_a_slice_comes_to_be_covered() {
     // Emulated, a pod takes seconds; `pods::first` has the numbers.
-    first::the_first_connection_of_every_pod_is_covered("1.7", 8);
+    first::the_first_connection_of_every_pod_comes_to_be_covered("1.7", 8);
 }

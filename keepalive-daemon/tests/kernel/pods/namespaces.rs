@@ -2,7 +2,7 @@
 
 use super::{
     UNTOUCHED, armed, of_cluster, of_namespace,
-    support::{Node, PodSpec},
+    support::{Container, Node, PodSpec},
 };
 
 crate::tests![
@@ -33,12 +33,12 @@ pub(crate) fn each_pod_has_the_policy_of_its_namespace(line: &str) {
     node.host.write_policies("p.yaml", &policies);
     let _daemon = node.start_daemon();
 
-    let found = ["shop", "pay", "team-a", "team-quiet", "bare"].map(|namespace| {
-        let (_, container) = node.run(PodSpec::new(namespace, "web-0"));
-        [container.first_connection(), container.connection()]
-    });
+    let connections = |(_, container): (_, Container)| [container.first_connection(), container.connection()];
+    let spec = |namespace| PodSpec::new(namespace, "web-0");
+    let governed = ["shop", "pay", "team-a"].map(|namespace| connections(node.run_governed(spec(namespace))));
+    let others = ["team-quiet", "bare"].map(|namespace| connections(node.run(spec(namespace))));
 
-    let [shop, pay, team, quiet, bare] = found;
+    let ([shop, pay, team], [quiet, bare]) = (governed, others);
     assert_eq!(shop, [armed(31); 2]);
     assert_eq!(pay, [armed(32); 2]);
     assert_eq!(team, [armed(33); 2]);

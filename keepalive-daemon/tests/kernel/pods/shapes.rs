@@ -21,7 +21,7 @@ pub(crate) fn pods_of_every_class_and_kind_are_found() {
 
     let found = specs.map(|spec| {
         let name = spec.full_name();
-        let (pod, container) = node.run(spec);
+        let (pod, container) = node.run_governed(spec);
         let shown = node.ask_json(&["policy", "explain", &name]);
         (name, container.first_connection(), shown["cgroup"].clone(), node.cgroup_path(&pod))
     });

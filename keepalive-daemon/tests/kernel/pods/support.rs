@@ -11,6 +11,6 @@ pub(crate) use containerd::Containerd;
 use cri::Cri;
 pub(crate) use daemon_set::DaemonSetPod;
 pub(crate) use image::import_daemon;
-pub(crate) use node::Node;
+pub(crate) use node::{Container, Node};
 use pod::Driver;
 pub(crate) use pod::{PodSpec, Qos};

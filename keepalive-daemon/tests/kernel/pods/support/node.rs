@@ -122,14 +122,29 @@ impl Node {
     /// A pod with one container that connects to itself as its first action and stays.
     pub(crate) fn run(&self, spec: PodSpec) -> (Pod, Container) {
         let pod = self.run_pod(spec);
+        let container = self.run_in(&pod);
+        (pod, container)
+    }
+
+    /// The same with a container that starts when the pod is governed, however slow the processors are: how soon that is
+    /// has tests of its own, in `pods::first`.
+    pub(crate) fn run_governed(&self, spec: PodSpec) -> (Pod, Container) {
+        let pod = self.run_pod(spec);
+        let path = self.cgroup_path(&pod);
+        eventually("the pod is governed", || self.is_attached(&path).then_some(()));
+        let container = self.run_in(&pod);
+        (pod, container)
+    }
+
+    fn run_in(&self, pod: &Pod) -> Container {
         let directory = self.containerd.directory();
         let socket = directory.join(&pod.spec.uid);
         let program = std::env::current_exe().unwrap();
         let command = [program.to_str().unwrap(), INSIDE, socket.to_str().unwrap()];
         let config =
             container_config(&pod.spec, USERLAND, &command, &Containerd::userland_mounts(), &directory);
-        self.start_container(&pod, config);
-        (pod, Container { socket })
+        self.start_container(pod, config);
+        Container { socket }
     }
 
     /// Starts a container of the caller's in a pod; returns its id.
