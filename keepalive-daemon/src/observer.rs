@@ -25,6 +25,7 @@ use tokio::{
 
 use self::places::Places;
 use crate::{
+    allocator::give_back,
     kernel::sockets,
     privileges::Starter,
     report::sockets::{SocketLine, SocketRow, SocketSummary},
@@ -99,7 +100,7 @@ impl Observer {
         let loaded = self.lock().observer.take();
         loaded.unwrap_or_else(|| {
             let observer = sockets::Observer::load();
-            give_back_memory();
+            give_back();
             observer
         })
     }
@@ -113,22 +114,12 @@ impl Observer {
         let mut loaded = self.lock();
         let is_idle = loaded.used.is_some_and(|used| used.elapsed() >= LINGER);
         if is_idle && loaded.observer.take().is_some() {
-            give_back_memory();
+            give_back();
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Loaded> {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Has the C library give back what it keeps of memory that was freed: the description of the kernel's types takes some
-/// 30 MB while a program is loaded, and a list of many connections some as well.
-fn give_back_memory() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: it takes a number and touches nothing that is in use.
-    unsafe {
-        libc::malloc_trim(0);
     }
 }
 

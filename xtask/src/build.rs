@@ -55,7 +55,7 @@ pub fn daemon_with(options: Options) -> Result<PathBuf> {
     let Options { release, is_static } = options;
     let mut arguments = Vec::new();
     if release {
-        arguments.push("--release".to_owned());
+        arguments.push("--profile=dist".to_owned());
     }
     let mut flags: Option<Vec<_>> = None;
     if is_static {

@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use self::lot::{Bare, Lot, Ours};
-pub(super) use self::lot::{layout, milliseconds};
+pub(super) use self::lot::{bare_loop, layout, milliseconds};
 use super::{
     Bench,
     findings::{Findings, Growth, Table},
@@ -142,7 +142,7 @@ fn tell(tables: &mut [Table; 4]) {
         );
     }
     govern.note("bare: open the cgroup, link, pin, write the policy, close both");
-    change.note("from SIGHUP to the last write told in the log; a change of the file alone waits 50 ms for more of it");
+    change.note("from the change of the file to the last write told in the log, without the 50 ms for which the file has to rest");
     change.note("bare: write the policy");
     adopt.note("bare: open the pin, ask whose link it is, read the policy, close");
     release.note(

@@ -16,12 +16,12 @@ pub(super) enum Quantity {
     ProgramTimeBlind,
     /// The same where options are read first.
     ProgramTimeReading,
-    /// The same with what the kernel's counting takes, on both sides.
-    ProgramTimeCounted,
+    /// The same less what the kernel's own counting takes, on both sides.
+    ProgramTimeNet,
     /// Time in the program with 64 rules, against none.
     ProgramTimeWithRules,
-    /// The same with what the kernel's counting takes.
-    ProgramTimeWithRulesCounted,
+    /// The same less what the kernel's own counting takes.
+    ProgramTimeWithRulesNet,
     /// The whole of a short connection, against the libraries, the application's own calls, and nothing.
     ConnectionAgainstLibkeepalive,
     ConnectionAgainstLibdontdie,
@@ -36,6 +36,8 @@ pub(super) enum Quantity {
     ChangeAgainstBare,
     /// The 99th percentile, both cores loaded.
     NewcomerUnderLoad,
+    /// The same of a bare loop that follows.
+    NewcomerUnderLoadBare,
     SweepAgainstBare,
     /// How much longer than by the bare iterator an application was held up.
     SweepStall,
@@ -91,7 +93,7 @@ const GOALS: [Goal; 10] = [
         &[
             (Quantity::ProgramTimeBlind, Limit::AtMost(1.15)),
             (Quantity::ProgramTimeReading, Limit::AtMost(1.5)),
-            (Quantity::ProgramTimeCounted, Limit::Any),
+            (Quantity::ProgramTimeNet, Limit::Any),
         ],
     ),
     goal(
@@ -100,7 +102,7 @@ const GOALS: [Goal; 10] = [
         Needed::All,
         &[
             (Quantity::ProgramTimeWithRules, Limit::AtMost(1.3)),
-            (Quantity::ProgramTimeWithRulesCounted, Limit::Any),
+            (Quantity::ProgramTimeWithRulesNet, Limit::Any),
         ],
     ),
     goal(
@@ -140,7 +142,7 @@ const GOALS: [Goal; 10] = [
         "new cgroup → in force",
         "p99 under 5 ms loaded",
         Needed::All,
-        &[(Quantity::NewcomerUnderLoad, Limit::Below(5.0))],
+        &[(Quantity::NewcomerUnderLoad, Limit::Below(5.0)), (Quantity::NewcomerUnderLoadBare, Limit::Any)],
     ),
     goal(
         "sweep",

@@ -1,12 +1,12 @@
 //! New cgroups: how soon after each is made its policy is in force.
 
-use std::{fs, process::Command, time::Instant};
+use std::{fs, path::Path, process::Command, time::Instant};
 
 use anyhow::{Context as _, Result};
 
 use super::{
     Bench,
-    cgroups::layout,
+    cgroups::{bare_loop, layout},
     findings::{Findings, Growth, Table},
     goals::{Figure, Quantity, Unit},
     statistics::{Estimate, at},
@@ -34,9 +34,10 @@ pub(super) fn measure(bench: &Bench, deadline: Instant) -> Result<Findings> {
     let site = Site::prepare(&bench.daemon, &[])?;
     site.write_policy("all", Some(POLICY))?;
     site.start()?;
-    let policies = layout(site.bpffs.path())?.join("maps/POLICY");
+    let bare = Bare::start(bench)?;
     let batch = if bench.quick { QUICK_BATCH } else { BATCH };
-    let make = || -> Result<Vec<f64>> {
+    let make = |site: &Site| -> Result<Vec<f64>> {
+        let policies = layout(site.bpffs.path())?.join("maps/POLICY");
         let mut command = Command::new(&prober);
         command.arg("make").arg(site.root.path()).arg(batch.to_string()).arg(&policies);
         process::output(&mut command)?.lines().map(to_milliseconds).collect()
@@ -55,25 +56,46 @@ pub(super) fn measure(bench: &Bench, deadline: Instant) -> Result<Findings> {
         site.wait_log(0, "attached cgroup=\"c", usize::try_from(others)?)?;
         made = others;
         let until = begun + budget * index / u32::try_from(OTHERS.len())?;
-        let mut times = [Vec::new(), Vec::new()];
-        // In turns, so that what else the machine does falls on both.
+        let (mut times, mut bare_times) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
+        // In turns, so that what else the machine does falls on all.
         while times[1].len() < ENOUGH && (times[1].is_empty() || Instant::now() < until) {
             bench.go_on()?;
-            times[0].extend(make()?);
+            let mut all = |at: usize| -> Result<()> {
+                times[at].extend(make(&site)?);
+                if others == GOAL {
+                    bare_times[at].extend(make(&bare.site)?);
+                }
+                Ok(())
+            };
+            all(0)?;
             let _load = spin(&prober)?;
-            times[1].extend(make()?);
+            all(1)?;
         }
         site.check()?;
-        for ((times, points), how) in times.iter().zip(&mut points).zip(["idle", "all processors busy"]) {
-            let p99 = at(times, 0.99).context("no cgroup was made")?;
-            table.add(format!("beside {others}, {how}"), times);
-            table.note(format!("beside {others}, {how}: p99 {p99:.2}"));
+        let mut add = |name: String, times: &[f64]| {
+            table.add(&name, times);
+            if let Some(p99) = at(times, 0.99) {
+                table.note(format!("{name}: p99 {p99:.2}"));
+            }
+        };
+        for (((times, bare_times), points), how) in
+            times.iter().zip(&bare_times).zip(&mut points).zip(["idle", "all processors busy"])
+        {
+            add(format!("beside {others}, {how}"), times);
+            if others == GOAL {
+                add(format!("a bare loop, {how}"), bare_times);
+            }
             points.extend(Estimate::of_median(times).map(|median| (f64::from(others), median.value)));
         }
         if others == GOAL {
-            let estimate = Estimate::exactly(at(&times[1], 0.99).context("no cgroup was made")?);
-            let quantity = Quantity::NewcomerUnderLoad;
-            findings.figures.push(Figure { quantity, name: "p99", estimate, unit: Unit::Milliseconds });
+            let of = [
+                (Quantity::NewcomerUnderLoad, "p99", &times[1]),
+                (Quantity::NewcomerUnderLoadBare, "a bare loop's", &bare_times[1]),
+            ];
+            for (quantity, name, times) in of {
+                let estimate = Estimate::exactly(at(times, 0.99).context("no cgroup was made")?);
+                findings.figures.push(Figure { quantity, name, estimate, unit: Unit::Milliseconds });
+            }
         }
     }
     table
@@ -85,8 +107,31 @@ pub(super) fn measure(bench: &Bench, deadline: Instant) -> Result<Findings> {
     Ok(findings)
 }
 
+/// A loop in C that governs what is made, by the calls without which it cannot be done, with a program that a daemon left.
+struct Bare {
+    _follower: Process,
+    site: Site,
+}
+
+impl Bare {
+    fn start(bench: &Bench) -> Result<Self> {
+        let site = Site::prepare(&bench.daemon, &[])?;
+        site.start()?;
+        site.stop()?;
+        let layout = layout(site.bpffs.path())?;
+        let pins = site.bpffs.path().join("bare");
+        fs::create_dir(&pins).with_context(|| format!("cannot make {}", pins.display()))?;
+        let mut command = Command::new(bare_loop(bench)?);
+        command.arg("follow").arg(site.root.path()).arg("0");
+        command.arg(layout.join("program")).arg(layout.join("maps/POLICY")).arg(pins);
+        let follower = Process::spawn("a bare loop", command)?;
+        follower.wait_line("following")?;
+        Ok(Self { _follower: follower, site })
+    }
+}
+
 /// Keeps every processor busy until what it returns is dropped.
-fn spin(prober: &std::path::Path) -> Result<Vec<Process>> {
+fn spin(prober: &Path) -> Result<Vec<Process>> {
     let processors = std::thread::available_parallelism().context("cannot count the processors")?;
     let spinner = || {
         let mut command = Command::new(prober);

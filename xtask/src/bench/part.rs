@@ -72,9 +72,9 @@ impl Part {
             Self::Connections => &[
                 Quantity::ProgramTimeBlind,
                 Quantity::ProgramTimeReading,
-                Quantity::ProgramTimeCounted,
+                Quantity::ProgramTimeNet,
                 Quantity::ProgramTimeWithRules,
-                Quantity::ProgramTimeWithRulesCounted,
+                Quantity::ProgramTimeWithRulesNet,
                 Quantity::ConnectionAgainstLibkeepalive,
                 Quantity::ConnectionAgainstLibdontdie,
                 Quantity::ConnectionAgainstOwnCalls,
@@ -82,7 +82,7 @@ impl Part {
             ],
             Self::Data => &[Quantity::Latency, Quantity::Throughput],
             Self::Cgroups => &[Quantity::GovernAgainstBare, Quantity::Govern, Quantity::ChangeAgainstBare],
-            Self::Newcomers => &[Quantity::NewcomerUnderLoad],
+            Self::Newcomers => &[Quantity::NewcomerUnderLoad, Quantity::NewcomerUnderLoadBare],
             Self::Sweep => &[Quantity::SweepAgainstBare, Quantity::SweepStall],
             Self::Daemon => &[Quantity::Resident, Quantity::IdleCpu, Quantity::Image],
         }

@@ -2,8 +2,9 @@
 // what a benchmark compares the daemon with.
 //
 //     bare govern|change|adopt|release|count ROOT COUNT PROGRAM POLICIES PINS
+//     bare follow ROOT 0 PROGRAM POLICIES PINS
 //
-// The cgroups are ROOT/c0, ROOT/c1 and so on; the program and the map of policies are those that the daemon pinned, so
+// `follow` governs what is made in ROOT from then on, until it is killed. For the others the cgroups are ROOT/c0, ROOT/c1 and so on; the program and the map of policies are those that the daemon pinned, so
 // that what the kernel makes for each link is the same. Prints the nanoseconds that the loop took, or how many of the
 // cgroups have the program and a policy.
 #include <errno.h>
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -132,12 +134,40 @@ static int is_governed(const char *cgroup, uint64_t id, int map)
 	return attached > 0 && !element(BPF_MAP_LOOKUP_ELEM, map, id) && memcmp(value, nothing, sizeof(value));
 }
 
+static void follow(const char *root, int program, int map, const char *pins)
+{
+	static char events[65536] __attribute__((aligned(8)));
+	int watch = inotify_init1(IN_CLOEXEC);
+	if (inotify_add_watch(watch, root, IN_CREATE | IN_DELETE | IN_ONLYDIR) < 0)
+		fail(root);
+	puts("following");
+	fflush(stdout);
+	for (;;) {
+		ssize_t length = read(watch, events, sizeof(events));
+		if (length < 0)
+			fail("read events");
+		for (char *at = events; at < events + length;) {
+			struct inotify_event *event = (void *)at;
+			struct stat made;
+			snprintf(names[0], sizeof(names[0]), "%s/%s", root, event->name);
+			snprintf(names[1], sizeof(names[1]), "%s/%s", pins, event->name);
+			if (event->mask & IN_DELETE)
+				unlink(names[1]);
+			else if (!stat(names[0], &made))
+				govern(names[0], made.st_ino, program, map, names[1]);
+			at += sizeof(*event) + event->len;
+		}
+	}
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 7)
 		return 2;
 	const char *verb = argv[1], *root = argv[2], *pins = argv[6];
 	int count = atoi(argv[3]), program = pinned(argv[4]), map = pinned(argv[5]), governed = 0;
+	if (!strcmp(verb, "follow"))
+		follow(root, program, map, pins);
 	uint64_t *ids = calloc(count, sizeof(*ids));
 	for (int i = 0; i < count; i++) {
 		struct stat found;

@@ -8,9 +8,11 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use nix::sys::signal::Signal;
 
 use crate::{bench::Bench, process, soak::site::Site};
+
+/// How long a policy file has to be left alone before the daemon reads it.
+const REST: Duration = Duration::from_millis(50);
 
 /// What the daemon took, in milliseconds.
 pub(super) struct Ours {
@@ -47,7 +49,7 @@ pub(super) struct Lot {
 impl Lot {
     /// Of no cgroups yet.
     pub(super) fn new(bench: &Bench) -> Result<Self> {
-        let bare = bench.tools.program("bare", include_str!("bare.c"))?;
+        let bare = bare_loop(bench)?;
         let prepare = || Site::prepare(&bench.daemon, &[]);
         Ok(Self { site: prepare()?, other: prepare()?, bare, size: 0, changes: 0 })
     }
@@ -69,9 +71,8 @@ impl Lot {
         self.check_governed("started")?;
 
         let mark = self.site.mark()?;
-        self.write_policy()?;
         let told = Instant::now();
-        self.site.signal(Signal::SIGHUP)?;
+        self.write_policy()?;
         let changed = self.site.wait_log(mark, "changed the policy", usize::try_from(self.size)?)?;
 
         let adopt = self.site.restart()?;
@@ -82,7 +83,7 @@ impl Lot {
         self.site.cleanup()?;
         Ok(Ours {
             govern: milliseconds(govern),
-            change: milliseconds(changed.saturating_duration_since(told)),
+            change: milliseconds(changed.saturating_duration_since(told).saturating_sub(REST)),
             adopt: milliseconds(adopt),
             cleanup: milliseconds(begun.elapsed()),
         })
@@ -139,6 +140,11 @@ impl Lot {
         );
         self.site.write_policy("all", Some(&text))
     }
+}
+
+/// The program in C.
+pub(in crate::bench) fn bare_loop(bench: &Bench) -> Result<PathBuf> {
+    bench.tools.program("bare", include_str!("bare.c"))
 }
 
 /// Where a daemon keeps its program and its maps.

@@ -56,7 +56,7 @@ fn the_time_in_the_program_is_judged_by_what_the_kernel_can_do() {
 
 #[test]
 fn what_is_only_told_is_neither_judged_nor_missed() {
-    let counted = figure(Quantity::ProgramTimeCounted, 9.0, 9.0, 9.0);
+    let counted = figure(Quantity::ProgramTimeNet, 9.0, 9.0, 9.0);
     let reading = figure(Quantity::ProgramTimeReading, 1.2, 1.2, 1.2);
 
     assert_eq!(verdict_of("program time", &[counted.clone(), reading]), Verdict::Met);
