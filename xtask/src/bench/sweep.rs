@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use nix::sys::signal::Signal;
 
 pub(super) use self::crowd::Crowd;
@@ -154,7 +154,7 @@ impl Scene<'_> {
                 self.crowd.disarm()?;
                 let (site, changes) = (self.site, self.next_change());
                 found.stalls[0].push(self.crowd.stalls(|| sweep(site, changes))?);
-                self.crowd.check_armed("the daemon's sweep")?;
+                self.check_swept()?;
             }
             BARE_PINGED => {
                 self.crowd.disarm()?;
@@ -174,9 +174,16 @@ impl Scene<'_> {
     fn swept(&mut self) -> Result<f64> {
         self.crowd.disarm()?;
         let took = sweep(self.site, self.next_change())?;
-        self.crowd.check_armed("the daemon's sweep")?;
-        self.site.check()?;
+        self.check_swept()?;
         Ok(took)
+    }
+
+    /// Makes sure that the daemon has swept all; what it said of it otherwise tells why it has not.
+    fn check_swept(&mut self) -> Result<()> {
+        let (crowd, site) = (&mut self.crowd, self.site);
+        let swept = crowd.check_armed("the daemon's sweep");
+        swept.map_err(|error| anyhow!("{error:#}; the daemon logged:\n{}", site.log_tail()))?;
+        site.check()
     }
 
     /// Has the bare iterator walk twice.
@@ -214,8 +221,9 @@ fn sweep(site: &Site, changes: u32) -> Result<f64> {
     write_policy(site, changes)?;
     site.signal(Signal::SIGHUP)?;
     let changed = site.wait_log(mark, "changed the policy", 1)?;
-    let swept = site.wait_log(mark, "swept open connections", 1)?;
-    Ok(milliseconds(swept.saturating_duration_since(changed)))
+    // After the change: a sweep for the policy before may have ended a moment ago.
+    let swept = site.wait_log(changed.after, "swept open connections", 1)?;
+    Ok(milliseconds(swept.at.saturating_duration_since(changed.at)))
 }
 
 fn walk_twice(iterator: &mut BareIterator, site: &Site) -> Result<[f64; 2]> {

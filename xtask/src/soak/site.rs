@@ -44,6 +44,13 @@ pub(crate) struct Site {
     directory: TempDir,
 }
 
+/// A line that the daemon logged.
+pub(crate) struct Logged {
+    pub(crate) at: Instant,
+    /// The mark of what it logged later.
+    pub(crate) after: usize,
+}
+
 impl Site {
     /// Makes it and starts the daemon; returns once it is ready.
     pub(crate) fn new(program: &Path) -> Result<Self> {
@@ -84,7 +91,7 @@ impl Site {
         command.args(["--cri-socket", "none"]).args(self.arguments).env_remove("RUST_LOG");
         *self.lock() = Some(Process::spawn("the daemon", command)?);
         let ready = self.wait_log(0, "ready: all policies", 1)?;
-        self.with_daemon(|daemon| Ok(ready.saturating_duration_since(daemon.started())))
+        self.with_daemon(|daemon| Ok(ready.at.saturating_duration_since(daemon.started())))
     }
 
     /// A cgroup below the root.
@@ -140,8 +147,8 @@ impl Site {
         self.with_daemon(|daemon| Ok(daemon.mark()))
     }
 
-    /// Waits until the daemon has logged so many lines with `text` since `mark`; returns when it logged the last.
-    pub(crate) fn wait_log(&self, mark: usize, text: &str, count: usize) -> Result<Instant> {
+    /// Waits until the daemon has logged so many lines with `text` since `mark`; tells of the last.
+    pub(crate) fn wait_log(&self, mark: usize, text: &str, count: usize) -> Result<Logged> {
         let (mut seen, mut found) = (mark, 0);
         // Each line is looked at once, for there may be thousands.
         let look = |lines: &[Line], _| {
@@ -149,7 +156,8 @@ impl Site {
                 seen += 1;
                 found += usize::from(line.text.contains(text));
             }
-            (found >= count).then(|| lines.get(seen.saturating_sub(1)).map(|line| line.at)).flatten()
+            let last = lines.get(seen.saturating_sub(1)).filter(|_| found >= count);
+            last.map(|line| Logged { at: line.at, after: seen })
         };
         self.with_daemon(|daemon| daemon.wait_for(&format!("{count} lines with {text:?}"), look))
     }

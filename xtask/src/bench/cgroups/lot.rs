@@ -83,7 +83,7 @@ impl Lot {
         self.site.cleanup()?;
         Ok(Ours {
             govern: milliseconds(govern),
-            change: milliseconds(changed.saturating_duration_since(told).saturating_sub(REST)),
+            change: milliseconds(changed.at.saturating_duration_since(told).saturating_sub(REST)),
             adopt: milliseconds(adopt),
             cleanup: milliseconds(begun.elapsed()),
         })
