@@ -94,13 +94,15 @@ impl World {
         }
     }
 
-    pub(super) fn make(&mut self, at: usize, old_id: bool) {
+    /// Makes a cgroup; with an id that another had, if there is one that is `free`.
+    pub(super) fn make(&mut self, at: usize, free: Option<&dyn Fn(u64) -> bool>) {
         let path = PATHS[at];
         let parent = ancestors(path).next();
         if self.cgroups.contains_key(path) || parent.is_none_or(|parent| !self.cgroups.contains_key(parent)) {
             return;
         }
-        let id = self.old_ids.pop().filter(|_| old_id).unwrap_or(self.next_id);
+        let old = free.and_then(|free| self.old_ids.iter().rposition(|id| free(*id)));
+        let id = old.map_or(self.next_id, |at| self.old_ids.remove(at));
         self.next_id = self.next_id.max(id) + 1;
         self.cgroups.insert(path.to_owned(), id);
     }
