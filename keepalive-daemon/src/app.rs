@@ -4,16 +4,13 @@
 mod answering;
 mod start;
 
-use std::{
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::mpsc,
-    time::{MissedTickBehavior, interval_at, sleep},
+    time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until},
 };
 use tracing::{error, warn};
 
@@ -27,18 +24,24 @@ use crate::{
     journal::{Event, Journal, Kind},
     kernel::waiting,
     metrics::{self, Reconciles},
+    plan::Part,
     policy::{Limits, PolicySet, directory},
     policy_files::{PolicyFiles, Reread},
     readiness::{Readiness, Task},
     sweeper::{self, Sweeps},
     this_kernel,
-    workloads::{Change, Node},
+    workloads::{Change, Changes, Node, Paths, Placed},
 };
 
 /// How often the tree and the pins are read from scratch: a backstop for what gives no event (a foreign
 /// program detached from a cgroup that refused us, a link detached by hand) and costs some milliseconds a
 /// thousand cgroups.
 const RESYNC: Duration = Duration::from_secs(60);
+
+/// How long after a cgroup was governed, at most, those know who look at all that are: who sweeps open connections, of
+/// which a new one has none, and who finds dead peers. So they look twice a second while cgroups come and go, not each
+/// time.
+const FOLLOW: Duration = Duration::from_millis(500);
 
 struct Daemon {
     directory: PathBuf,
@@ -52,6 +55,8 @@ struct Daemon {
     governor: Governor,
     sweeps: Sweeps,
     helped: Helped,
+    /// When these two are to know of what was governed since they looked.
+    unfollowed: Option<Instant>,
     readiness: Readiness,
     reconciles: Reconciles,
     /// Of metrics of single cgroups.
@@ -76,7 +81,7 @@ impl Daemon {
         let mut terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
         let mut hangup = signal(SignalKind::hangup()).context("cannot handle SIGHUP")?;
-        let mut resync = interval_at(tokio::time::Instant::now() + RESYNC, RESYNC);
+        let mut resync = interval_at(Instant::now() + RESYNC, RESYNC);
         resync.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.reload(Reread::Changed);
         self.reconcile(Cause::Start);
@@ -100,11 +105,17 @@ impl Daemon {
                 }
                 _ = resync.tick() => self.resync()?,
                 () = &mut count => {
-                    count.as_mut().reset(tokio::time::Instant::now() + self.governor.count());
+                    count.as_mut().reset(Instant::now() + self.governor.count());
                     self.journal.settle();
                     self.told_of_waiting.tell();
                 }
-                Some(question) = questions.recv() => self.answer(question),
+                () = sleep_until(self.unfollowed.unwrap_or_else(Instant::now)), if self.unfollowed.is_some() => {
+                    self.catch_up();
+                }
+                Some(question) = questions.recv() => {
+                    self.catch_up();
+                    self.answer(question);
+                }
                 Some(question) = asked.recv() => self.tell(question),
                 Some(event) = swept.recv() => self.sweeps.happened(event, &mut self.governor),
                 _ = terminate.recv() => return Ok(()),
@@ -159,25 +170,51 @@ impl Daemon {
         self.readiness.set(Task::ReadCgroups, self.node.is_tree_read());
         self.readiness.set(Task::ReadPins, self.pins_trouble.is_none());
         let Some(policies) = &self.policies else { return };
+        let selects_pods = policies.selects_pods();
         let began = Instant::now();
-        let pods = self.node.pods();
-        let rules = self.sweeps.rules_in_use();
-        let in_force = self.governor.reconcile(policies, self.node.cgroups(), pods, rules, cause);
-        self.sweeps.follow(&mut self.governor, self.node.cgroups(), cause);
-        self.helped.follow(&self.governor, self.node.cgroups(), pods);
+        let changes = self.node.take_changes();
+        let (cgroups, pods) = (self.node.cgroups(), self.node.pods());
+        let in_force =
+            match part(changes, cause, cgroups, pods).filter(|_| self.governor.may_go_by_part(pods)) {
+                Some(part) => self.governor.reconcile_part(policies, &part, cause),
+                None => {
+                    let rules = self.sweeps.rules_in_use();
+                    self.governor.reconcile(policies, cgroups, pods, rules, cause)
+                }
+            };
         self.reconciles.observe(began.elapsed());
-        if policies.selects_pods() && self.node.lacks_runtime() && !self.told_of_lack {
+        if cause == Cause::Cgroups {
+            self.unfollowed.get_or_insert_with(|| Instant::now() + FOLLOW);
+        } else {
+            self.follow_governed(cause);
+        }
+        if selects_pods && self.node.lacks_runtime() && !self.told_of_lack {
             self.told_of_lack = true;
             warn!(
                 "policies select pods, and no container runtime is found that tells of any: start it, or name its \
                  socket with --cri-socket"
             );
         }
-        if pods.is_some() || !policies.selects_pods() {
+        if self.node.pods().is_some() || !selects_pods {
             self.readiness.done(Task::LearnPods);
             if in_force {
                 self.readiness.done(Task::GovernCgroups);
             }
+        }
+    }
+
+    /// Has those know what is governed now who need not know at once.
+    fn follow_governed(&mut self, cause: Cause) {
+        self.unfollowed = None;
+        let (cgroups, pods) = (self.node.cgroups(), self.node.pods());
+        self.sweeps.follow(&mut self.governor, cgroups, cause);
+        self.helped.follow(&self.governor, cgroups, pods);
+    }
+
+    /// The same, if they do not know yet.
+    fn catch_up(&mut self) {
+        if self.unfollowed.is_some() {
+            self.follow_governed(Cause::Cgroups);
         }
     }
 
@@ -204,6 +241,16 @@ impl Daemon {
         // What lists and sweeps needed since.
         give_back();
         Ok(())
+    }
+}
+
+/// What a pass has to go through, if that is not everything.
+fn part(changes: Changes, cause: Cause, cgroups: &Paths, pods: Option<&Placed>) -> Option<Part> {
+    match (cause, changes) {
+        (Cause::Cgroups | Cause::Pods, Changes::Only { made, gone }) => {
+            Some(Part::of(&made, gone, cgroups, pods?))
+        }
+        _ => None,
     }
 }
 

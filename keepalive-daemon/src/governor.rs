@@ -3,6 +3,7 @@
 
 mod cause;
 mod counted;
+mod part;
 mod swept;
 mod telling;
 

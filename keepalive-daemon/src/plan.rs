@@ -7,6 +7,10 @@ use std::{
 
 use keepalive_ebpf::{Policy as InKernel, RuleSet};
 
+mod part;
+
+pub(crate) use part::Part;
+
 use crate::{
     policy::{Kind, Policy, PolicyId, PolicySet, Refused, RuleSets, Tie},
     reconcile::{Actual, ancestors},
@@ -142,8 +146,8 @@ pub(crate) fn hold(
     cgroups: &Paths,
     pods: Option<&Placed>,
 ) {
-    // That all are told of is so nearly always, and need not be found out of each.
-    if pods.is_some_and(|pods| pods.unreachable.iter().all(|it| !it.passing)) {
+    // It is so nearly always, and need not be found out of each.
+    if are_all_told(pods) {
         return;
     }
     let mut holds = false;
@@ -162,11 +166,15 @@ pub(crate) fn hold(
     }
 }
 
+/// Whether the runtime has told of all pods that it has.
+pub(crate) fn are_all_told(pods: Option<&Placed>) -> bool {
+    pods.is_some_and(|pods| pods.unreachable.iter().all(|it| !it.passing))
+}
+
 /// Whether what is attached at `path` may be to a pod that the runtime has yet to tell of: any while they are not
 /// known (`pods` is absent), and, while it has not told all of some, one that may be these.
 pub(crate) fn is_untold(path: &str, policy_name: &str, policies: &PolicySet, pods: Option<&Placed>) -> bool {
-    let is_told = pods
-        .is_some_and(|pods| pods.by_path.contains_key(path) || pods.unreachable.iter().all(|it| !it.passing));
+    let is_told = are_all_told(pods) || pods.is_some_and(|pods| pods.by_path.contains_key(path));
     !is_told && (is_like_pod(path) || is_for_pods(policy_name, policies))
 }
 

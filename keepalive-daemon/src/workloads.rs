@@ -19,7 +19,7 @@ use runtime::Runtime;
 pub(crate) use runtime::{CriSocket, RuntimeState, ask as ask_runtime};
 pub(crate) use transient::{TRANSIENT_PREFIX, Transient, is_transient, remove_emptied};
 use tree::CgroupTree;
-pub(crate) use tree::Paths;
+pub(crate) use tree::{Changes, Paths};
 
 /// The readers of what the runtime and the mount table say, for fuzzing.
 #[cfg(any(test, fuzzing))]

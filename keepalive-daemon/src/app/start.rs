@@ -94,6 +94,7 @@ pub(crate) async fn run(config: Config) -> Result<()> {
         governor,
         sweeps,
         helped,
+        unfollowed: None,
         readiness: Readiness::new(),
         reconciles: Reconciles::default(),
         labels,

@@ -1,8 +1,10 @@
 //! All that runs on this node: the cgroup tree and the pods in it, followed together.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{collections::BTreeSet, mem, path::Path};
 
-use super::{CgroupTree, CriSocket, Paths, Placed, Runtime, RuntimeState, Unreachable, is_like_pod, place};
+use super::{
+    CgroupTree, Changes, CriSocket, Paths, Placed, Runtime, RuntimeState, Unreachable, is_like_pod, place,
+};
 use crate::journal::{Event, Journal, Kind};
 use anyhow::Result;
 
@@ -23,6 +25,8 @@ pub(crate) struct Node {
     known: RuntimeState,
     /// Absent until the runtime told of its pods once.
     pods: Option<Placed>,
+    /// Whether the pods, or where they are, changed since somebody asked.
+    pods_changed: bool,
     out_of_reach: OutOfReach,
     journal: Journal,
 }
@@ -38,7 +42,7 @@ impl Node {
         let runtime = Runtime::follow(socket.clone(), journal.clone());
         let known = runtime.state();
         let (pods, out_of_reach) = (None, OutOfReach::default());
-        let mut node = Self { tree, runtime, socket, known, pods, out_of_reach, journal };
+        let mut node = Self { tree, runtime, socket, known, pods, pods_changed: true, out_of_reach, journal };
         node.place();
         Ok(node)
     }
@@ -49,6 +53,12 @@ impl Node {
 
     pub(crate) fn cgroups(&self) -> &Paths {
         self.tree.paths()
+    }
+
+    /// What changed since this was asked last: anything, if it is not the cgroups alone.
+    pub(crate) fn take_changes(&mut self) -> Changes {
+        let changes = self.tree.take_changes();
+        if mem::take(&mut self.pods_changed) { Changes::Any } else { changes }
     }
 
     /// Whether the cgroups are those that there are.
@@ -108,11 +118,13 @@ impl Node {
     /// Finds the pods in the tree, and has the runtime asked about what they leave open.
     fn place(&mut self) {
         self.known = self.runtime.state();
-        self.pods = match &self.known.pods {
+        let pods = match &self.known.pods {
             Some(pods) => Some(place(pods, self.tree.paths())),
             // That there are none is known.
             None => (!self.has_runtime()).then(Placed::default),
         };
+        self.pods_changed |= pods != self.pods;
+        self.pods = pods;
         self.runtime.ask_about(open_questions(self.tree.paths(), self.pods.as_ref()));
         self.warn_of_unreachable(false);
     }

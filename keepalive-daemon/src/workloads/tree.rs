@@ -2,6 +2,7 @@
 //! is made and forgotten as soon as it is gone. Where the kernel has no watches to give, the tree is read again and again
 //! instead.
 
+mod changes;
 mod oddities;
 mod reading;
 mod watches;
@@ -21,6 +22,7 @@ use inotify::{Event, EventMask};
 use tokio::time::sleep_until;
 use tracing::{error, info, warn};
 
+pub(crate) use self::changes::Changes;
 use self::{
     oddities::Oddities,
     reading::{Reading, read},
@@ -54,6 +56,8 @@ pub(crate) struct CgroupTree {
     device: u64,
     watches: Watches,
     paths: Paths,
+    /// How the paths changed since somebody asked.
+    changes: Changes,
     /// The cgroups in which this process may not look.
     closed: BTreeSet<String>,
     oddities: Oddities,
@@ -82,6 +86,7 @@ impl CgroupTree {
             device,
             watches: Watches::new(),
             paths: Paths::new(),
+            changes: Changes::Any,
             closed: BTreeSet::new(),
             oddities: Oddities::default(),
             unread: None,
@@ -100,6 +105,11 @@ impl CgroupTree {
 
     pub(crate) const fn paths(&self) -> &Paths {
         &self.paths
+    }
+
+    /// How the paths changed since this was asked last.
+    pub(crate) fn take_changes(&mut self) -> Changes {
+        self.changes.take()
     }
 
     /// Whether it could not be read when it was tried last, and stays as it was known.
@@ -149,6 +159,7 @@ impl CgroupTree {
     /// If the root is gone.
     pub(crate) fn scan(&mut self) -> Result<()> {
         let began = Instant::now();
+        self.changes = Changes::Any;
         let paths = mem::take(&mut self.paths);
         let watches = self.watches.begin_scan();
         self.oddities.begin_scan();
@@ -248,7 +259,7 @@ impl CgroupTree {
             match read(&directory, self.device) {
                 Reading::Cgroup(id, names) => {
                     queue.extend(names.into_iter().map(|name| child(&path, name)));
-                    self.paths.insert(path, id);
+                    self.insert(path, id);
                 }
                 Reading::Closed(id, error) => {
                     if self.oddities.is_news(&directory) {
@@ -259,7 +270,7 @@ impl CgroupTree {
                              next full scan"
                         );
                     }
-                    self.paths.insert(path.clone(), id);
+                    self.insert(path.clone(), id);
                     self.closed.insert(path);
                 }
                 Reading::OutOfReach(error) => {
@@ -278,8 +289,19 @@ impl CgroupTree {
         }
     }
 
+    fn insert(&mut self, path: String, id: u64) {
+        let known = self.paths.get(&path).copied();
+        if known != Some(id) {
+            self.changes.made(&path);
+            known.into_iter().for_each(|known| self.changes.gone(known));
+            self.paths.insert(path, id);
+        }
+    }
+
     fn forget(&mut self, path: &str) {
-        self.paths.remove(path);
+        if let Some(id) = self.paths.remove(path) {
+            self.changes.gone(id);
+        }
         self.closed.remove(path);
         self.watches.remove(path);
     }
