@@ -4,7 +4,7 @@
 mod answering;
 mod start;
 
-use std::{path::PathBuf, time::Duration};
+use std::{mem, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result};
 use tokio::{
@@ -63,6 +63,8 @@ struct Daemon {
     labels: Vec<metrics::Label>,
     /// What happened.
     journal: Journal,
+    /// Whether more memory was needed than what goes on needs.
+    is_untidy: bool,
     /// Whether somebody was told that policies for pods govern nothing.
     told_of_lack: bool,
     told_of_waiting: waiting::Told,
@@ -108,6 +110,9 @@ impl Daemon {
                     count.as_mut().reset(Instant::now() + self.governor.count());
                     self.journal.settle();
                     self.told_of_waiting.tell();
+                    if mem::take(&mut self.is_untidy) {
+                        give_back();
+                    }
                 }
                 () = sleep_until(self.unfollowed.unwrap_or_else(Instant::now)), if self.unfollowed.is_some() => {
                     self.catch_up();
@@ -238,8 +243,8 @@ impl Daemon {
             let names = self.governor.forget_gone(self.node.cgroups(), policies);
             self.helped.retain_policies(|name| names.contains(name));
         }
-        // What lists and sweeps needed since.
-        give_back();
+        // By what lists and sweeps needed since.
+        self.is_untidy = true;
         Ok(())
     }
 }

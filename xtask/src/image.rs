@@ -47,11 +47,7 @@ pub struct Image {
 /// If set-up or the build fails, the file cannot be written, or it is to be verified and the second image is another.
 pub fn run(Options { output, verify }: Options) -> Result<()> {
     let output = output.map_or_else(default_output, Ok)?;
-    let image = image(&output)?;
-    if verify {
-        again::compare(&image)?;
-        console::progress("built twice, in two places: the same image");
-    }
+    let image = if verify { verified(&output)? } else { image(&output)? };
     let Image { archive, reference, digest } = image;
     let bytes =
         fs::metadata(&archive).with_context(|| format!("cannot look at {}", archive.display()))?.len();
@@ -61,6 +57,27 @@ pub fn run(Options { output, verify }: Options) -> Result<()> {
         bytes.div_ceil(1_000_000)
     ));
     Ok(())
+}
+
+/// Builds the image a second time, from a copy of the source in another place, and compares.
+///
+/// # Errors
+///
+/// If set-up or a build fails, or the second image is another.
+fn verified(output: &Path) -> Result<Image> {
+    let image = image(output)?;
+    again::compare(&image)?;
+    console::progress("built twice, in two places: the same image");
+    Ok(image)
+}
+
+/// Whether the image is the same, wherever it is built.
+///
+/// # Errors
+///
+/// If set-up or a build fails, or it is not.
+pub fn verify_in_place() -> Result<Image> {
+    verified(&default_output()?)
 }
 
 /// Builds the image where [`run`] puts it unless told otherwise: tests run what is deployed.

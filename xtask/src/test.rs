@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 
-use crate::{console, failures::Failures, setup, workspace};
+use crate::{console, failures::Failures, image, setup, workspace};
 
 mod kernel;
 mod matrix;
@@ -61,7 +61,7 @@ pub struct Options {
     #[arg(long)]
     kernel: bool,
     /// All that need root and a kernel on every kernel there is a machine with, as `cargo xtask vm --kernel all`: for
-    /// hours, where machines are emulated.
+    /// hours, where machines are emulated. And whether the image, built twice, is the same.
     #[arg(long, conflicts_with_all = ["unit", "filter"])]
     full: bool,
     /// Only the tests whose names contain this.
@@ -86,6 +86,9 @@ pub fn run(Options { unit, kernel, full, filter }: Options) -> Result<()> {
     if !unit && let Some(tests) = failures.check("kernel tests", KernelTests::build(filter.as_slice())) {
         groups.extend(failures.check("kernel tests", tests.run_here(filter)));
         groups.extend(tests.run_in_machines(&machines(full, filter)?, |line| console::result(line)));
+    }
+    if full {
+        failures.check("the image", image::verify_in_place());
     }
     let mut matrix = Matrix::default();
     for group in &groups {

@@ -99,6 +99,7 @@ pub(crate) async fn run(config: Config) -> Result<()> {
         reconciles: Reconciles::default(),
         labels,
         journal,
+        is_untidy: false,
         told_of_lack: false,
         told_of_waiting: waiting::Told::default(),
         pins_trouble: None,

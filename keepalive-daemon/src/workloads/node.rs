@@ -125,7 +125,9 @@ impl Node {
         };
         self.pods_changed |= pods != self.pods;
         self.pods = pods;
-        self.runtime.ask_about(open_questions(self.tree.paths(), self.pods.as_ref()));
+        if self.has_runtime() {
+            self.runtime.ask_about(open_questions(self.tree.paths(), self.pods.as_ref()));
+        }
         self.warn_of_unreachable(false);
     }
 

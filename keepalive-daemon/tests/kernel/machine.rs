@@ -1,6 +1,7 @@
 //! What needs a machine of its own (`cargo xtask vm`): systemd as the first process, cgroup2 and nothing beside it.
 //! Elsewhere these tests are not listed.
 
+mod clock;
 mod service;
 
 use std::fs;
@@ -18,7 +19,7 @@ crate::tests![
 pub(crate) fn tests() -> Vec<crate::Test> {
     let is_ours = std::env::var_os("KEEPALIVE_IN_MACHINE").is_some();
     let has_systemd = fs::read_to_string("/proc/1/comm").is_ok_and(|name| name.trim_end() == "systemd");
-    if is_ours && has_systemd { [TESTS, service::TESTS].concat() } else { Vec::new() }
+    if is_ours && has_systemd { [TESTS, clock::TESTS, service::TESTS].concat() } else { Vec::new() }
 }
 
 fn pods_in_slices_have_the_policy_of_their_namespace_with_containerd_1_6() {

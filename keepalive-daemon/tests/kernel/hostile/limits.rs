@@ -13,17 +13,22 @@ use std::{
 use xtask::lab::{Process, Stream};
 
 use super::{ARMED, await_governed, await_no_trouble, fresh, host_with_app, troubles};
-use crate::support::{Host, document, eventually, objects, public_program, with_privileges};
+use crate::support::{Host, document, eventually, objects, public_program, scaled, with_privileges};
 
 crate::tests!(
     without_descriptors_nothing_ends_and_with_them_it_goes_on,
     without_inotify_changes_are_found_all_the_same,
+    without_memory_it_ends_and_what_is_governed_stays_so,
 );
 
 /// Limits the descriptors that a process may open from now on.
 fn limit(daemon: &Process, most: usize) {
+    prlimit(daemon, &format!("--nofile={most}:"));
+}
+
+fn prlimit(daemon: &Process, resource: &str) {
     let pid = daemon.pid().to_string();
-    let status = Command::new("prlimit").args(["--pid", &pid, &format!("--nofile={most}:")]).status();
+    let status = Command::new("prlimit").args(["--pid", &pid, resource]).status();
     assert!(status.unwrap().success());
 }
 
@@ -131,4 +136,29 @@ fn without_inotify_changes_are_found_all_the_same() {
     await_governed(&host, &daemon, &host.cgroup("app-later"));
     let said = daemon.text(Stream::Stderr);
     assert_eq!(said.matches("cannot watch every cgroup").count(), 1, "{said}");
+}
+
+fn without_memory_it_ends_and_what_is_governed_stays_so() {
+    let (host, app) = host_with_app("no-memory");
+    let daemon = host.start();
+    let links = objects::links(&app);
+
+    // Less than it has: nothing more is given.
+    prlimit(&daemon, "--as=1:");
+    // More than what was free.
+    let crowd: Vec<_> = (0..scaled(2000)).map(|number| host.cgroup(&format!("app{number}"))).collect();
+    let ended = daemon.wait_output().unwrap();
+
+    assert!(!ended.success(), "{ended}");
+    let said = daemon.text(Stream::Stderr);
+    // Of a block, or of the stack of a thread that begins.
+    let says = ["memory allocation of", "failed to allocate"];
+    assert!(says.iter().any(|words| said.contains(words)), "{said}");
+    assert_eq!((objects::links(&app), fresh(&host, &app)), (links.clone(), [ARMED; 2]));
+    // Whatever starts it again finds things as they were.
+    let again = host.start();
+    assert_eq!(objects::links(&app), links);
+    let last = crowd.last().unwrap();
+    assert_eq!(fresh(&host, last), [ARMED; 2]);
+    again.check().unwrap();
 }
