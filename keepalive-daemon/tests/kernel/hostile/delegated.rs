@@ -37,7 +37,7 @@ fn a_cgroup_that_its_owner_closes_hides_no_other() {
     chown(theirs.path(), Some(65534), Some(65534)).unwrap();
     let close = |mode: u32| fs::set_permissions(theirs.path(), fs::Permissions::from_mode(mode)).unwrap();
     // As in a pod: root, and yet bound by permissions.
-    let bounding = "--bounding-set=-all,+sys_resource,+bpf,+net_admin,+perfmon";
+    let bounding = "--bounding-set=-all,+setpcap,+sys_resource,+bpf,+net_admin,+perfmon";
     let start = || host.start_with(with_privileges(&[bounding], &host.command("run")));
     let daemon = start();
     daemon.wait_line("ready: all policies").unwrap();
