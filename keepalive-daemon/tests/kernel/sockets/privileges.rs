@@ -61,7 +61,7 @@ pub(super) fn what_is_reached_by_another_process_is_not_missing() {
     let host = Host::new("hidden");
     host.write_policies("p.yaml", &document("p", "app", KEEPALIVE));
     // In the namespace of the first process, into which it may not look.
-    let bounding = "--bounding-set=-all,+sys_resource,+bpf,+net_admin";
+    let bounding = "--bounding-set=-all,+setpcap,+sys_resource,+bpf,+net_admin";
     let daemon = host.start_with(with_privileges(&[bounding], &host.command("run")));
     daemon.wait_line("ready: all policies").unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
