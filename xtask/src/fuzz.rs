@@ -83,7 +83,7 @@ pub fn run(Options { target, seconds, output }: Options) -> Result<()> {
         outcomes.extend(outcome);
     }
     match output {
-        Format::Table => console::result(table(&outcomes)),
+        Format::Table => console::result(table(&outcomes).to_string().trim_end()),
         Format::Json => console::result(serde_json::to_string_pretty(&outcomes)?),
     }
     failures.finish()

@@ -4,6 +4,7 @@
 pub mod bench;
 pub mod build;
 pub mod clean_host;
+mod columns;
 pub mod console;
 pub mod demo;
 pub mod failures;

@@ -1,7 +1,5 @@
 //! What a benchmark comes to, for people and for programs.
 
-mod columns;
-
 use std::{
     fmt::{self, Display, Formatter},
     time::Duration,
@@ -9,7 +7,6 @@ use std::{
 
 use serde::Serialize;
 
-use self::columns::Columns;
 use super::{
     findings::{Against, Growth, Row, Table},
     goals::{self, Reached, Verdict},
@@ -17,6 +14,7 @@ use super::{
     part::Outcome,
     statistics::Estimate,
 };
+use crate::columns::Columns;
 
 /// All of it.
 #[derive(Debug, Serialize)]

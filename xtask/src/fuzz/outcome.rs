@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::columns::Columns;
+
 /// What came of fuzzing a target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -56,24 +58,18 @@ fn seconds(said: &str) -> Option<u64> {
 }
 
 /// The outcomes for people.
-pub(super) fn table(outcomes: &[Outcome]) -> String {
+pub(super) fn table(outcomes: &[Outcome]) -> Columns {
     let head = ["TARGET", "EXECUTIONS", "PER SECOND", "SECONDS", "EDGES", "CORPUS", "RSS MB", "CRASHES"];
-    let mut rows = vec![head.map(str::to_owned)];
-    rows.extend(outcomes.iter().map(|it| {
+    let mut columns = Columns::new(head).of_numbers();
+    for it in outcomes {
         let numbers =
             [it.executions, it.per_second(), it.seconds, it.coverage].map(|number| number.to_string());
         let [executions, per_second, seconds, coverage] = numbers;
         let (corpus, crashes) = (it.corpus.to_string(), it.crashes.len().to_string());
         let peak = it.peak_rss_mb.to_string();
-        [it.target.clone(), executions, per_second, seconds, coverage, corpus, peak, crashes]
-    }));
-    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
-    let lines = rows.iter().map(|row| {
-        let first = format!("{:<1$}", row[0], width(0));
-        let numbers = row.iter().enumerate().skip(1).map(|(at, cell)| format!("{cell:>0$}", width(at)));
-        std::iter::once(first).chain(numbers).collect::<Vec<_>>().join("  ")
-    });
-    lines.collect::<Vec<_>>().join("\n")
+        columns.add([it.target.clone(), executions, per_second, seconds, coverage, corpus, peak, crashes]);
+    }
+    columns
 }
 
 #[cfg(test)]
@@ -113,7 +109,7 @@ stat::peak_rss_mb:              44
     fn people_get_columns() {
         let outcome = Outcome { corpus: 9, ..Outcome::read("globs", SAID).unwrap() };
 
-        let table = table(&[outcome]);
+        let table = table(&[outcome]).to_string();
 
         let lines: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
         assert_eq!(lines[1], ["globs", "5000", "238", "21", "40", "9", "44", "0"]);

@@ -18,7 +18,8 @@ impl Points {
     pub(super) fn new() -> Self {
         let number = |name: &str| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
         let seed = number("KEEPALIVE_CRASH_SEED").unwrap_or_else(|| fastrand::u64(..));
-        let rounds = number("KEEPALIVE_CRASH_ROUNDS").map_or_else(|| scaled(ROUNDS), |rounds| rounds.try_into().unwrap());
+        let rounds = number("KEEPALIVE_CRASH_ROUNDS")
+            .map_or_else(|| scaled(ROUNDS), |rounds| rounds.try_into().unwrap());
         Self { random: fastrand::Rng::with_seed(seed), seed, rounds }
     }
 

@@ -42,7 +42,8 @@ impl Drop for Clock {
 fn a_clock_that_jumps_changes_nothing_but_what_is_told() {
     let host = Host::new("clock");
     let app = host.cgroup("app");
-    let policy = |idle: u64| document("p", "app*", &format!("keepalive: {{idle: {idle}s, interval: 13s, probes: 5}}"));
+    let policy =
+        |idle: u64| document("p", "app*", &format!("keepalive: {{idle: {idle}s, interval: 13s, probes: 5}}"));
     host.write_policies("p.yaml", &policy(61));
     let daemon = host.start();
     let mut peer = host.peer(&app);
