@@ -93,9 +93,9 @@ impl Governor {
     /// Reads again what is attached, for changes made behind the daemon's back.
     pub(crate) fn refresh(&mut self, cgroups: &Paths) -> Result<()> {
         let paths: BTreeMap<u64, &String> = cgroups.iter().map(|(path, id)| (*id, path)).collect();
-        let attachments = self
-            .kernel
-            .attachments(|path| info!(cgroup = path, "removed pins whose cgroup or link is gone"))?;
+        let attachments = self.kernel.attachments(self.refused.is_empty(), |path| {
+            info!(cgroup = path, "removed pins whose cgroup or link is gone");
+        })?;
         self.actual.clear();
         for attachment in attachments {
             let policy = match attachment.stored {

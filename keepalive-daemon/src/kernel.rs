@@ -79,8 +79,8 @@ pub(crate) struct Kernel {
     _memory_limit: MemoryLimit,
     lock: Lock,
     in_one_go: InOneGo,
-    /// The one of before, in a bpffs to which no path leads any more: with it ends what is pinned there.
-    former: Option<Lock>,
+    /// Those of before, in bpffs to which no path leads any more: with them ends what is pinned there.
+    former: Vec<Lock>,
 }
 
 /// What need not be asked for each of many cgroups that are attached to in one go.
@@ -166,16 +166,25 @@ impl Kernel {
             _memory_limit: memory_limit,
             lock,
             in_one_go: InOneGo::default(),
-            former: None,
+            former: Vec::new(),
         })
     }
 
     /// Reads from the pins what is attached, by this run or an earlier one. Pins whose link never came to be
-    /// (their daemon died before) or whose cgroup is gone are removed, and reported to `collected`.
-    pub(crate) fn attachments(&mut self, mut collected: impl FnMut(&str)) -> Result<Vec<Attachment>> {
-        // Somebody may have mounted another bpffs, or removed all that was pinned. Everything is attached anew then, and
-        // with the next look there is nothing left for which to keep what was pinned before.
-        self.former = self.pins.lock_again(&mut self.lock)?;
+    /// (their daemon died before) or whose cgroup is gone are removed, and reported to `collected`. `is_all_there` says
+    /// whether all that should be attached was, after the look before.
+    pub(crate) fn attachments(
+        &mut self,
+        is_all_there: bool,
+        mut collected: impl FnMut(&str),
+    ) -> Result<Vec<Attachment>> {
+        // Somebody may have mounted another bpffs, or removed all that was pinned. Everything is attached anew then; once
+        // it is, there is nothing left for which to keep what was pinned before.
+        match self.pins.lock_again(&mut self.lock)? {
+            Some(former) => self.former.push(former),
+            None if is_all_there => self.former.clear(),
+            None => {}
+        }
         let mut attached = BTreeMap::new();
         let mut attachments = Vec::new();
         for pins in self.pins.cgroups()? {

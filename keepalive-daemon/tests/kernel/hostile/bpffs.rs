@@ -4,12 +4,23 @@ use nix::{
     mount::{MntFlags, MsFlags, mount, umount2},
     sys::signal::Signal,
 };
-use xtask::lab::Stream;
+use xtask::lab::{Process, Stream};
 
 use super::{ARMED, await_governed, await_no_trouble, fresh, host_with_app, is_unfinished, troubles};
-use crate::support::{Host, eventually, objects};
+use crate::support::{
+    Host, eventually,
+    foreign::{Foreign, Way},
+    objects,
+};
 
-crate::tests!(a_bpffs_that_comes_to_read_only_ends_nothing, a_bpffs_that_is_unmounted_ends_nothing,);
+crate::tests!(
+    a_bpffs_that_comes_to_read_only_ends_nothing,
+    a_bpffs_that_is_unmounted_ends_nothing,
+    what_is_refused_anew_in_another_bpffs_stays_governed,
+);
+
+/// The most programs that the kernel attaches to a cgroup for one hook (`BPF_CGROUP_MAX_PROGS`).
+const MOST_PROGRAMS: usize = 64;
 
 fn mount_bpffs(host: &Host, more: MsFlags) {
     let of = (!more.contains(MsFlags::MS_REMOUNT)).then_some("bpf");
@@ -94,4 +105,42 @@ fn a_bpffs_that_is_unmounted_ends_nothing() {
         assert_eq!(objects::links(cgroup).len(), 1);
     }
     again.check().unwrap();
+}
+
+/// Has the daemon read everything from scratch, and waits until it has.
+fn resync(host: &Host, daemon: &Process) {
+    let mark = daemon.mark();
+    daemon.signal(Signal::SIGHUP).unwrap();
+    daemon.wait_line_from(mark, "read the policies").unwrap();
+    // It answers once it is done.
+    let _ = host.status();
+}
+
+fn what_is_refused_anew_in_another_bpffs_stays_governed() {
+    let (host, app) = host_with_app("bpffs-refused");
+    let daemon = host.start();
+    let links = objects::links(&app);
+    let foreign = Foreign::load(1);
+    let others: Vec<_> = (1..MOST_PROGRAMS).map(|_| foreign.attach(&app, Way::Link).unwrap()).collect();
+
+    umount2(host.bpffs.path(), MntFlags::MNT_DETACH).unwrap();
+    mount_bpffs(&host, MsFlags::empty());
+    resync(&host, &daemon);
+
+    await_refused(&host, "app");
+    // However often it is looked at.
+    for _ in 0..2 {
+        resync(&host, &daemon);
+        assert!(objects::links(&app).contains(&links[0]));
+        assert_eq!(fresh(&host, &app), [ARMED; 2]);
+    }
+    drop(others);
+    resync(&host, &daemon);
+    await_no_trouble(&host);
+    resync(&host, &daemon);
+    eventually("one link, another", || {
+        let now = objects::links(&app);
+        (now.len() == 1 && now != links).then_some(())
+    });
+    assert_eq!(fresh(&host, &app), [ARMED; 2]);
 }
