@@ -24,13 +24,12 @@ use crate::{
     journal::{Event, Journal, Kind},
     kernel::waiting,
     metrics::{self, Reconciles},
-    plan::Part,
     policy::{Limits, PolicySet, directory},
     policy_files::{PolicyFiles, Reread},
     readiness::{Readiness, Task},
     sweeper::{self, Sweeps},
     this_kernel,
-    workloads::{Change, Changes, Node, Paths, Placed},
+    workloads::{Change, Changes, Node},
 };
 
 /// How often the tree and the pins are read from scratch: a backstop for what gives no event (a foreign
@@ -38,9 +37,9 @@ use crate::{
 /// thousand cgroups.
 const RESYNC: Duration = Duration::from_secs(60);
 
-/// How long after a cgroup was governed, at most, those know who look at all that are: who sweeps open connections, of
-/// which a new one has none, and who finds dead peers. So they look twice a second while cgroups come and go, not each
-/// time.
+/// How long after a cgroup came or went, at most, those know of it who look at all that are governed: who sweeps open
+/// connections, of which a new one has none, and who finds dead peers. So they look twice a second while cgroups come and
+/// go, not each time. Less than the sweeper waits for whom it heard to change something.
 const FOLLOW: Duration = Duration::from_millis(500);
 
 struct Daemon {
@@ -63,7 +62,7 @@ struct Daemon {
     labels: Vec<metrics::Label>,
     /// What happened.
     journal: Journal,
-    /// Whether more memory was needed than what goes on needs.
+    /// Whether more memory was needed, at times, than what goes on needs.
     is_untidy: bool,
     /// Whether somebody was told that policies for pods govern nothing.
     told_of_lack: bool,
@@ -179,16 +178,23 @@ impl Daemon {
         let began = Instant::now();
         let changes = self.node.take_changes();
         let (cgroups, pods) = (self.node.cgroups(), self.node.pods());
-        let in_force =
-            match part(changes, cause, cgroups, pods).filter(|_| self.governor.may_go_by_part(pods)) {
-                Some(part) => self.governor.reconcile_part(policies, &part, cause),
-                None => {
-                    let rules = self.sweeps.rules_in_use();
-                    self.governor.reconcile(policies, cgroups, pods, rules, cause)
-                }
-            };
+        let part = match (cause, changes) {
+            (Cause::Cgroups | Cause::Pods, Changes::Only { made, gone }) => {
+                self.governor.part(made, gone, cgroups)
+            }
+            _ => None,
+        };
+        let is_part = part.is_some();
+        let in_force = if let Some(part) = part {
+            self.governor.reconcile_part(policies, &part, pods, cause)
+        } else {
+            self.is_untidy = true;
+            let rules = self.sweeps.rules_in_use();
+            self.governor.reconcile(policies, cgroups, pods, rules, cause)
+        };
         self.reconciles.observe(began.elapsed());
-        if cause == Cause::Cgroups {
+        // Only of what comes and goes may those know later: not of another policy where connections are.
+        if is_part && cause == Cause::Cgroups {
             self.unfollowed.get_or_insert_with(|| Instant::now() + FOLLOW);
         } else {
             self.follow_governed(cause);
@@ -243,19 +249,9 @@ impl Daemon {
             let names = self.governor.forget_gone(self.node.cgroups(), policies);
             self.helped.retain_policies(|name| names.contains(name));
         }
-        // By what lists and sweeps needed since.
+        // Lists and sweeps needed some since.
         self.is_untidy = true;
         Ok(())
-    }
-}
-
-/// What a pass has to go through, if that is not everything.
-fn part(changes: Changes, cause: Cause, cgroups: &Paths, pods: Option<&Placed>) -> Option<Part> {
-    match (cause, changes) {
-        (Cause::Cgroups | Cause::Pods, Changes::Only { made, gone }) => {
-            Some(Part::of(&made, gone, cgroups, pods?))
-        }
-        _ => None,
     }
 }
 

@@ -40,6 +40,12 @@ pub(crate) struct Governor {
     actual: BTreeMap<u64, Actual>,
     /// Why a cgroup that should be governed is not, with its path, by its id.
     refused: Refusals,
+    /// The paths of cgroups that were gone when something was to be done to them: if they are there again, or still, it is
+    /// done with the next change.
+    missed: BTreeSet<String>,
+    /// Whether what is attached could be read when it was tried last, and whether all that should be attached was then.
+    is_read: bool,
+    is_whole: bool,
     /// What somebody should know of the last plan, and was told.
     notes: BTreeSet<Note>,
     told_ties: BTreeSet<Tie>,
@@ -72,6 +78,9 @@ impl Governor {
             root,
             actual: BTreeMap::new(),
             refused: BTreeMap::new(),
+            missed: BTreeSet::new(),
+            is_read: false,
+            is_whole: false,
             notes: BTreeSet::new(),
             told_ties: BTreeSet::new(),
             told_blind: false,
@@ -93,9 +102,11 @@ impl Governor {
     /// Reads again what is attached, for changes made behind the daemon's back.
     pub(crate) fn refresh(&mut self, cgroups: &Paths) -> Result<()> {
         let paths: BTreeMap<u64, &String> = cgroups.iter().map(|(path, id)| (*id, path)).collect();
-        let attachments = self.kernel.attachments(self.refused.is_empty(), |path| {
+        self.is_read = false;
+        let attachments = self.kernel.attachments(mem::take(&mut self.is_whole), |path| {
             info!(cgroup = path, "removed pins whose cgroup or link is gone");
         })?;
+        self.is_read = true;
         self.actual.clear();
         for attachment in attachments {
             let policy = match attachment.stored {
@@ -135,6 +146,7 @@ impl Governor {
         self.existing = existing.map(|(id, _)| *id).collect();
         // What was refused and still should be is tried again now, so that this pass names all refusals anew.
         let before = mem::take(&mut self.refused);
+        self.missed.clear();
         let mut rules_before = self.rules_in_use();
         rules_before.extend(sweeps_need);
         let actions = reconcile::actions(&plan.desired, &self.actual);
@@ -149,6 +161,7 @@ impl Governor {
         self.retire_other_layouts(|id, path, policy_name| {
             !plan.desired.contains_key(&id) && plan::is_untold(path, policy_name, policies, pods)
         });
+        self.is_whole = self.is_read && self.refused.is_empty() && plan::are_all_told(pods);
         self.refused.is_empty()
     }
 
@@ -291,6 +304,7 @@ impl Governor {
             Ok(()) => self.book(id, action, cause),
             Err(AttachError::Gone) => {
                 // What is booked of it, and its pins, end with the event that tells of its end.
+                self.missed.insert(action.path().to_owned());
                 debug!(cgroup = action.path(), "gone before it could be governed");
             }
             Err(AttachError::Refused(refusal)) => self.refuse(id, &action, refusal, refused_before),
@@ -354,6 +368,8 @@ impl Governor {
                 self.count_one(id);
                 self.journal.push(self.about(Kind::Detached, id).because(why));
                 self.actual.remove(&id);
+                self.pods.remove(&id);
+                self.ledger.close(id);
                 self.deeds.push(Deed::Detached(id, Box::new(have)));
             }
         }

@@ -171,18 +171,18 @@ impl Kernel {
     }
 
     /// Reads from the pins what is attached, by this run or an earlier one. Pins whose link never came to be
-    /// (their daemon died before) or whose cgroup is gone are removed, and reported to `collected`. `is_all_there` says
+    /// (their daemon died before) or whose cgroup is gone are removed, and reported to `collected`. `is_whole` says
     /// whether all that should be attached was, after the look before.
     pub(crate) fn attachments(
         &mut self,
-        is_all_there: bool,
+        is_whole: bool,
         mut collected: impl FnMut(&str),
     ) -> Result<Vec<Attachment>> {
         // Somebody may have mounted another bpffs, or removed all that was pinned. Everything is attached anew then; once
         // it is, there is nothing left for which to keep what was pinned before.
         match self.pins.lock_again(&mut self.lock)? {
             Some(former) => self.former.push(former),
-            None if is_all_there => self.former.clear(),
+            None if is_whole => self.former.clear(),
             None => {}
         }
         let mut attached = BTreeMap::new();

@@ -146,7 +146,7 @@ pub(crate) fn hold(
     cgroups: &Paths,
     pods: Option<&Placed>,
 ) {
-    // It is so nearly always, and need not be found out of each.
+    // They are nearly always, and it need not be found out of each.
     if are_all_told(pods) {
         return;
     }

@@ -59,7 +59,7 @@ pub fn run(Options { output, verify }: Options) -> Result<()> {
     Ok(())
 }
 
-/// Builds the image a second time, from a copy of the source in another place, and compares.
+/// Builds the image, and again from a copy of the source in another place, and compares.
 ///
 /// # Errors
 ///
@@ -76,7 +76,7 @@ fn verified(output: &Path) -> Result<Image> {
 /// # Errors
 ///
 /// If set-up or a build fails, or it is not.
-pub fn verify_in_place() -> Result<Image> {
+pub fn built_twice() -> Result<Image> {
     verified(&default_output()?)
 }
 

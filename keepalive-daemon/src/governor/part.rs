@@ -1,24 +1,43 @@
 //! A pass over what changed alone.
 
+use std::{collections::BTreeSet, mem};
+
 use super::{Cause, Governor, Refusals};
 use crate::{
-    plan::{self, Part, plan},
+    plan::{Part, hold, plan},
     policy::PolicySet,
     reconcile,
-    workloads::Placed,
+    workloads::{Paths, Placed},
 };
 
 impl Governor {
-    /// Whether a pass over what changed does what one over everything would: where nothing was refused, which is tried
-    /// again, and nothing is held.
-    pub(crate) fn may_go_by_part(&self, pods: Option<&Placed>) -> bool {
-        self.refused.is_empty() && plan::are_all_told(pods)
+    /// The part of the tree that a pass has to go through after cgroups were made at these paths, and those of these ids
+    /// are gone; with what was missed before. `None` if it has to go through everything: what was refused is tried again.
+    pub(crate) fn part(
+        &mut self,
+        mut made: BTreeSet<String>,
+        gone: BTreeSet<u64>,
+        cgroups: &Paths,
+    ) -> Option<Part> {
+        if !self.refused.is_empty() {
+            return None;
+        }
+        made.append(&mut mem::take(&mut self.missed));
+        Some(Part::of(&made, gone, cgroups))
     }
 
     /// Makes the kernel match in a part of the tree; whether it does afterwards. For when it matched before, the policies
     /// are the same and so are the pods.
-    pub(crate) fn reconcile_part(&mut self, policies: &PolicySet, part: &Part, cause: Cause) -> bool {
-        let mut plan = plan(policies, &part.cgroups, &part.pods);
+    pub(crate) fn reconcile_part(
+        &mut self,
+        policies: &PolicySet,
+        part: &Part,
+        pods: Option<&Placed>,
+        cause: Cause,
+    ) -> bool {
+        let attached = part.of_attached(&self.actual);
+        let mut plan = plan(policies, &part.cgroups, &part.placed(pods));
+        hold(&mut plan, &attached, policies, &part.cgroups, pods);
         // Of the rest there still is what there was.
         plan.notes.extend(self.notes.iter().cloned());
         self.tell(plan.notes, cause);
@@ -29,7 +48,7 @@ impl Governor {
                 self.existing.remove(&id);
             }
         }
-        let actions = reconcile::actions(&plan.desired, &part.of_attached(&self.actual));
+        let actions = reconcile::actions(&plan.desired, &attached);
         self.bar(&actions, &part.cgroups);
         self.kernel.begin();
         for (id, action) in actions {

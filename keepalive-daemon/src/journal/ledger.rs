@@ -71,6 +71,12 @@ impl Ledger {
         events
     }
 
+    /// Forgets a cgroup.
+    pub(crate) fn close(&mut self, id: u64) {
+        self.said.remove(&id);
+        self.told.retain(|(of, _)| *of != id);
+    }
+
     /// Forgets all cgroups but those of which `keep` says so, by their ids.
     pub(crate) fn retain(&mut self, keep: impl Fn(u64) -> bool) {
         self.said.retain(|id, _| keep(*id));

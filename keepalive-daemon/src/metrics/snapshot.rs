@@ -75,7 +75,7 @@ pub(super) struct OfCgroup {
 pub(crate) struct Reconciles(Histogram);
 
 /// From what a change of one cgroup takes to what should have somebody look.
-const SECONDS: [f64; 9] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5];
+const SECONDS: [f64; 10] = [0.00025, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5];
 
 impl Default for Reconciles {
     fn default() -> Self {

@@ -183,7 +183,8 @@ impl Inbox {
     }
 }
 
-/// How long the sweeper waits, at most, to hear of a change that is being made.
+/// How long the sweeper waits, at most, to hear of a change that is being made: longer than the daemon waits to tell of
+/// several at once.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The thread's own.

@@ -35,6 +35,9 @@ rm -f /root/.dockerenv /root/run/.containerenv
 # Container runtimes pass them on to pods.
 touch /root/etc/hosts /root/etc/resolv.conf
 
+# As on nodes: each shim of a container has one, and the kernel gives a user 128.
+echo 512 >/proc/sys/fs/inotify/max_user_instances
+
 umount /proc /dev
 # Without generators, which make units of the host's mounts.
 exec env SYSTEMD_GENERATOR_PATH=/nonexistent switch_root /root /lib/systemd/systemd --unit=tests.service

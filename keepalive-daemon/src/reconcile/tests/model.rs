@@ -15,7 +15,7 @@ use self::{
 };
 use super::*;
 use crate::{
-    plan::{Part, are_all_told, hold, plan},
+    plan::{Part, hold, plan},
     workloads::{Paths, Placed},
 };
 
@@ -115,13 +115,12 @@ impl Model {
         let (cgroups, pods) = (&self.world.cgroups, self.world.pods());
         let is_enough = self.is_sound
             && matches!(event, Event::Make { .. } | Event::Remove(_))
-            && pods.as_ref() == pods_before
-            && are_all_told(pods.as_ref());
+            && pods.as_ref() == pods_before;
         let is_news = |(path, id): &(&String, &u64)| cgroups_before.get(*path) != Some(id);
         let made = cgroups.iter().filter(is_news).map(|(path, _)| path.clone()).collect();
         let is_gone = |id: &u64| cgroups.values().all(|it| it != id);
         let gone = cgroups_before.values().copied().filter(is_gone).collect();
-        is_enough.then(|| Part::of(&made, gone, cgroups, &pods.unwrap_or_default()))
+        is_enough.then(|| Part::of(&made, gone, cgroups))
     }
 
     /// One pass, as the governor does it, over everything or a part; returns how many actions there were.
@@ -130,8 +129,10 @@ impl Model {
         let was_sound = std::mem::replace(is_sound, fault.is_none());
         let pods = world.pods();
         let actions = if let Some(part) = part {
-            let plan = plan(&world.policies, &part.cgroups, &part.pods);
-            actions(&plan.desired, &part.of_attached(books))
+            let attached = part.of_attached(books);
+            let mut plan = plan(&world.policies, &part.cgroups, &part.placed(pods.as_ref()));
+            hold(&mut plan, &attached, &world.policies, &part.cgroups, pods.as_ref());
+            actions(&plan.desired, &attached)
         } else {
             let mut plan = plan(&world.policies, &world.cgroups, &pods.clone().unwrap_or_default());
             hold(&mut plan, books, &world.policies, &world.cgroups, pods.as_ref());
