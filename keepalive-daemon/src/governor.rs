@@ -243,41 +243,6 @@ impl Governor {
         counters.unwrap_or_default()
     }
 
-    /// Warns of what was not warned of before; of ties once for as long as the policies stay the same, whichever
-    /// pods come and go.
-    fn tell(&mut self, notes: BTreeSet<Note>, cause: Cause) {
-        if cause == Cause::Policies {
-            self.told_ties.retain(|tie| notes.contains(&Note::Tie(tie.clone())));
-        }
-        for note in notes.difference(&self.notes) {
-            match note {
-                Note::Annotation { pod, annotation, reason, .. } => {
-                    self.journal.push(telling::annotation(pod, annotation, reason));
-                }
-                Note::Tie(tie) if self.told_ties.insert(tie.clone()) => warn!(
-                    governs = %tie.winner, not = %tie.loser,
-                    "two policies of equal rank select the same workload, and the first name wins; give one a priority"
-                ),
-                Note::Tie(_) => {}
-            }
-        }
-        self.notes = notes;
-    }
-
-    /// Warns, once, if this kernel was seen not to tell a program what an application asked for: the modes that respect
-    /// it then cannot.
-    pub(crate) fn warn_if_blind(&mut self) {
-        let blind = |id: &u64| self.counted.totals.of_cgroup(*id).armed_blind > 0;
-        if !self.told_blind && self.actual.keys().any(blind) {
-            self.told_blind = true;
-            warn!(
-                "this kernel (before 6.1) does not let a sock_ops program read socket options: FillMissing and \
-                 Tighten set the policy's values also where an application had asked for keep-alive before the \
-                 connection was established"
-            );
-        }
-    }
-
     fn act(&mut self, id: u64, action: Action, cause: Cause, refused_before: &Refusals) {
         self.count_before(id, &action);
         if let Some(unfinished) = self.unfinished(id, &action) {

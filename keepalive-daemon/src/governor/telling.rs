@@ -1,9 +1,13 @@
 //! What the governor tells of: changes as events, and what became of connections, from the counters.
 
-use super::Governor;
+use std::collections::BTreeSet;
+
+use tracing::warn;
+
+use super::{Cause, Governor};
 use crate::{
     journal::{Event, Kind, Ledger, Whose},
-    plan::Desired,
+    plan::{Desired, Note},
     reconcile::Action,
     report::status::shown,
     workloads::Placed,
@@ -50,6 +54,41 @@ pub(super) fn annotation(pod: &str, annotation: &str, reason: &str) -> Event {
 }
 
 impl Governor {
+    /// Warns of what was not warned of before; of ties once for as long as the policies stay the same, whichever
+    /// pods come and go.
+    pub(super) fn tell(&mut self, notes: BTreeSet<Note>, cause: Cause) {
+        if cause == Cause::Policies {
+            self.told_ties.retain(|tie| notes.contains(&Note::Tie(tie.clone())));
+        }
+        for note in notes.difference(&self.notes) {
+            match note {
+                Note::Annotation { pod, annotation, reason, .. } => {
+                    self.journal.push(self::annotation(pod, annotation, reason));
+                }
+                Note::Tie(tie) if self.told_ties.insert(tie.clone()) => warn!(
+                    governs = %tie.winner, not = %tie.loser,
+                    "two policies of equal rank select the same workload, and the first name wins; give one a priority"
+                ),
+                Note::Tie(_) => {}
+            }
+        }
+        self.notes = notes;
+    }
+
+    /// Warns, once, if this kernel was seen not to tell a program what an application asked for: the modes that respect
+    /// it then cannot.
+    pub(crate) fn warn_if_blind(&mut self) {
+        let blind = |id: &u64| self.counted.totals.of_cgroup(*id).armed_blind > 0;
+        if !self.told_blind && self.actual.keys().any(blind) {
+            self.told_blind = true;
+            warn!(
+                "this kernel (before 6.1) does not let a sock_ops program read socket options: FillMissing and \
+                 Tighten set the policy's values also where an application had asked for keep-alive before the \
+                 connection was established"
+            );
+        }
+    }
+
     /// Notes what the pods are called that are governed: of one that is gone, the runtime no longer tells. What is no
     /// longer governed is forgotten.
     pub(super) fn name_pods(&mut self, pods: Option<&Placed>) {

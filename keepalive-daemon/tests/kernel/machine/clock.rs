@@ -49,12 +49,10 @@ fn a_clock_that_jumps_changes_nothing_but_what_is_told() {
     let mut peer = host.peer(&app);
     let clock = Clock::new();
     let year = TimeSpec::from_duration(YEAR);
-    let jumps: [(&str, u64, &dyn Fn(TimeSpec) -> TimeSpec); 3] = [
-        ("ahead", 62, &|real| real + year),
-        ("back", 63, &|real| real - year),
-        ("to the beginning", 64, &|_| TimeSpec::new(1, 0)),
-    ];
-    for (number, (how, idle, to)) in jumps.into_iter().enumerate() {
+    let to: [&dyn Fn(TimeSpec) -> TimeSpec; 3] =
+        [&|real| real + year, &|real| real - year, &|_| TimeSpec::new(1, 0)];
+    let jumps = ["ahead", "back", "to the beginning"].into_iter().zip(62..).zip(to);
+    for (number, ((how, idle), to)) in jumps.enumerate() {
         clock.set(to);
 
         // The file is of a time that has passed, or is to come.
