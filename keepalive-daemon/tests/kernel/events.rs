@@ -30,7 +30,7 @@ fn events(host: &Host, arguments: &[&str]) -> Command {
 }
 
 /// The events of a host that are held, as JSON.
-fn held(host: &Host, arguments: &[&str]) -> Vec<Value> {
+pub(crate) fn held(host: &Host, arguments: &[&str]) -> Vec<Value> {
     let output = events(host, &[arguments, &["-o", "json"]].concat()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     let listing: Value =
