@@ -87,10 +87,11 @@ fn status_is_the_same_from_the_daemon_and_from_the_pins() {
         })
         .into();
 
-    eventually("what was open is swept", || {
+    eventually("what was open is swept, and dead peers are noticed", || {
         let status = host.status();
         let cgroups = status["cgroups"].as_array()?;
-        cgroups.iter().all(|cgroup| cgroup["openConnections"]["state"] == "swept").then_some(())
+        let are_swept = cgroups.iter().all(|cgroup| cgroup["openConnections"]["state"] == "swept");
+        (are_swept && status["daemon"]["helping"]["findsDeadPeers"] == true).then_some(())
     });
     let asked = host.run("status", &["-o", "json"]);
     let table = stdout(&host.run("status", &[]));
