@@ -109,7 +109,7 @@ impl CgroupTree {
 
     /// How the paths changed since this was asked last.
     pub(crate) fn take_changes(&mut self) -> Changes {
-        self.changes.take()
+        mem::take(&mut self.changes)
     }
 
     /// Whether it could not be read when it was tried last, and stays as it was known.

@@ -1,6 +1,6 @@
 //! What changed in the tree, for those who need not look at all of it again.
 
-use std::{collections::BTreeSet, mem};
+use std::collections::BTreeSet;
 
 /// So many changes, and it takes no longer to look at everything: nor is there more to keep, if nobody asks.
 const MOST: usize = 1000;
@@ -26,11 +26,6 @@ impl Default for Changes {
 }
 
 impl Changes {
-    /// Takes them, so that none are left.
-    pub(crate) fn take(&mut self) -> Self {
-        mem::take(self)
-    }
-
     pub(super) fn made(&mut self, path: &str) {
         if let Self::Only { made, .. } = self {
             made.insert(path.to_owned());
@@ -56,6 +51,8 @@ impl Changes {
 
 #[cfg(test)]
 mod tests {
+    use std::mem;
+
     use super::*;
 
     #[test]
@@ -64,7 +61,7 @@ mod tests {
         changes.made("a");
         changes.gone(7);
 
-        let [first, second] = [changes.take(), changes.take()];
+        let [first, second] = [mem::take(&mut changes), mem::take(&mut changes)];
 
         let only = Changes::Only { made: BTreeSet::from(["a".to_owned()]), gone: BTreeSet::from([7]) };
         assert_eq!((first, second), (only, Changes::default()));
@@ -75,7 +72,7 @@ mod tests {
         let mut changes = Changes::default();
         (0..=MOST as u64).for_each(|id| changes.gone(id));
         changes.made("a");
-        assert_eq!(changes.take(), Changes::Any);
+        assert_eq!(mem::take(&mut changes), Changes::Any);
         assert_eq!(changes, Changes::default());
     }
 }

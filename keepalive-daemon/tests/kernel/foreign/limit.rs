@@ -5,22 +5,21 @@ use nix::sys::signal::Signal;
 use super::{ARMED, Connection, Site, connect};
 use crate::support::{
     UNTOUCHED,
-    foreign::{Attachment, Foreign, Way},
+    foreign::{Attachment, Foreign, MOST_PROGRAMS, Way},
     objects,
 };
 
 pub(super) fn a_full_cgroup_is_reported_and_governed_once_there_is_room() {
-    const LIMIT: usize = 64;
     let Site { host, above: _, governed, below: _ } = &Site::new("full");
     let foreign = Foreign::load(1);
     let mut theirs: Vec<Attachment<'_>> =
-        (0..LIMIT).map(|_| foreign.attach(governed, Way::Link).unwrap()).collect();
+        (0..MOST_PROGRAMS).map(|_| foreign.attach(governed, Way::Link).unwrap()).collect();
 
     let daemon = host.start_with(host.command("run"));
 
     let line = daemon.wait_line("cannot govern the cgroup").unwrap();
     assert!(line.contains("64 sock_ops programs already"), "{line}");
-    assert_eq!(objects::attached(governed), [u64::from(foreign.id()); LIMIT]);
+    assert_eq!(objects::attached(governed), [u64::from(foreign.id()); MOST_PROGRAMS]);
     assert_eq!(connect(host, governed), Connection { options: UNTOUCHED, replied: true });
 
     theirs.pop();
@@ -28,5 +27,5 @@ pub(super) fn a_full_cgroup_is_reported_and_governed_once_there_is_room() {
 
     daemon.wait_line("ready: all policies").unwrap();
     assert_eq!(connect(host, governed), Connection { options: ARMED, replied: true });
-    assert_eq!(objects::attached(governed).len(), LIMIT);
+    assert_eq!(objects::attached(governed).len(), MOST_PROGRAMS);
 }

@@ -9,7 +9,7 @@ use xtask::lab::{Process, Stream};
 use super::{ARMED, await_governed, await_no_trouble, fresh, host_with_app, is_unfinished, troubles};
 use crate::support::{
     Host, eventually,
-    foreign::{Foreign, Way},
+    foreign::{Foreign, MOST_PROGRAMS, Way},
     objects,
 };
 
@@ -18,9 +18,6 @@ crate::tests!(
     a_bpffs_that_is_unmounted_ends_nothing,
     what_is_refused_anew_in_another_bpffs_stays_governed,
 );
-
-/// The most programs that the kernel attaches to a cgroup for one hook (`BPF_CGROUP_MAX_PROGS`).
-const MOST_PROGRAMS: usize = 64;
 
 fn mount_bpffs(host: &Host, more: MsFlags) {
     let of = (!more.contains(MsFlags::MS_REMOUNT)).then_some("bpf");

@@ -38,6 +38,9 @@ pub(crate) use self::{setsockopt::Effect, tool::Tool};
 /// What the program replies when it is asked for the initial receive window, in segments.
 pub(crate) const WINDOW_SEGMENTS: u64 = 10;
 
+/// The most programs that the kernel attaches to a cgroup for one hook (`BPF_CGROUP_MAX_PROGS`).
+pub(crate) const MOST_PROGRAMS: usize = 64;
+
 /// How a program can be attached to a cgroup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
