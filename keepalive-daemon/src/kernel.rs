@@ -201,6 +201,7 @@ impl Kernel {
                 }
             }
         }
+        self.object.storage.retain(|id| attached.contains_key(&id));
         self.attached = attached;
         Ok(attachments)
     }
@@ -232,19 +233,18 @@ impl Kernel {
         // Pinned before the policy is written: of a daemon that is killed in between, what is written would outlive the
         // link, and nobody could tell that it is there.
         let pinned = pins.create(cgroup.path).and_then(|()| pin(link, &pins.link()));
-        let in_force = pinned
-            .map_err(AttachError::from)
-            .and_then(|()| self.write(cgroup.id, policy, rules))
-            .and_then(|()| pins.set_first_policy(policy_name).map_err(AttachError::from));
-        match in_force {
-            Ok(()) => {
-                self.attached.insert(cgroup.id, pins);
-            }
-            Err(_) => {
-                // Best effort: this is what a later attachment would find.
+        let written = pinned.map_err(AttachError::from).and_then(|()| self.write(cgroup.id, policy, rules));
+        let in_force = written.and_then(|()| {
+            pins.set_first_policy(policy_name).map_err(|error| {
+                // Best effort: this is what a later attachment would find. Only what this one wrote: what was there before
+                // may be in force, by a link in another bpffs.
                 let _ = self.object.storage.set_policy(cgroup.id, &Policy::NOTHING);
-                let _ = pins.remove();
-            }
+                AttachError::from(error)
+            })
+        });
+        match in_force {
+            Ok(()) => drop(self.attached.insert(cgroup.id, pins)),
+            Err(_) => drop(pins.remove()),
         }
         in_force
     }

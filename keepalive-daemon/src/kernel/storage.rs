@@ -6,6 +6,8 @@
 )]
 
 use std::{
+    cell::RefCell,
+    collections::BTreeSet,
     io,
     os::fd::{AsFd as _, OwnedFd},
     path::Path,
@@ -29,6 +31,9 @@ use super::{
 pub(crate) struct Storage {
     policies: CgroupStorage<MapData, [u64; POLICY_WORDS]>,
     counters: PerCpuCgroupStorage<MapData, [u64; COUNTER_WORDS]>,
+    /// Cgroups that no guard was ever attached to, so that nothing is kept there for one: most of them, and all are asked
+    /// about every few seconds.
+    never_guarded: RefCell<BTreeSet<u64>>,
 }
 
 /// What lies in the storage of a cgroup.
@@ -46,7 +51,7 @@ impl Storage {
     pub(crate) fn new(policies: MapData, counters: MapData) -> Result<Self> {
         let policies = Map::from_map_data(policies)?.try_into()?;
         let counters = Map::from_map_data(counters)?.try_into()?;
-        Ok(Self { policies, counters })
+        Ok(Self { policies, counters, never_guarded: RefCell::default() })
     }
 
     /// The maps as they are pinned; `None` if they are not.
@@ -77,14 +82,28 @@ impl Storage {
     /// attached: it guards only what is enforced. `false` if the cgroup is gone.
     pub(crate) fn set_policy(&mut self, cgroup_id: u64, policy: &Policy) -> Result<bool> {
         let written = self.write(cgroup_id, Hook::SockOps, policy)?;
-        self.set_guard(cgroup_id, policy)?;
+        if !self.never_guarded.get_mut().contains(&cgroup_id) {
+            self.set_guard(cgroup_id, policy)?;
+        }
         Ok(written)
     }
 
     /// Writes what the guard of a cgroup enforces. `false` if none was ever attached there.
     pub(crate) fn set_guard(&mut self, cgroup_id: u64, policy: &Policy) -> Result<bool> {
         let enforced = if policy.mode() == Mode::Enforce { policy } else { &Policy::NOTHING };
-        self.write(cgroup_id, Hook::Setsockopt, enforced)
+        let was_guarded = self.write(cgroup_id, Hook::Setsockopt, enforced)?;
+        let never_guarded = self.never_guarded.get_mut();
+        if was_guarded {
+            never_guarded.remove(&cgroup_id);
+        } else {
+            never_guarded.insert(cgroup_id);
+        }
+        Ok(was_guarded)
+    }
+
+    /// Lets go of what is known of all but these cgroups.
+    pub(crate) fn retain(&mut self, is_kept: impl Fn(u64) -> bool) {
+        self.never_guarded.get_mut().retain(|id| is_kept(*id));
     }
 
     fn write(&mut self, cgroup_id: u64, hook: Hook, policy: &Policy) -> Result<bool> {
@@ -100,7 +119,12 @@ impl Storage {
     /// The counters of a cgroup over all CPUs and both programs; `None` if the cgroup is gone or was never attached.
     pub(crate) fn counters(&self, cgroup_id: u64) -> Result<Option<Counters>> {
         let Some(mut copies) = self.copies(cgroup_id, Hook::SockOps)? else { return Ok(None) };
-        copies.extend(self.copies(cgroup_id, Hook::Setsockopt)?.into_iter().flatten());
+        if !self.never_guarded.borrow().contains(&cgroup_id) {
+            match self.copies(cgroup_id, Hook::Setsockopt)? {
+                Some(of_guard) => copies.extend(of_guard),
+                None => drop(self.never_guarded.borrow_mut().insert(cgroup_id)),
+            }
+        }
         Ok(Some(Counters::sum(&copies)))
     }
 

@@ -7,6 +7,8 @@
 mod kernel;
 mod world;
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 
 use self::{
@@ -78,11 +80,15 @@ struct Model {
     books: BTreeMap<u64, Actual>,
     /// Whether all went well in the pass before, and nobody changed anything since: what is there is what was planned.
     is_sound: bool,
+    /// The same, but for what was missed.
+    is_known: bool,
+    /// The paths of cgroups that seemed to be gone when something was to be done to them.
+    missed: BTreeSet<String>,
 }
 
 impl Model {
     fn happen(&mut self, event: &Event) {
-        let Self { world, kernel, books, is_sound } = self;
+        let Self { world, kernel, books, is_sound, is_known, .. } = self;
         match event {
             // Linux gives no id of a cgroup again (kernfs counts them in 64 bits); here one comes back as soon as the
             // books have its end, which a detachment that failed keeps from them until the next pass.
@@ -103,30 +109,37 @@ impl Model {
                 if let Some(id) = world.cgroups.get(PATHS[*at]) {
                     kernel.tamper(*id, *tampering);
                 }
-                *is_sound = false;
+                (*is_sound, *is_known) = (false, false);
                 *books = kernel.found(&world.cgroups);
             }
         }
     }
 
-    /// The part that an event was about, if a pass over that is enough: all is well but for cgroups that were made or
+    /// The part that events were about, if a pass over that is enough: all is well but for cgroups that were made or
     /// removed.
-    fn part(&self, event: &Event, cgroups_before: &Paths, pods_before: Option<&Placed>) -> Option<Part> {
+    fn part(
+        &mut self,
+        events: &[Event],
+        cgroups_before: &Paths,
+        pods_before: Option<&Placed>,
+    ) -> Option<Part> {
+        let mut missed = std::mem::take(&mut self.missed);
         let (cgroups, pods) = (&self.world.cgroups, self.world.pods());
-        let is_enough = self.is_sound
-            && matches!(event, Event::Make { .. } | Event::Remove(_))
+        let is_enough = self.is_known
+            && events.iter().all(|event| matches!(event, Event::Make { .. } | Event::Remove(_)))
             && pods.as_ref() == pods_before;
         let is_news = |(path, id): &(&String, &u64)| cgroups_before.get(*path) != Some(id);
-        let made = cgroups.iter().filter(is_news).map(|(path, _)| path.clone()).collect();
+        missed.extend(cgroups.iter().filter(is_news).map(|(path, _)| path.clone()));
         let is_gone = |id: &u64| cgroups.values().all(|it| it != id);
         let gone = cgroups_before.values().copied().filter(is_gone).collect();
-        is_enough.then(|| Part::of(&made, gone, cgroups))
+        is_enough.then(|| Part::of(&missed, gone, cgroups))
     }
 
     /// One pass, as the governor does it, over everything or a part; returns how many actions there were.
     fn pass(&mut self, fault: Option<(usize, Fault)>, part: Option<&Part>) -> usize {
-        let Self { world, kernel, books, is_sound } = self;
+        let Self { world, kernel, books, is_sound, is_known, missed } = self;
         let was_sound = std::mem::replace(is_sound, fault.is_none());
+        *is_known |= part.is_none();
         let pods = world.pods();
         let actions = if let Some(part) = part {
             let attached = part.of_attached(books);
@@ -155,10 +168,15 @@ impl Model {
             match fault.filter(|(at, _)| *at == number).map(|(_, fault)| fault) {
                 Some(Fault::Killed) => {
                     kernel.half(id, &action);
+                    *is_known = false;
                     *books = kernel.found(&world.cgroups);
                     return count;
                 }
-                Some(Fault::Gone | Fault::Refused) => {}
+                // A detachment finds nothing gone.
+                Some(Fault::Gone) if !matches!(action, Action::Detach(_)) => {
+                    missed.insert(action.path().to_owned());
+                }
+                Some(Fault::Gone | Fault::Refused) => *is_known = false,
                 None => {
                     let done = kernel.act(id, &action);
                     // What depends on an action that failed fails too, and is not booked; likewise of a cgroup that is gone.
@@ -229,16 +247,24 @@ proptest! {
     #[test]
     fn any_sequence_of_events_ends_in_what_is_desired(
         is_full in any::<bool>(),
-        events in prop::collection::vec((event(), fault()), 1..40),
+        // What happens until a pass, which finds it all at once.
+        moments in prop::collection::vec((prop::collection::vec(event(), 1..4), fault()), 1..40),
     ) {
-        let mut model = Model { world: World::new(), kernel: Kernel::default(), books: BTreeMap::new(), is_sound: true };
+        let mut model = Model {
+            world: World::new(),
+            kernel: Kernel::default(),
+            books: BTreeMap::new(),
+            is_sound: true,
+            is_known: true,
+            missed: BTreeSet::new(),
+        };
         for at in (0..PATHS.len()).filter(|_| is_full) {
             model.world.make(at, None);
         }
-        for (event, fault) in events {
+        for (events, fault) in moments {
             let (cgroups, pods) = (model.world.cgroups.clone(), model.world.pods());
-            model.happen(&event);
-            let part = model.part(&event, &cgroups, pods.as_ref());
+            events.iter().for_each(|event| model.happen(event));
+            let part = model.part(&events, &cgroups, pods.as_ref());
             model.pass(fault, part.as_ref());
             if fault.is_none() {
                 prop_assert_eq!(model.pass(None, None), 0, "what was just done is not done again");

@@ -131,7 +131,14 @@ fn what_is_refused_anew_in_another_bpffs_stays_governed() {
         assert!(objects::links(&app).contains(&links[0]));
         assert_eq!(fresh(&host, &app), [ARMED; 2]);
     }
+    // Nor is it when the link can be made, and not kept.
+    mount_bpffs(&host, MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY);
     drop(others);
+    resync(&host, &daemon);
+    let reason = await_refused(&host, "app");
+    assert!(reason.contains("is the bpffs writable?"), "{reason}");
+    assert_eq!(fresh(&host, &app), [ARMED; 2]);
+    mount_bpffs(&host, MsFlags::MS_REMOUNT);
     resync(&host, &daemon);
     await_no_trouble(&host);
     resync(&host, &daemon);
