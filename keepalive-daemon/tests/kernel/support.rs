@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+mod bpf;
 mod bpftool;
 mod cable;
 mod descriptors;

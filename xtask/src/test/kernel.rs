@@ -109,8 +109,8 @@ impl KernelTests {
     /// Runs tests in machines, each with the kernel of a line, systemd as the first process and cgroup2 alone: those whose
     /// names contain one of the filters that come with the line, or all. Calls `show` with each line that they print.
     ///
-    /// There are as many machines at a time as this host has pairs of processors, because an emulated one keeps two busy:
-    /// where there are fewer, each of two takes twice as long.
+    /// There are as many machines at a time as this host has processors: with its tests one by one, an emulated machine
+    /// keeps little more than one busy.
     pub(crate) fn run_in_machines(
         &self,
         machines: &[(String, Vec<String>)],
@@ -119,8 +119,8 @@ impl KernelTests {
         // What is missing is installed by one after another.
         let waiting: VecDeque<_> =
             machines.iter().map(|it @ (kernel, _)| (it, setup::machine(kernel))).enumerate().collect();
-        let pairs = thread::available_parallelism().map_or(1, NonZeroUsize::get) / 2;
-        let at_once = pairs.clamp(1, machines.len().max(1));
+        let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let at_once = processors.min(machines.len());
         let waiting = Mutex::new(waiting);
         let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         let work = || {

@@ -13,7 +13,7 @@ use std::{
     io, mem,
     net::SocketAddrV4,
     os::{
-        fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
+        fd::{AsRawFd as _, OwnedFd},
         unix::ffi::OsStrExt as _,
     },
     path::Path,
@@ -34,6 +34,7 @@ use self::{
     map::Map,
 };
 pub(crate) use self::{setsockopt::Effect, tool::Tool};
+use super::bpf::{bpf, owned, zeroed_attr};
 
 /// What the program replies when it is asked for the initial receive window, in segments.
 pub(crate) const WINDOW_SEGMENTS: u64 = 10;
@@ -227,22 +228,4 @@ fn attach_attr(foreign: &Foreign, cgroup: &File) -> bpf_attr {
     attr.__bindgen_anon_5.attach_bpf_fd = foreign.program.as_raw_fd().cast_unsigned();
     attr.__bindgen_anon_5.attach_type = foreign.attach_type;
     attr
-}
-
-fn zeroed_attr() -> bpf_attr {
-    // SAFETY: all zero bytes are a valid value of this union of plain structures.
-    unsafe { mem::zeroed() }
-}
-
-fn bpf(command: bpf_cmd, attr: &mut bpf_attr) -> io::Result<i32> {
-    // SAFETY: the attribute is whole, and what it points to lives in the caller's frame.
-    let result = unsafe {
-        libc::syscall(libc::SYS_bpf, command as libc::c_long, std::ptr::from_mut(attr), size_of::<bpf_attr>())
-    };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(i32::try_from(result).unwrap()) }
-}
-
-fn owned(descriptor: i32) -> OwnedFd {
-    // SAFETY: the kernel just handed out the descriptor, and nobody else knows it.
-    unsafe { OwnedFd::from_raw_fd(descriptor) }
 }

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, path::Path, process::Command};
 use serde_json::Value;
 use xtask::lab::Cgroup;
 
-use super::bpftool::{bpftool, list};
+use super::{
+    bpf,
+    bpftool::{bpftool, list},
+};
 
 /// A link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,11 +38,7 @@ pub(crate) fn links_at(cgroup: &Cgroup, hook: &str) -> Vec<Link> {
 
 /// The ids of the `sock_ops` programs attached to a cgroup itself.
 pub(crate) fn attached(cgroup: &Cgroup) -> Vec<u64> {
-    let programs = bpftool(["cgroup", "show", cgroup.path().to_str().unwrap()]);
-    // bpftool prints nothing, not even an empty list, for a cgroup without a program.
-    let programs = programs.as_array().into_iter().flatten();
-    let programs = programs.filter(|program| program["attach_type"].as_str().unwrap().contains("sock_ops"));
-    programs.map(|program| number(&program["id"])).collect()
+    bpf::attached(cgroup).unwrap().into_iter().map(u64::from).collect()
 }
 
 /// A pinned program: its id and those of its maps.

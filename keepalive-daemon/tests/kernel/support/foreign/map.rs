@@ -7,7 +7,7 @@ use aya_obj::generated::{
     bpf_map_type::{BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_HASH, BPF_MAP_TYPE_SOCKHASH},
 };
 
-use super::{bpf, owned, zeroed_attr};
+use crate::support::bpf::{bpf, owned, zeroed_attr};
 
 /// A map with values of eight bytes. Keys are numbers: of those that have four bytes the lower half, which comes first
 /// on all machines that these tests are for.
