@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Error, Result, anyhow, bail};
+use nix::sys::{prctl::set_pdeathsig, signal::Signal};
 
 mod progress;
 
@@ -35,6 +36,13 @@ pub fn run(command: &mut Command) -> Result<()> {
 /// If it cannot be started.
 pub fn start(command: &mut Command) -> Result<Child> {
     command.spawn().map_err(|error| not_started(command, error))
+}
+
+/// Has `command` killed when the thread that starts it ends, in whatever way: for what nobody else would end.
+pub fn end_with_starter(command: &mut Command) {
+    let ask = || Ok(set_pdeathsig(Signal::SIGKILL)?);
+    // SAFETY: between fork and exec the closure makes one system call, with two numbers; it neither allocates nor locks.
+    unsafe { command.pre_exec(ask) };
 }
 
 /// Runs `command` without input and returns its standard output.

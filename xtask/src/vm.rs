@@ -142,7 +142,9 @@ pub fn run_in_machine(
         format!("cannot make the first files of a machine with Linux {}", machine.release)
     })?;
     let qemu = Qemu { machine, accelerator, initramfs: &initramfs, log: &log(kernel)? };
-    let passed = qemu.run(show)?;
+    // At once, as nothing removes it if a signal ends this process.
+    let mut folder = Some(folder);
+    let passed = qemu.run(|| drop(folder.take()), show)?;
     console::progress(format_args!("the machine ran for {:.1} s", start.elapsed().as_secs_f32()));
     Ok(passed)
 }

@@ -1,5 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::os::unix::process::ExitStatusExt as _;
+
 use super::*;
 
 #[test]
@@ -26,6 +28,19 @@ fn a_missing_program_is_named() {
     let error = run(&mut Command::new("no-such-program")).unwrap_err();
 
     assert!(format!("{error:#}").contains("is `no-such-program` installed?"), "{error:#}");
+}
+
+#[test]
+fn what_ends_with_its_starter_is_killed_with_it() {
+    let starter = std::thread::spawn(|| {
+        let mut command = Command::new("sleep");
+        end_with_starter(command.arg("600"));
+        start(&mut command).unwrap()
+    });
+
+    let status = starter.join().unwrap().wait().unwrap();
+
+    assert_eq!(status.signal(), Some(Signal::SIGKILL as i32));
 }
 
 #[test]

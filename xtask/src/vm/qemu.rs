@@ -37,16 +37,19 @@ pub(super) struct Qemu<'a> {
 }
 
 impl Qemu<'_> {
-    /// Runs the machine to its end, calls `show` with each line of the tests, and returns whether they passed.
+    /// Runs the machine to its end, calls `is_up` when it has read its first files, then `show` with each line of the
+    /// tests, and returns whether they passed.
     ///
     /// # Errors
     ///
     /// If it cannot be started, or ends or hangs without a verdict; the error has the console's last lines.
-    pub(super) fn run(&self, mut show: impl FnMut(&str)) -> Result<bool> {
+    pub(super) fn run(&self, mut is_up: impl FnMut(), mut show: impl FnMut(&str)) -> Result<bool> {
         let Self { machine: Machine { release, .. }, accelerator, .. } = self;
         console::progress(format_args!("booting a machine with Linux {release}, {}", accelerator.name()));
         let start = Instant::now();
         let mut command = self.command();
+        // A signal that ends this process alone would leave the machine with nobody to end it.
+        process::end_with_starter(&mut command);
         let mut child = process::start(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
         let lines = child.stdout.take().map(follow).context("the machine has no output")?;
 
@@ -58,6 +61,7 @@ impl Qemu<'_> {
                         let seconds = start.elapsed().as_secs_f32();
                         console::progress(format_args!("the machine is up, after {seconds:.1} s"));
                         patience = SILENCE;
+                        is_up();
                     }
                     show(&line);
                 }
