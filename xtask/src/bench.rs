@@ -37,17 +37,19 @@ use self::{
     report::Report,
     tools::Tools,
 };
-use crate::{build, console, failures::Failures, image, process, setup, stop::Stop};
+use crate::{build, console, failures::Failures, files, image, process, setup, stop::Stop};
 
-/// Measures what it costs, side by side with what a user would pick instead, and says whether the goals are met.
+/// Measures what it costs, side by side with what a user would pick instead, and says whether
+/// the goals are met.
 ///
-/// Numbers are medians of many short rounds, in each of which everything that is compared is measured once, in random
-/// order; ratios are taken within a round, so that what else the machine does falls on both sides. Absolute times mean
-/// little on a machine that is shared.
+/// Numbers are medians of many short rounds, in each of which everything that is compared is
+/// measured once, in random order; ratios are taken within a round, so that what else the
+/// machine does falls on both sides. Absolute times mean little on a machine that is shared.
 ///
-/// It takes 20 minutes, with --quick 3, besides what is built and fetched first: a release build of the daemon, clang, and
-/// the libraries that it compares with, which are unpacked and not installed. Ctrl-C ends it. It removes what it makes.
-/// Needs root. A goal that is missed is no failure of this program: the last table has it.
+/// It takes 20 minutes, with --quick 3, besides what is built and fetched first: a release
+/// build of the daemon, clang, and the libraries that it compares with, which are unpacked
+/// and not installed. Ctrl-C ends it. It removes what it makes. Needs root. A goal that is
+/// missed is no failure of this program: the last table has it.
 #[derive(Clone, Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub struct Options {
@@ -105,6 +107,7 @@ struct Bench {
 /// If something cannot be set up, a part fails, or it is interrupted; what was measured until then is printed all the
 /// same.
 pub fn run(options: Options) -> Result<()> {
+    options.json.iter().chain(&options.plot).try_for_each(|file| files::ensure_writable(file))?;
     setup::test_tools()?;
     let compared = setup::bench_tools()?;
     let daemon = match &options.daemon {

@@ -40,12 +40,15 @@ const SLOWEST: u32 = 10;
 const LARGEST: u32 = 2048;
 
 /// Fuzzes what reads policies, annotations, answers of the runtime, requests, pins and files of the kernel.
+///
+/// The programs, with what they begin with, are below `keepalive-daemon/fuzz`; what they find, and what crashed, is kept
+/// below `fuzz` in the target folder. A first build takes some minutes, with a C++ compiler, which is installed if there is none.
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// Only this target; all of them, one after the other, if there is none.
+    /// Only this target, of the folder `fuzz_targets`; all of them, one after the other, if there is none.
     target: Option<String>,
     /// How long to fuzz each.
-    #[arg(long, default_value_t = 30)]
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
     seconds: u32,
     /// How to tell what came of it.
     #[arg(short, long, value_enum, default_value_t = Format::Table)]

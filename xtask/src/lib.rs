@@ -8,6 +8,7 @@ mod columns;
 pub mod console;
 pub mod demo;
 pub mod failures;
+mod files;
 pub mod fuzz;
 pub mod image;
 pub mod lab;

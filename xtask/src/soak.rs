@@ -24,7 +24,7 @@ use self::{
     sample::{Sample, Sampler},
     site::Site,
 };
-use crate::{build, console, process, setup, stop::Stop};
+use crate::{build, console, files, process, setup, stop::Stop};
 use anyhow::{Context as _, Error, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 
@@ -36,25 +36,33 @@ const LONGEST: Duration = Duration::from_secs(10);
 /// How often a log that nobody watches gets a line.
 const HEARTBEAT: Duration = Duration::from_secs(30);
 
-/// Has cgroups, policies and connections come and go around a daemon, and sees whether it stays as it is.
+/// Has cgroups, policies and connections come and go around a daemon, and sees whether it
+/// stays as it is.
 ///
-/// In a lab of its own, which it removes: cgroups are made and removed, policies change, go and come back, applications
-/// connect and try to be rid of keep-alive, and the daemon is asked all that it can be asked. Ctrl-C ends it early, with
-/// its report. It fails if a connection has not what a policy in force says (getsockopt tells), if the daemon logs an
+/// In a lab of its own, which it removes: cgroups are made and removed, policies change, go
+/// and come back, applications connect and try to be rid of keep-alive, and the daemon is
+/// asked all that it can be asked. Ctrl-C ends it early, with its report. It fails if a
+/// connection has not what a policy in force says (getsockopt tells), if the daemon logs an
 /// error or ends, if `cleanup` leaves something, or if something grows. Needs root.
 ///
-/// The first tenth, and half a minute at least, is not judged: caches fill, programs are loaded when they are first
-/// needed, and the daemon's journal fills with its last events. Of the rest, something grows if the median of its last quarter is above that of the first by more than it may be, and the line fitted
-/// through all values rises by more than that as well. What it may grow by:
+/// The first tenth, and half a minute at least, is not judged: caches fill, programs are
+/// loaded when they are first needed, and the daemon's journal fills with its last events. Of
+/// the rest, something grows if the median of its last quarter is above that of the first by
+/// more than it may be, and the line fitted through all values rises by more than that as
+/// well. What it may grow by:
 ///
-/// - anonymous memory: 1 MiB, what an allocator and lists of other lengths move; in half an hour, with some 10,000
-///   cgroups made and a million ends of connections, that is 100 bytes a cgroup and 1 an end;
-/// - all memory that is resident: 4 MiB, because pages of the program itself count when they are first needed;
-/// - descriptors, threads, inotify watches, links, programs and maps: 2 or 3, and pins 10, for a client or a new cgroup
-///   that is there at that moment; one left by each would be thousands;
+/// - anonymous memory: 1 MiB, what an allocator and lists of other lengths move; in half an
+///   hour, with some 10,000 cgroups made and a million ends of connections, that is 100 bytes
+///   a cgroup and 1 an end;
+/// - all memory that is resident: 4 MiB, because pages of the program itself count when they
+///   are first needed;
+/// - descriptors, threads, inotify watches, links, programs and maps: 2 or 3, and pins 10,
+///   for a client or a new cgroup that is there at that moment; one left by each would be
+///   thousands;
 /// - CPU: a quarter and a hundredth of one, for the machine's other work;
-/// - medians of times: a half and some milliseconds, and p99 twice and 20 ms, for the same; more if the machine got
-///   slower, by what a new process takes to connect in a new cgroup at all, which the daemon has no part in.
+/// - medians of times: a half and some milliseconds, and p99 twice and 20 ms, for the same;
+///   more if the machine got slower, by what a new process takes to connect in a new cgroup
+///   at all, which the daemon has no part in.
 #[derive(Clone, Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub struct Options {
@@ -93,6 +101,7 @@ enum Format {
 ///
 /// If the lab cannot be made, or anything is not as it must be.
 pub fn run(options: Options) -> Result<()> {
+    options.plot.iter().try_for_each(|file| files::ensure_writable(file))?;
     setup::test_tools()?;
     let daemon = match &options.daemon {
         Some(daemon) => daemon.clone(),

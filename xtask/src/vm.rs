@@ -44,11 +44,12 @@ const ALL: &str = "all";
 /// Runs kernel tests in machines of their own, with systemd and cgroup2 alone, under QEMU.
 ///
 /// All failures are collected, and a table of kernels and groups of tests is printed at the end, with the number of
-/// those that passed, failed, and were refused because the kernel lacks what they need.
+/// those that passed, failed, and were refused because the kernel lacks what they need. Where machines are emulated,
+/// booting takes half a minute, and a test some seconds. Kernels are fetched once, of Debian.
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// The lines of kernels, of those in [workspace.metadata.setup.machine.kernels], one after another with commas
-    /// between; or `all`.
+    /// The lines of kernels, of those in the root Cargo.toml below `workspace.metadata.setup.machine.kernels` (5.10,
+    /// 6.1, 6.12, 7.x), with commas between; or `all`.
     #[arg(long, value_name = "LINES", value_delimiter = ',', default_value = DEFAULT_KERNEL)]
     kernel: Vec<String>,
     /// How the table is printed. With `json` it is all that is on standard output: the tests' own lines go to standard
@@ -132,10 +133,7 @@ pub fn run_in_machine(
     show: impl FnMut(&str),
 ) -> Result<bool> {
     let start = Instant::now();
-    let folder = tempfile::Builder::new()
-        .prefix("keepalive-machine-")
-        .tempdir()
-        .context("cannot make a folder for the machine's first files")?;
+    let folder = lab::scratch(lab::TEST_PREFIX, "machine")?;
     let accelerator = Accelerator::find();
     let script = script(command, accelerator);
     let initramfs = initramfs::build(folder.path(), machine, &script).with_context(|| {

@@ -38,8 +38,8 @@ pub(crate) struct Options {
     /// Also workloads that no policy governs.
     #[arg(long)]
     all: bool,
-    /// A file with middleboxes of your own, in the form of the built-in catalogue (keepalive-daemon/src/check/
-    /// catalogue.yaml); one with an id from there takes its place.
+    /// A file with middleboxes of your own, in the form of the built-in catalogue,
+    /// `keepalive-daemon/src/check/catalogue.yaml`; one with an id from there takes its place.
     #[arg(long, value_name = "FILE", env = "KEEPALIVE_CATALOGUE")]
     catalogue: Option<PathBuf>,
     #[command(flatten)]

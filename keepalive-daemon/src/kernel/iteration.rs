@@ -33,7 +33,7 @@ impl SocketProgram {
         let types = Btf::from_sys_fs().context("cannot read the kernel's types")?;
         program.program()?.load("tcp", &types).map_err(|error| rejected(&error)).with_context(|| {
             format!(
-                "the kernel does not accept the program {name} (it needs Linux 5.15, CAP_BPF and CAP_PERFMON)"
+                "the kernel does not accept the program {name} (it needs Linux 6.1, CAP_BPF and CAP_PERFMON)"
             )
         })?;
         Ok(program)

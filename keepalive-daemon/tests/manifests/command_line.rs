@@ -1,6 +1,6 @@
 //! The program's command line, as a manifest or a unit uses it.
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory as _};
 use keepalive_daemon::cli::Cli;
@@ -47,6 +47,12 @@ impl Call {
 /// The option of `run` that the variable `name` stands for.
 pub(crate) fn option_of_run(name: &str) -> Option<Arg> {
     verb("run").get_arguments().find(|argument| stands_for(argument, name)).cloned()
+}
+
+/// All variables that stand for options of `run`.
+pub(crate) fn variables_of_run() -> BTreeSet<String> {
+    let verb = verb("run");
+    verb.get_arguments().filter_map(|it| it.get_env()?.to_str().map(str::to_owned)).collect()
 }
 
 fn verb(name: &str) -> Command {

@@ -131,7 +131,7 @@ fn figures(reached: &Reached) -> String {
 fn verdict(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Met => "met".to_owned(),
-        Verdict::Missed => "**missed**".to_owned(),
+        Verdict::Missed => "MISSED".to_owned(),
         Verdict::NotMeasured(reason) => format!("not measured: {reason}"),
     }
 }

@@ -20,7 +20,7 @@ pub use client::ClientKind;
 pub use request::{Ending, Outcome, Request};
 
 use super::capture::{Capture, Segment};
-use super::{Cgroup, InCgroup, Nat, Output, Process};
+use super::{Cgroup, InCgroup, Nat, Output, Process, scratch};
 
 /// The port of the server.
 const PORT: u16 = 8080;
@@ -83,8 +83,7 @@ impl Story {
     pub fn new(prefix: &str, timing: Timing) -> Result<(Self, Receiver<Event>)> {
         let (events, receiver) = mpsc::channel();
         let cgroup = Cgroup::create(prefix, "clients")?;
-        let directory =
-            tempfile::Builder::new().prefix(prefix).tempdir().context("making a directory for the story")?;
+        let directory = scratch(prefix, "story")?;
         let nat = Nat::create(prefix, timing.nat_timeout)?;
         let server = start_server(&nat, &directory, timing, events.clone())?;
         let segments = events.clone();

@@ -14,6 +14,14 @@ const KEY: &str = "SystemCallFilter=";
 /// How long these may be.
 const WIDTH: usize = 120;
 
+/// What says of its first argument which namespaces the new process gets of its own (`CLONE_NEW*`): none, as the runtimes'
+/// own profiles have it. The unit has `RestrictNamespaces=` for that.
+const CLONE: &str = "clone";
+const NAMESPACES: u64 = 0x7e02_0000;
+/// What has its arguments in memory, where no filter reads them. C libraries go on with `clone` if it is not there.
+const CLONE3: &str = "clone3";
+const ENOSYS: u32 = 38;
+
 const COMMENT: &str = "Written by `cargo xtask seccomp`: what keepalive-daemon calls in the kernel tests, what other C \
                        libraries and processors have in its place, and what a runtime calls before it starts it. The \
                        tests run under it.";
@@ -24,7 +32,8 @@ pub(super) fn read(workspace: &Path) -> Result<Vec<String>> {
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let profile: Value =
         serde_json::from_str(&text).with_context(|| format!("{} is not JSON", path.display()))?;
-    let names = profile["syscalls"][0]["names"].as_array().into_iter().flatten();
+    let rules = profile["syscalls"].as_array().into_iter().flatten();
+    let names = rules.filter_map(|rule| rule["names"].as_array()).flatten();
     Ok(names.filter_map(Value::as_str).map(str::to_owned).collect())
 }
 
@@ -42,8 +51,22 @@ pub(super) fn write(workspace: &Path, calls: &BTreeSet<String>) -> Result<()> {
 /// fails, as with the runtimes' own profiles: what a later C library tries first it can do without, and a mistake in
 /// the list costs a feature and not the daemon.
 fn profile(calls: &BTreeSet<String>) -> String {
-    let rule = json!({ "names": calls, "action": "SCMP_ACT_ALLOW", "comment": COMMENT });
-    let profile = json!({ "defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 1, "syscalls": [rule] });
+    let plain: Vec<_> = calls.iter().filter(|it| ![CLONE, CLONE3].contains(&it.as_str())).collect();
+    let mut rules = vec![json!({ "names": plain, "action": "SCMP_ACT_ALLOW", "comment": COMMENT })];
+    if calls.contains(CLONE) {
+        let argument = json!({ "index": 0, "value": NAMESPACES, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ" });
+        rules.push(json!({
+            "names": [CLONE], "action": "SCMP_ACT_ALLOW", "args": [argument],
+            "comment": "Threads and processes, and no namespaces for them.",
+        }));
+    }
+    if calls.contains(CLONE3) {
+        rules.push(json!({
+            "names": [CLONE3], "action": "SCMP_ACT_ERRNO", "errnoRet": ENOSYS,
+            "comment": "It could make namespaces unseen; clone is used where it is not there.",
+        }));
+    }
+    let profile = json!({ "defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 1, "syscalls": rules });
     format!("{profile:#}\n")
 }
 
@@ -76,6 +99,20 @@ fn wrapped(calls: &BTreeSet<String>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn processes_get_no_namespaces_of_their_own() {
+        let profile = profile(&["clone", "clone3", "read"].map(str::to_owned).into());
+
+        let profile: Value = serde_json::from_str(&profile).unwrap_or_default();
+        let rules = &profile["syscalls"];
+        assert_eq!(rules[0]["names"], json!(["read"]));
+        assert_eq!(
+            (&rules[1]["names"], &rules[1]["args"][0]["value"]),
+            (&json!(["clone"]), &json!(NAMESPACES))
+        );
+        assert_eq!((&rules[2]["action"], &rules[2]["errnoRet"]), (&json!("SCMP_ACT_ERRNO"), &json!(ENOSYS)));
+    }
 
     #[test]
     fn the_calls_take_the_place_of_those_before() {

@@ -60,17 +60,21 @@ impl Display for Report {
             "{:<26}{:>14}{:>14}{:>14}{:>14}  VERDICT",
             "MEASURE", "FIRST QUARTER", "LAST QUARTER", "PER HOUR", "MAY GROW BY"
         )?;
-        for Trend { name, unit, first, last, slope_per_hour, may_grow_by, verdict } in &self.trends {
+        for trend in &self.trends {
+            let Trend { name, unit, first, last, slope_per_hour, may_grow_by, verdict } = trend;
             let name = if unit.is_empty() { (*name).to_owned() } else { format!("{name} ({unit})") };
             let verdict = match verdict {
                 Verdict::Flat => "flat",
                 Verdict::Growing => "GROWING",
                 Verdict::TooShort => "too short to tell",
             };
-            writeln!(
-                f,
-                "{name:<26}{first:>14.2}{last:>14.2}{slope_per_hour:>+14.2}{may_grow_by:>14.2}  {verdict}"
-            )?;
+            // What was not measured is no number, nor zero.
+            let is_known = |value: f64| trend.verdict != Verdict::TooShort && value.is_finite();
+            let shown = |value: f64, text: String| if is_known(value) { text } else { "-".to_owned() };
+            let [first, last, may_grow_by] =
+                [*first, *last, *may_grow_by].map(|value| shown(value, format!("{value:.2}")));
+            let per_hour = shown(*slope_per_hour, format!("{slope_per_hour:+.2}"));
+            writeln!(f, "{name:<26}{first:>14}{last:>14}{per_hour:>14}{may_grow_by:>14}  {verdict}")?;
         }
         for failure in &self.failures {
             writeln!(f, "\n{failure}")?;
@@ -108,6 +112,15 @@ mod tests {
         assert_eq!(unarmed.faults(), ["2 ends of connections were unarmed"]);
         assert_eq!(idle.faults(), ["no connection was made"]);
         assert_eq!(failed.faults(), ["it broke"]);
+    }
+
+    #[test]
+    fn what_was_not_measured_is_no_number() {
+        let text = Report::new(Vec::new(), totals(1, 0), Vec::new()).to_string();
+
+        let memory = text.lines().find(|line| line.starts_with("memory (KiB)")).unwrap_or_default();
+        let words: Vec<_> = memory.split_whitespace().skip(2).collect();
+        assert_eq!(words, ["-", "-", "-", "-", "too", "short", "to", "tell"], "{text}");
     }
 
     #[test]

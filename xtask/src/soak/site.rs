@@ -15,7 +15,7 @@ use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use crate::{
-    lab::{Bpffs, Cgroup, Line, Netns, Process, Stream, TEST_PREFIX},
+    lab::{self, Bpffs, Cgroup, Line, Netns, Process, Stream, TEST_PREFIX},
     process,
 };
 
@@ -62,7 +62,7 @@ impl Site {
 
     /// Makes it, without a daemon: one is told these arguments when it is started.
     pub(crate) fn prepare(program: &Path, arguments: &'static [&'static str]) -> Result<Self> {
-        let directory = TempDir::with_prefix(TEST_PREFIX).context("cannot make a directory")?;
+        let directory = lab::scratch(TEST_PREFIX, "soak")?;
         let policies = directory.path().join("policies");
         fs::create_dir(&policies).with_context(|| format!("cannot make {}", policies.display()))?;
         let root = Cgroup::create(TEST_PREFIX, "soak")?;

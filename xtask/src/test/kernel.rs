@@ -44,20 +44,21 @@ impl KernelTests {
     /// If something is missing and cannot be installed, a build fails, or a filter fits no test.
     pub(crate) fn build<S: AsRef<str>>(filters: &[S]) -> Result<Self> {
         setup::test_tools()?;
-        // In this order: both put their program in one place, and what is found there later is the daemon itself.
-        let next_daemon = build::next_daemon().context("cannot build the daemon of a later version")?;
-        build::daemon()?;
+        // First, as it knows its tests: nobody waits for more to be told that a name is wrong.
         let tests = program()?;
         let mut command = Command::new(&tests);
-        command.arg("--ignored").env("KEEPALIVE_NEXT_DAEMON", next_daemon);
-        command.current_dir(workspace::root().join("keepalive-daemon"));
-
+        command.arg("--ignored").current_dir(workspace::root().join("keepalive-daemon"));
         let list = process::output(Command::new(&tests).args(["--ignored", "--list"]))?;
         let mut tests = Self { command, names: list.lines().map(str::to_owned).collect() };
         tests.check(filters)?;
 
-        // Nobody waits for what some tests need, only to run others.
+        // In this order: both put their program in one place, and what is found there later is the daemon itself.
+        let next_daemon = build::next_daemon().context("cannot build the daemon of a later version")?;
+        build::daemon()?;
         let command = &mut tests.command;
+        command.env("KEEPALIVE_NEXT_DAEMON", next_daemon);
+
+        // Nobody waits for what some tests need, only to run others.
         let filters = || filters.iter().map(AsRef::as_ref);
         let is_wanted = |name: &str| filters().len() == 0 || filters().any(|filter| name.contains(filter));
         let wanted: Vec<_> = tests.names.iter().filter(|name| is_wanted(name)).collect();

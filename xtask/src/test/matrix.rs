@@ -82,7 +82,7 @@ impl Matrix {
     /// How many tests of each group came to which end.
     fn table(&self) -> Columns {
         let kernels = self.kernels.iter().map(|column| column.kernel.clone());
-        let mut columns = Columns::new(iter::once("GROUP".to_owned()).chain(kernels));
+        let mut columns = Columns::new(iter::once("PASSED".to_owned()).chain(kernels));
         let groups: BTreeSet<_> = self.kernels.iter().flat_map(|column| column.groups.keys()).collect();
         for group in groups {
             let cell = |column: &Column| column.groups.get(group).map_or("-".into(), Cell::to_string);
@@ -171,11 +171,11 @@ mod tests {
     fn the_table_has_a_row_for_each_group_and_a_column_for_each_kernel() {
         let text = matrix().to_string();
 
-        let table = "GROUP  5.10                    7.x\n\
-                     api    0, 1 FAILED             -\n\
-                     sweep  1, 1 refused            1\n\
-                     walk   -                       0, 1 FAILED\n\
-                     all    1, 1 refused, 1 FAILED  1, 1 FAILED\n";
+        let table = "PASSED  5.10                    7.x\n\
+                     api     0, 1 FAILED             -\n\
+                     sweep   1, 1 refused            1\n\
+                     walk    -                       0, 1 FAILED\n\
+                     all     1, 1 refused, 1 FAILED  1, 1 FAILED\n";
         assert!(text.starts_with(table), "{text}");
     }
 

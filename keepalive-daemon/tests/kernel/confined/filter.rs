@@ -3,11 +3,11 @@
 use std::mem::offset_of;
 
 use libc::{
-    BPF_ABS, BPF_JEQ, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W, SECCOMP_RET_ALLOW, SECCOMP_RET_KILL_PROCESS,
-    seccomp_data, sock_filter, sock_fprog,
+    BPF_ABS, BPF_ALU, BPF_AND, BPF_JEQ, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W, SECCOMP_RET_ALLOW,
+    SECCOMP_RET_ERRNO, SECCOMP_RET_KILL_PROCESS, seccomp_data, sock_filter, sock_fprog,
 };
 
-use super::Profile;
+use super::{Profile, profile::Verdict};
 
 /// What the kernel calls this architecture; what calls by the numbers of another one is none of ours.
 const ARCHITECTURE: u32 = if cfg!(target_arch = "aarch64") { 0xc000_00b7 } else { 0xc000_003e };
@@ -20,8 +20,19 @@ pub(super) fn install(profile: &Profile, otherwise: u32) {
         end(SECCOMP_RET_KILL_PROCESS),
         load(offset_of!(seccomp_data, nr)),
     ];
-    for number in profile.numbers() {
-        program.extend([compare(number, 0, 1), end(SECCOMP_RET_ALLOW)]);
+    for (number, verdict) in profile.numbers() {
+        let then = match verdict {
+            Verdict::IsAllowed => vec![end(SECCOMP_RET_ALLOW)],
+            Verdict::IsAllowedWithout(bits) => {
+                // The lower half of the first argument, which comes first on all machines that these tests are for.
+                let argument = load(offset_of!(seccomp_data, args));
+                let mask = statement(BPF_ALU | BPF_AND | BPF_K, 0, 0, bits);
+                vec![argument, mask, compare(0, 0, 1), end(SECCOMP_RET_ALLOW), end(otherwise)]
+            }
+            Verdict::FailsWith(errno) => vec![end(SECCOMP_RET_ERRNO | errno)],
+        };
+        program.push(compare(number, 0, u8::try_from(then.len()).unwrap()));
+        program.extend(then);
     }
     program.push(end(otherwise));
     let program = sock_fprog { len: u16::try_from(program.len()).unwrap(), filter: program.as_mut_ptr() };

@@ -17,13 +17,49 @@ pub(crate) struct Profile {
 }
 
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Rule {
     names: Vec<String>,
     action: String,
+    #[serde(default)]
+    args: Vec<Argument>,
+    errno_ret: Option<u32>,
     /// Read by people.
     #[serde(rename = "comment")]
     _comment: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Argument {
+    index: u32,
+    value: u32,
+    value_two: u32,
+    op: String,
+}
+
+/// What becomes of a call that the profile names.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Verdict {
+    IsAllowed,
+    /// It is allowed if its first argument has none of these bits.
+    IsAllowedWithout(u32),
+    FailsWith(u32),
+}
+
+impl Rule {
+    fn verdict(&self) -> Verdict {
+        match (self.action.as_str(), &self.args[..], self.errno_ret) {
+            ("SCMP_ACT_ALLOW", [], None) => Verdict::IsAllowed,
+            ("SCMP_ACT_ALLOW", [Argument { index: 0, value, value_two: 0, op }], None)
+                if op == "SCMP_CMP_MASKED_EQ" =>
+            {
+                Verdict::IsAllowedWithout(*value)
+            }
+            ("SCMP_ACT_ERRNO", [], Some(errno)) => Verdict::FailsWith(errno),
+            _ => panic!("{self:?} is no rule that the tests know"),
+        }
+    }
 }
 
 impl Profile {
@@ -31,19 +67,22 @@ impl Profile {
         serde_json::from_str(&fs::read_to_string(deploy("seccomp/keepalive-daemon.json")).unwrap()).unwrap()
     }
 
-    /// The names of the calls that are allowed.
+    /// The names of the calls that it has.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.syscalls.iter().flat_map(|rule| {
-            assert_eq!(rule.action, "SCMP_ACT_ALLOW");
-            rule.names.iter().map(String::as_str)
-        })
+        self.rules().map(|(name, _)| name)
     }
 
-    /// The numbers of the calls that are allowed and that this architecture has, as a runtime passes over the others.
-    pub(super) fn numbers(&self) -> Vec<u32> {
-        self.names()
-            .filter_map(|name| name.parse::<Sysno>().ok())
-            .map(|it| u32::try_from(it.id()).unwrap())
+    fn rules(&self) -> impl Iterator<Item = (&str, Verdict)> {
+        self.syscalls
+            .iter()
+            .flat_map(|rule| rule.names.iter().map(move |name| (name.as_str(), rule.verdict())))
+    }
+
+    /// The numbers of the calls that it has and that this architecture has, as a runtime passes over the others.
+    pub(super) fn numbers(&self) -> Vec<(u32, Verdict)> {
+        self.rules()
+            .filter_map(|(name, verdict)| Some((name.parse::<Sysno>().ok()?, verdict)))
+            .map(|(call, verdict)| (u32::try_from(call.id()).unwrap(), verdict))
             .collect()
     }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use tempfile::TempDir;
-use xtask::lab::{Bpffs, Cgroup, Netns, Process, TEST_PREFIX};
+use xtask::lab::{Bpffs, Cgroup, Netns, Process, TEST_PREFIX, scratch};
 
 use super::{PROGRAM, Peer};
 use crate::confined::{Unlisted, confined};
@@ -23,7 +23,7 @@ pub(crate) struct Host {
 
 impl Host {
     pub(crate) fn new(label: &str) -> Self {
-        let directory = TempDir::with_prefix(TEST_PREFIX).unwrap();
+        let directory = scratch(TEST_PREFIX, label).unwrap();
         fs::create_dir(directory.path().join("policies")).unwrap();
         Self {
             root: Cgroup::create(TEST_PREFIX, label).unwrap(),

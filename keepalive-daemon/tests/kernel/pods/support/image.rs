@@ -8,8 +8,7 @@ use std::{
 };
 
 use serde_json::json;
-use tempfile::TempDir;
-use xtask::lab::TEST_PREFIX;
+use xtask::lab::{TEST_PREFIX, scratch};
 
 use super::containerd::{Containerd, wait_for_image};
 
@@ -24,7 +23,7 @@ const MERGED: [&str; 4] = ["bin", "lib", "lib64", "sbin"];
 
 /// Imports [`PAUSE`] and [`USERLAND`].
 pub(super) fn import_for_pods(containerd: &Containerd) {
-    let scratch = TempDir::with_prefix(TEST_PREFIX).unwrap();
+    let scratch = scratch(TEST_PREFIX, "images").unwrap();
     let sleep = ["/bin/busybox", "sleep", "2147483647"];
     let pause = archive(scratch.path(), "pause", PAUSE, &sleep, |root| {
         fs::create_dir(root.join("bin")).unwrap();
