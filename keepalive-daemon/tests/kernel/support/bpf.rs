@@ -21,8 +21,10 @@ pub(super) fn attached(cgroup: &Cgroup) -> io::Result<Vec<u32>> {
     attr.query.prog_ids = ids.as_mut_ptr() as u64;
     attr.query.__bindgen_anon_2.prog_cnt = u32::try_from(ids.len()).unwrap();
     bpf(bpf_cmd::BPF_PROG_QUERY, &mut attr)?;
-    // SAFETY: the call filled this member of the union, both members of the inner one are the same number.
-    let count = unsafe { attr.query.__bindgen_anon_2.prog_cnt };
+    // SAFETY: the call filled this member of the union.
+    let query = unsafe { attr.query };
+    // SAFETY: both members of the inner union are the same number.
+    let count = unsafe { query.__bindgen_anon_2.prog_cnt };
     ids.truncate(usize::try_from(count).unwrap());
     Ok(ids)
 }
