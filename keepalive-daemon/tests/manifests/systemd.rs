@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, path::Path};
 
+use clap::ArgAction;
 use serde_json::Value;
 
 use crate::{
@@ -83,7 +84,8 @@ fn the_settings_are_variables_of_the_daemon_with_their_defaults() {
         let Some((name, shown)) = line.trim_start_matches('#').split_once('=') else { continue };
         if name != "RUST_LOG" {
             let option = option_of_run(name).unwrap_or_else(|| panic!("`run` reads no {name}"));
-            let default = option.get_default_values().first().map_or("".as_ref(), |it| it.as_os_str());
+            let default = option.get_default_values().first().map_or("", |it| it.to_str().unwrap());
+            let default = if matches!(option.get_action(), ArgAction::SetTrue) { "false" } else { default };
             assert_eq!(default, shown, "{name}");
             listed.insert(name.to_owned());
         }

@@ -231,8 +231,13 @@ fn walk_twice(iterator: &mut BareIterator, site: &Site) -> Result<[f64; 2]> {
     Ok([walk()?, walk()?])
 }
 
+/// In seconds, longer than all of it takes, here and in the bare iterator. A connection that is idle for longer than a new
+/// idle time is probed at once; 100,000 probes are more than the queue of loopback takes (`net.core.netdev_max_backlog`,
+/// 1000), and after as many lost ones as there are probes the kernel ends the connection.
+const IDLE: u32 = 3600;
+
 fn write_policy(site: &Site, changes: u32) -> Result<()> {
-    let idle = 60 + changes % 1000;
+    let idle = IDLE + changes % 1000;
     let text = format!(
         "apiVersion: keepalive.dev/v1alpha1\nkind: ClusterKeepalivePolicy\nmetadata: {{name: app}}\nspec:\n  \
          cgroups: [app]\n  keepalive: {{idle: {idle}s, interval: 15s, probes: 4}}\n"

@@ -189,7 +189,7 @@ mod tests {
         group.on("5.10").add_to(&mut matrix);
 
         let text = matrix.to_string();
-        assert!(text.contains("a      1") && text.contains("FAILED on 5.10: the machine hung"), "{text}");
+        assert!(text.contains("a       1") && text.contains("FAILED on 5.10: the machine hung"), "{text}");
     }
 
     #[test]

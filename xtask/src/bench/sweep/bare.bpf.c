@@ -37,7 +37,7 @@ int bare(struct bpf_iter__tcp *context)
 		return 0;
 	set(socket, IPPROTO_TCP, TCP_KEEPINTVL, 15);
 	set(socket, IPPROTO_TCP, TCP_KEEPCNT, 4);
-	set(socket, IPPROTO_TCP, TCP_KEEPIDLE, 60);
+	set(socket, IPPROTO_TCP, TCP_KEEPIDLE, 3600);
 	set(socket, SOL_SOCKET, SO_KEEPALIVE, 1);
 	return 0;
 }

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, process::Command};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use nix::sys::resource::{Resource, getrlimit};
 
 use crate::{
@@ -79,7 +79,13 @@ impl<'a> Crowd<'a> {
     /// Makes sure that all connections have keep-alive, by what getsockopt tells.
     pub(in crate::bench) fn check_armed(&mut self, by: &str) -> Result<()> {
         let (armed, size) = (self.ask_all("armed")?, self.size);
-        ensure!(armed == size, "{by} left {} of {size} ends of connections without keep-alive", size - armed);
+        if armed != size {
+            let closed = self.ask_all("closed")?;
+            bail!(
+                "{by} left {} of {size} ends of connections without keep-alive; the kernel has closed {closed}",
+                size - armed
+            );
+        }
         Ok(())
     }
 
@@ -95,7 +101,7 @@ impl<'a> Crowd<'a> {
         let numbers: Vec<f64> = line.split_whitespace().filter_map(|number| number.parse().ok()).collect();
         match numbers[..] {
             [longest, p999, ..] => Ok(Stalls { longest: longest / 1e6, p999: p999 / 1e6 }),
-            _ => anyhow::bail!("the application printed {line:?}"),
+            _ => bail!("the application printed {line:?}"),
         }
     }
 

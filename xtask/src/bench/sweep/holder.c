@@ -3,6 +3,7 @@
 //     open N      makes connections until there are so many ends
 //     reset       takes keep-alive from all of them, and gives them the values that sockets begin with
 //     armed       tells how many have keep-alive
+//     closed      tells how many the kernel has closed
 //     ping MS     asks and answers over its own connections, one after the other, for so long, until a line comes or the
 //                 time is over; tells the longest, the 99.9th percentile and the median of these, in nanoseconds, and how
 //                 many there were
@@ -92,6 +93,19 @@ static int armed(void)
 	return found;
 }
 
+static int closed(void)
+{
+	int found = 0;
+	for (int i = 0; i < count; i++) {
+		struct tcp_info info;
+		socklen_t length = sizeof(info);
+		if (getsockopt(ends[i], IPPROTO_TCP, TCP_INFO, &info, &length))
+			fail("ask for the state of a connection");
+		found += info.tcpi_state != TCP_ESTABLISHED;
+	}
+	return found;
+}
+
 static void hand_over(int from, int to)
 {
 	char byte = 'x';
@@ -147,6 +161,8 @@ int main(void)
 			printf("reset %d\n", count);
 		} else if (!strncmp(line, "armed", 5)) {
 			printf("armed %d\n", armed());
+		} else if (!strncmp(line, "closed", 6)) {
+			printf("closed %d\n", closed());
 		} else if (sscanf(line, "ping %d", &number) == 1) {
 			ping(number);
 		}
