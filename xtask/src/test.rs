@@ -49,9 +49,9 @@ const DEPENDING_ON_KERNEL: &[&str] = &[
 /// The last are run here; in a machine with Linux 6.1 those that need one; and in machines with the oldest and the
 /// newest kernel those of what differs by kernel. At the end comes a table of kernels and groups of tests.
 ///
-/// Those of `kernel::crash` kill the daemon at 20 points of each thing it does (2 in an emulated machine), or at as many as the variable
-/// `KEEPALIVE_CRASH_ROUNDS` says; with more than there are steps, at each of them. `KEEPALIVE_CRASH_SEED` repeats the
-/// points of a failure, which names it.
+/// Those of `kernel::crash` kill the daemon at 20 points of each thing it does (2 in an emulated machine), or at as many
+/// as the variable `KEEPALIVE_CRASH_ROUNDS` says; with more than there are steps, at each of them.
+/// `KEEPALIVE_CRASH_SEED` repeats the points of a failure, which names it.
 #[derive(Clone, Debug, Args)]
 pub struct Options {
     /// Only the tests that need neither root nor a kernel.

@@ -48,8 +48,9 @@ const ALL: &str = "all";
 /// booting takes half a minute, and a test some seconds. Kernels are fetched once, of Debian.
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// The lines of kernels, of those in the root Cargo.toml below `workspace.metadata.setup.machine.kernels` (5.10,
-    /// 6.1, 6.12, 7.x), with commas between; or `all`.
+    /// The lines of kernels, of those in the root Cargo.toml below
+    /// `workspace.metadata.setup.machine.kernels`, with commas between; or `all`. One that is not there is answered with
+    /// those that are.
     #[arg(long, value_name = "LINES", value_delimiter = ',', default_value = DEFAULT_KERNEL)]
     kernel: Vec<String>,
     /// How the table is printed. With `json` it is all that is on standard output: the tests' own lines go to standard

@@ -54,8 +54,9 @@ impl Private {
     pub(crate) fn guard(&mut self, cgroup: Cgroup<'_>, policy: &Policy) -> Result<PrivateGuard> {
         let program = self.object.private_guard()?;
         let link = guard::link(program.as_fd(), &open_cgroup(cgroup)?)?;
-        self.object.storage.set_guard(cgroup.id, policy)?;
         self.object.storage.set_policy(cgroup.id, policy)?;
+        // Which that passes over, as the cgroup had none.
+        self.object.storage.set_guard(cgroup.id, policy)?;
         Ok(PrivateGuard { _link: link })
     }
 

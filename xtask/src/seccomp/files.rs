@@ -15,7 +15,7 @@ const KEY: &str = "SystemCallFilter=";
 const WIDTH: usize = 120;
 
 /// What says of its first argument which namespaces the new process gets of its own (`CLONE_NEW*`): none, as the runtimes'
-/// own profiles have it. The unit has `RestrictNamespaces=` for that.
+/// own profiles have it. The unit has `RestrictNamespaces=net` for that, the closest that lets them be entered.
 const CLONE: &str = "clone";
 const NAMESPACES: u64 = 0x7e02_0000;
 /// What has its arguments in memory, where no filter reads them. C libraries go on with `clone` if it is not there.
