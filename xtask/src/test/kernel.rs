@@ -192,6 +192,7 @@ impl KernelTests {
 
 /// Built by this user and run by root, so that root owns nothing in the target folder.
 fn program() -> Result<PathBuf> {
+    setup::ebpf_toolchain()?;
     let mut command = workspace::cargo();
     command.args(["test", "--locked", "--package", "keepalive-daemon", "--test", "kernel", "--no-run"]);
     build::executable(&mut command, "kernel")
