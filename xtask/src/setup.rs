@@ -217,8 +217,8 @@ pub fn cargo_deny() -> Result<PathBuf> {
     deny::find(&Pins::read()?)
 }
 
-/// Makes sure that there are `cargo fmt` and `cargo clippy`, for both sides, and `cargo deny`. Silent if there is
-/// nothing to do.
+/// Makes sure that there are `cargo fmt` and `cargo clippy`, for both sides, `cargo deny`, and what builds the eBPF
+/// program, without which the host side is not built either. Silent if there is nothing to do.
 ///
 /// # Errors
 ///
@@ -232,6 +232,7 @@ pub fn lint_tools() -> Result<()> {
         }
     }
     cargo_deny()?;
+    ebpf_toolchain()?;
     ebpf_clippy().map(drop)
 }
 
