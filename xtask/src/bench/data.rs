@@ -18,6 +18,11 @@ const POLICY: Policy = Policy { mode: "Tighten", rules: 0 };
 
 const WITHOUT: &str = "without a policy";
 const WITH: &str = "with one";
+const CALLS: &str = "without, but for the application's own calls";
+
+/// What is compared. An application that asks for the same has the same on its connections, and nothing is attached: what
+/// these pay more is what keep-alive costs, and no program.
+const VARIANTS: [&str; 3] = [WITHOUT, CALLS, WITH];
 
 /// In a round, of each: some ten milliseconds.
 const ECHOES: u32 = 1500;
@@ -53,18 +58,20 @@ pub(super) fn measure(bench: &Bench, deadline: Instant) -> Result<Findings> {
         let found = wanted.filter_map(|(program, hook)| Some((program?, hook)));
         found.map(|(program, hook)| program.attach(hook)).collect::<Result<Vec<_>>>()
     };
-    for (is_with, expected) in [(false, UNTOUCHED), (true, ARMED)] {
-        let _attached = attach(is_with)?;
-        worker.check(if is_with { WITH } else { WITHOUT }, expected)?;
-    }
+    worker.check(WITHOUT, UNTOUCHED)?;
+    worker.check_armed(CALLS)?;
+    let attached = attach(true)?;
+    worker.check(WITH, ARMED)?;
+    drop(attached);
     let mut measure = |what: &str, work, count, until| {
-        bench.rounds(what, 2, MOST_ROUNDS, until, |index| {
-            // Before both, so that both are measured after the same: attaching and detaching leave the caches otherwise,
+        bench.rounds(what, VARIANTS.len(), MOST_ROUNDS, until, |index| {
+            let variant = VARIANTS[index];
+            // Before each, so that all are measured after the same: attaching and detaching leave the caches otherwise,
             // and the kernel something to do.
             drop(attach(true)?);
-            let _attached = attach(index == 1)?;
+            let _attached = attach(variant == WITH)?;
             bench.stop.within(SETTLE);
-            worker.run(work, count)
+            if variant == CALLS { worker.run_armed(work, count) } else { worker.run(work, count) }
         })
     };
     let half = deadline.saturating_duration_since(Instant::now()) / 2;
@@ -81,11 +88,11 @@ fn found(echo: &[Vec<Took>], bulk: &[Vec<Took>]) -> Findings {
     .map(|(took, title, unit)| {
         let of = |took: &Took| if unit == "ns" { took.cpu_ns } else { mebibytes_per_second(took) };
         let values: Vec<Vec<f64>> = took.iter().map(|took| took.iter().map(of).collect()).collect();
-        let (without, with) = (values.first().cloned(), values.get(1).cloned());
-        let (without, with) = (without.unwrap_or_default(), with.unwrap_or_default());
+        let [without, calls, with] = [0, 1, 2].map(|index| values.get(index).cloned().unwrap_or_default());
         let mut table = Table::new(title, unit);
         table.add(WITHOUT, &without);
-        table.add_against(WITH, &with, &[(WITHOUT, &without)]);
+        table.add_against(CALLS, &calls, &[(WITHOUT, &without)]);
+        table.add_against(WITH, &with, &[(WITHOUT, &without), (CALLS, &calls)]);
         let ratio = Estimate::of_ratio(with.into_iter().zip(without));
         (table, ratio)
     });
@@ -116,7 +123,10 @@ mod tests {
 
     #[test]
     fn latency_and_throughput_are_compared_with_none() {
-        let findings = found(&[took(10_000.0), took(10_100.0)], &[took(20_000.0), took(16_000.0)]);
+        let findings = found(
+            &[took(10_000.0), took(10_050.0), took(10_100.0)],
+            &[took(20_000.0), took(18_000.0), took(16_000.0)],
+        );
 
         let ratios: Vec<_> =
             findings.figures.iter().map(|figure| (figure.quantity, figure.estimate.value)).collect();

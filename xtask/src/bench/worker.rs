@@ -86,13 +86,31 @@ impl Worker {
 
     /// Does something so many times.
     pub(super) fn run(&mut self, work: Work, count: u32) -> Result<Took> {
-        let [cpu_ns, wall_ns]: [f64; 2] = self.ask(&format!("{} {count}", work.name()))?;
+        self.time(&format!("{} {count}", work.name()), count)
+    }
+
+    /// The same, each end asking for keep-alive by calls of its own.
+    pub(super) fn run_armed(&mut self, work: Work, count: u32) -> Result<Took> {
+        self.time(&format!("armed {} {count}", work.name()), count)
+    }
+
+    fn time(&mut self, what: &str, count: u32) -> Result<Took> {
+        let [cpu_ns, wall_ns]: [f64; 2] = self.ask(what)?;
         Ok(Took { cpu_ns: cpu_ns / f64::from(count), wall_ns: wall_ns / f64::from(count) })
     }
 
     /// Makes sure that both ends of a connection have what they should.
     pub(super) fn check(&mut self, name: &str, expected: End) -> Result<()> {
-        let [a, b, c, d, e, f, g, h]: [u32; 8] = self.ask("look")?;
+        self.compare("look", name, expected)
+    }
+
+    /// The same, each end asking for keep-alive by calls of its own.
+    pub(super) fn check_armed(&mut self, name: &str) -> Result<()> {
+        self.compare("armed look", name, ARMED)
+    }
+
+    fn compare(&mut self, look: &str, name: &str, expected: End) -> Result<()> {
+        let [a, b, c, d, e, f, g, h]: [u32; 8] = self.ask(look)?;
         let ends = [[a, b, c, d], [e, f, g, h]];
         ensure!(
             ends == [expected; 2],

@@ -11,6 +11,7 @@
  * - `short N`: makes N connections, in each a byte there and a byte back; nanoseconds of CPU time, and of the clock
  * - `echo N`: on one connection, N times a byte there and a byte back; likewise
  * - `bulk N`: on one connection, N times 64 KiB there; likewise
+ * - any of these after `armed `: each end asks for keep-alive by calls of its own, this once
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -72,17 +73,19 @@ static void listen_in(const char *netns)
 		err(1, "setns");
 }
 
+static int is_armed;
+
 static void open_pair(int *client, int *server)
 {
 	*client = new_socket();
-	if (client_calls)
+	if (client_calls || is_armed)
 		arm(*client);
 	if (connect(*client, (struct sockaddr *)&address, sizeof(address)))
 		err(1, "connect");
 	*server = accept(listener, NULL, NULL);
 	if (*server < 0)
 		err(1, "accept");
-	if (server_calls)
+	if (server_calls || is_armed)
 		arm(*server);
 }
 
@@ -227,15 +230,19 @@ int main(int argc, char **argv)
 	sched_setaffinity(0, sizeof(cpus), &cpus);
 	listen_in(argv[2]);
 	while (fgets(line, sizeof(line), stdin)) {
+		const char *what = line;
 		int count = 0;
 
-		if (sscanf(line, "short %d", &count) == 1) {
+		is_armed = !strncmp(line, "armed ", strlen("armed "));
+		if (is_armed)
+			what += strlen("armed ");
+		if (sscanf(what, "short %d", &count) == 1) {
 			begin();
 			short_lived(count);
 			end();
-		} else if (sscanf(line, "echo %d", &count) == 1)
+		} else if (sscanf(what, "echo %d", &count) == 1)
 			run(echo, count);
-		else if (sscanf(line, "bulk %d", &count) == 1)
+		else if (sscanf(what, "bulk %d", &count) == 1)
 			run(bulk, count);
 		else
 			look();
