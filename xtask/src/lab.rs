@@ -5,6 +5,7 @@
 //!
 //! Everything here needs root. Nothing touches an object that it did not make.
 
+pub mod bpf;
 mod bpffs;
 pub mod capture;
 mod cgroup;

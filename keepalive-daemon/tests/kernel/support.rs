@@ -2,7 +2,6 @@
 
 use std::process::Command;
 
-mod bpf;
 mod bpftool;
 mod cable;
 mod descriptors;

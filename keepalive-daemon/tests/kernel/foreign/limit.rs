@@ -1,11 +1,12 @@
 //! The kernel runs 64 programs on a cgroup.
 
 use nix::sys::signal::Signal;
+use xtask::lab::bpf::MOST_PROGRAMS;
 
 use super::{ARMED, Connection, Site, connect};
 use crate::support::{
     UNTOUCHED,
-    foreign::{Attachment, Foreign, MOST_PROGRAMS, Way},
+    foreign::{Attachment, Foreign, Way},
     objects,
 };
 

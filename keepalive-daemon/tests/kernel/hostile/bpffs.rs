@@ -4,12 +4,12 @@ use nix::{
     mount::{MntFlags, MsFlags, mount, umount2},
     sys::signal::Signal,
 };
-use xtask::lab::{Process, Stream};
+use xtask::lab::{Process, Stream, bpf::MOST_PROGRAMS};
 
 use super::{ARMED, await_governed, await_no_trouble, fresh, host_with_app, is_unfinished, troubles};
 use crate::support::{
     Host, eventually,
-    foreign::{Foreign, MOST_PROGRAMS, Way},
+    foreign::{Foreign, Way},
     objects,
 };
 

@@ -8,14 +8,10 @@ mod setsockopt;
 mod tool;
 
 use std::{
-    ffi::CString,
     fs::File,
-    io, mem,
+    io,
     net::SocketAddrV4,
-    os::{
-        fd::{AsRawFd as _, OwnedFd},
-        unix::ffi::OsStrExt as _,
-    },
+    os::fd::{AsFd as _, AsRawFd as _, OwnedFd},
     path::Path,
 };
 
@@ -24,23 +20,19 @@ use aya_obj::generated::{
         BPF_CGROUP_GETSOCKOPT, BPF_CGROUP_INET4_CONNECT, BPF_CGROUP_SETSOCKOPT, BPF_CGROUP_SOCK_OPS,
         BPF_CGROUP_UDP4_SENDMSG,
     },
-    bpf_attr, bpf_cmd, bpf_prog_info,
+    bpf_attr, bpf_cmd,
     bpf_prog_type::{BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_PROG_TYPE_CGROUP_SOCKOPT, BPF_PROG_TYPE_SOCK_OPS},
 };
-use xtask::lab::Cgroup;
+use xtask::lab::{Cgroup, bpf};
 
 use self::{
     assembler::{Assembler, CONTEXT, Width},
     map::Map,
 };
 pub(crate) use self::{setsockopt::Effect, tool::Tool};
-use super::bpf::{bpf, owned, zeroed_attr};
 
 /// What the program replies when it is asked for the initial receive window, in segments.
 pub(crate) const WINDOW_SEGMENTS: u64 = 10;
-
-/// The most programs that the kernel attaches to a cgroup for one hook (`BPF_CGROUP_MAX_PROGS`).
-pub(crate) const MOST_PROGRAMS: usize = 64;
 
 /// How a program can be attached to a cgroup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,59 +122,42 @@ impl Foreign {
     }
 
     fn load_as(program: &[[u8; 8]], prog_type: u32, attach_type: u32) -> Self {
-        let mut attr = zeroed_attr();
+        let mut attr = bpf::attr();
         attr.__bindgen_anon_3.prog_type = prog_type;
         attr.__bindgen_anon_3.insn_cnt = u32::try_from(program.len()).unwrap();
         attr.__bindgen_anon_3.insns = program.as_ptr() as u64;
         attr.__bindgen_anon_3.license = c"GPL".as_ptr() as u64;
         attr.__bindgen_anon_3.expected_attach_type = attach_type;
-        let program = bpf(bpf_cmd::BPF_PROG_LOAD, &mut attr).unwrap();
-        Self { program: owned(program), attach_type }
+        let program = bpf::open(bpf_cmd::BPF_PROG_LOAD, &mut attr).unwrap();
+        Self { program, attach_type }
     }
 
     /// A program that somebody pinned.
     pub(crate) fn pinned(path: &Path) -> Self {
-        let path = CString::new(path.as_os_str().as_bytes()).unwrap();
-        let mut attr = zeroed_attr();
-        attr.__bindgen_anon_4.pathname = path.as_ptr() as u64;
-        let program = owned(bpf(bpf_cmd::BPF_OBJ_GET, &mut attr).unwrap());
-        Self { program, attach_type: BPF_CGROUP_SOCK_OPS as u32 }
+        Self { program: bpf::pinned(path).unwrap(), attach_type: BPF_CGROUP_SOCK_OPS as u32 }
     }
 
     /// The program's id in the kernel.
     pub(crate) fn id(&self) -> u32 {
-        // SAFETY: all zero bytes are a valid value of this plain structure.
-        let mut info: bpf_prog_info = unsafe { mem::zeroed() };
-        let mut attr = zeroed_attr();
-        attr.info.bpf_fd = self.program.as_raw_fd().cast_unsigned();
-        attr.info.info_len = u32::try_from(size_of::<bpf_prog_info>()).unwrap();
-        attr.info.info = std::ptr::from_mut(&mut info) as u64;
-        bpf(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attr).unwrap();
-        info.id
+        bpf::info(self.program.as_fd()).unwrap().id
     }
 
     /// Attaches it.
     pub(crate) fn attach(&self, cgroup: &Cgroup, way: Way) -> io::Result<Attachment<'_>> {
-        let cgroup = File::open(cgroup.path())?;
+        let directory = File::open(cgroup.path())?;
         let flags = match way {
             Way::Alone => 0,
             Way::Override => 1,
             Way::Multi => 2,
-            Way::Link => return self.link(cgroup),
+            Way::Link => {
+                let link = bpf::link(self.program.as_fd(), cgroup, self.attach_type)?;
+                return Ok(Attachment { program: self, cgroup: directory, link: Some(link) });
+            }
         };
-        let mut attr = attach_attr(self, &cgroup);
+        let mut attr = attach_attr(self, &directory);
         attr.__bindgen_anon_5.attach_flags = flags;
-        bpf(bpf_cmd::BPF_PROG_ATTACH, &mut attr)?;
-        Ok(Attachment { program: self, cgroup, link: None })
-    }
-
-    fn link(&self, cgroup: File) -> io::Result<Attachment<'_>> {
-        let mut attr = zeroed_attr();
-        attr.link_create.__bindgen_anon_1.prog_fd = self.program.as_raw_fd().cast_unsigned();
-        attr.link_create.__bindgen_anon_2.target_fd = cgroup.as_raw_fd().cast_unsigned();
-        attr.link_create.attach_type = self.attach_type;
-        let link = owned(bpf(bpf_cmd::BPF_LINK_CREATE, &mut attr)?);
-        Ok(Attachment { program: self, cgroup, link: Some(link) })
+        bpf::call(bpf_cmd::BPF_PROG_ATTACH, &mut attr)?;
+        Ok(Attachment { program: self, cgroup: directory, link: None })
     }
 }
 
@@ -190,7 +165,7 @@ impl Drop for Attachment<'_> {
     fn drop(&mut self) {
         if self.link.is_none() {
             // The cgroup, and the attachment with it, may be gone already.
-            let _ = bpf(bpf_cmd::BPF_PROG_DETACH, &mut attach_attr(self.program, &self.cgroup));
+            let _ = bpf::call(bpf_cmd::BPF_PROG_DETACH, &mut attach_attr(self.program, &self.cgroup));
         }
     }
 }
@@ -223,7 +198,7 @@ fn instruction(code: u8, destination: u8, source: u8, offset: i16, immediate: i3
 }
 
 fn attach_attr(foreign: &Foreign, cgroup: &File) -> bpf_attr {
-    let mut attr = zeroed_attr();
+    let mut attr = bpf::attr();
     attr.__bindgen_anon_5.__bindgen_anon_1.target_fd = cgroup.as_raw_fd().cast_unsigned();
     attr.__bindgen_anon_5.attach_bpf_fd = foreign.program.as_raw_fd().cast_unsigned();
     attr.__bindgen_anon_5.attach_type = foreign.attach_type;

@@ -3,12 +3,9 @@
 use std::{collections::BTreeMap, path::Path, process::Command};
 
 use serde_json::Value;
-use xtask::lab::Cgroup;
+use xtask::lab::{Cgroup, bpf};
 
-use super::{
-    bpf,
-    bpftool::{bpftool, list},
-};
+use super::bpftool::{bpftool, list};
 
 /// A link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
