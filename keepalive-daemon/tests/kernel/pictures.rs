@@ -52,11 +52,6 @@ fn the_pictures_show_what_is_drawn() {
     terminal.press("7g");
     terminal.await_text(&["SET BY\u{25b2}", "the application changed it since"]);
     keep("connections.svg", &terminal, "LOCAL");
-
-    // As many rows as the table has.
-    let mut table = Terminal::start(&host.command("status"), 178, 6);
-    table.await_end();
-    keep("status.svg", &table, "POLICY");
 }
 
 fn with_pairs(host: &Host, cgroup: &Cgroup, count: usize) -> Peer {
