@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_stream::StreamExt as _;
 use tracing::warn;
 
-use crate::policy::directory::{Observation, look};
+use crate::policy::directory::{Observation, is_policy_file, look};
 
 /// How long the directory must be quiet before it is read: a copy of several files, or the swap of a
 /// `ConfigMap`, is a burst of events within milliseconds.
@@ -243,6 +243,11 @@ impl PolicyFiles {
                 self.note_change();
                 self.watch_again();
             }
+            return Ok(());
+        }
+        // An editor writes beside the file all the while that it is open.
+        let is_beside = event.name.as_ref().is_some_and(|name| !is_policy_file(name));
+        if is_beside && event.mask.contains(EventMask::MODIFY) {
             return Ok(());
         }
         self.note_change();

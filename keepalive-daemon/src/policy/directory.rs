@@ -222,7 +222,8 @@ fn list(directory: &Path) -> io::Result<Vec<Entry>> {
     Ok(paths.into_iter().map(|path| Entry { identity: Identity::of(&path).ok(), path }).collect())
 }
 
-fn is_policy_file(name: &OsStr) -> bool {
+/// Whether a file of this name is read; others lie beside the policies, such as what an editor keeps while it is open.
+pub(crate) fn is_policy_file(name: &OsStr) -> bool {
     let hidden = name.as_encoded_bytes().starts_with(b".");
     !hidden && matches!(Path::new(name).extension().and_then(OsStr::to_str), Some("yaml" | "yml"))
 }

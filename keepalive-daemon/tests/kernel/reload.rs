@@ -12,6 +12,7 @@ use self::{
         a_bad_directory_at_the_start_leaves_the_pins_in_force, a_half_written_file_is_never_applied,
         a_mistake_leaves_the_last_good_policies_and_says_where_it_is,
         a_writer_that_does_not_close_is_reported_and_waited_for, duplicate_names_across_files_are_refused,
+        what_an_editor_keeps_open_beside_the_policies_holds_nothing_up,
     },
     directory::{
         a_config_map_is_read_as_one_snapshot_at_each_swap, a_directory_moved_away_and_made_anew_is_followed,
@@ -44,6 +45,7 @@ crate::tests!(
     duplicate_names_across_files_are_refused,
     many_changes_in_a_row_show_only_values_that_some_file_had,
     sighup_reads_what_no_event_tells_of,
+    what_an_editor_keeps_open_beside_the_policies_holds_nothing_up,
     where_there_are_no_pods_a_cgroup_that_is_named_like_one_is_none,
     whoever_makes_cgroups_without_a_pause_does_not_hold_up_a_change,
 );

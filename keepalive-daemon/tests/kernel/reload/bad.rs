@@ -103,6 +103,21 @@ pub(super) fn a_writer_that_does_not_close_is_reported_and_waited_for() {
     assert_eq!(count(&daemon, "cannot use the policies"), 0);
 }
 
+pub(super) fn what_an_editor_keeps_open_beside_the_policies_holds_nothing_up() {
+    let (host, app, daemon) = governed("editor");
+    let mark = daemon.mark();
+
+    let mut beside = File::create(host.policies().join(".p.yaml.swp")).unwrap();
+    beside.write_all(b"what vim writes until it ends").unwrap();
+    beside.flush().unwrap();
+    host.write_policies("p.yaml", &policy(300));
+
+    daemon.wait_line_from(mark, "changed the policy").unwrap();
+    assert_eq!(fresh(&host, &app), armed(300));
+    assert_eq!(count(&daemon, "somebody writes these files"), 0);
+    drop(beside);
+}
+
 pub(super) fn a_bad_directory_at_the_start_leaves_the_pins_in_force() {
     type Spoil = fn(&Host);
     let spoils: [(&str, Spoil); 2] = [
