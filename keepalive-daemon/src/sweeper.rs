@@ -29,7 +29,7 @@ pub(crate) use targets::members;
 pub(crate) use worker::Event;
 
 use self::{
-    books::{Books, Order, View},
+    books::{Books, Order, Reached, View},
     sums::Sums,
     worker::{Request, Worker},
 };
@@ -182,11 +182,15 @@ impl Sweeps {
                 if job.sweep != Sweep::Tell {
                     self.sums.add(&tally);
                 }
-                let pending = pass.pending;
+                let reached = match &pass {
+                    pass if !pass.unreachable.is_empty() => Reached::SomeNamespaces,
+                    pass if pass.pending > 0 => Reached::Accepted,
+                    _ => Reached::All,
+                };
                 self.unreachable = pass.unreachable;
                 let in_force = governor.attached().get(&id).and_then(|actual| actual.policy);
                 let swept = governor.attached().get(&id).and_then(|actual| actual.swept);
-                if self.books.finished(id, &job, tally, pending, in_force, swept) {
+                if self.books.finished(id, &job, tally, reached, in_force, swept) {
                     governor.set_swept(id, &job.policy);
                 }
             }

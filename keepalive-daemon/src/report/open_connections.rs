@@ -17,8 +17,8 @@ use crate::sweeper::Tally;
 #[serde(rename_all = "camelCase")]
 pub(crate) struct OpenConnections {
     /// `swept`: they have what new ones get; `pending` and `running`: they will; `partial`: all have but those that
-    /// nobody has accepted yet, which the method does not reach before; `off`: the policy is not for them;
-    /// `unavailable`: they cannot be got at.
+    /// nobody has accepted yet, which the method does not reach before, or that are in a network namespace which cannot
+    /// be entered; `off`: the policy is not for them; `unavailable`: they cannot be got at.
     pub(crate) state: String,
     /// What the last sweep found; absent if this daemon made none.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]

@@ -1,5 +1,7 @@
 //! What is to be swept, from what is in force and what was swept: pure.
 
+mod partial;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::SystemTime,
@@ -7,6 +9,8 @@ use std::{
 
 use keepalive_ebpf::{Mode, Outcome, Policy, Sweep};
 
+pub(super) use self::partial::Reached;
+use self::partial::Partial;
 use super::{
     as_swept,
     left::Left,
@@ -24,10 +28,6 @@ use crate::{
 /// The most earlier policies whose values are looked for. More of them, between two sweeps of a cgroup, would be of
 /// somebody who tries values out.
 const MOST_PREVIOUS: usize = 4;
-
-/// How often connections are looked for again that nobody had accepted: an application that still accepts none, some
-/// ten minutes later, hardly ever will.
-const MOST_RETRIES: usize = 10;
 
 /// Something that the governor did to a cgroup.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,9 +77,7 @@ pub(super) struct Books {
     history: BTreeMap<u64, Vec<Policy>>,
     /// The cgroups to be swept though they were for the policy in force: they took over connections from another.
     again: BTreeSet<u64>,
-    /// The policies that were applied to all but connections nobody had accepted yet, out of the method's reach; with
-    /// how many sweeps found such.
-    partial: BTreeMap<u64, (Policy, usize)>,
+    partial: Partial,
     /// What could not be done when it was asked for last.
     failed: BTreeSet<u64>,
     requested: BTreeMap<u64, Job>,
@@ -120,7 +118,7 @@ impl Books {
                         self.remember(outer, given);
                         self.again.insert(outer);
                         grown.insert(outer);
-                        self.partial.remove(&outer);
+                        self.partial.forget(outer);
                     } else if had.policy.as_ref().is_some_and(gives_values) {
                         self.left.add(id, *had);
                     }
@@ -151,7 +149,8 @@ impl Books {
         let policy = as_swept(&actual.policy.filter(is_sweepable)?, id);
         let history = self.history.get(&id).into_iter().flatten().copied();
         let mut previous: Vec<Policy> = Vec::new();
-        for earlier in actual.swept.into_iter().chain(history).filter(gives_values) {
+        let noted = actual.swept.map(|swept| swept.claiming(false));
+        for earlier in noted.into_iter().chain(history).filter(gives_values) {
             if earlier != policy && !previous.contains(&earlier) {
                 previous.push(earlier);
             }
@@ -211,8 +210,8 @@ impl Books {
 
     /// Whether a sweep that is still to be made is not to be asked for now.
     fn waits(&self, id: u64, policy: Option<Policy>, cause: Cause) -> bool {
-        let is_partial = policy.is_some_and(|policy| self.is_partial(id, &policy));
-        self.fails(id, cause) || (is_partial && cause != Cause::Resync && !self.is_requested(id))
+        let rests = policy.is_some_and(|policy| self.partial.rests(id, &policy, cause));
+        self.fails(id, cause) || (rests && !self.is_requested(id))
     }
 
     /// Whether what failed is not to be asked for now: what came in the way is not gone with the next cgroup that
@@ -279,7 +278,7 @@ impl Books {
         self.found.retain(|id, _| view.attached.contains_key(id));
         self.again.retain(|id| view.attached.contains_key(id));
         self.failed.retain(|id| view.attached.contains_key(id) || self.left.contains(*id));
-        self.partial.retain(|id, _| view.attached.contains_key(id));
+        self.partial.retain(|id| view.attached.contains_key(&id));
     }
 
     /// Passes over the connections of these are under way, and of no others.
@@ -287,14 +286,13 @@ impl Books {
         self.running = ids;
     }
 
-    /// Books a finished sweep, which could not reach `pending` connections. Whether all that is open in the cgroup has
-    /// got what is in force there.
+    /// Books a finished sweep. Whether all that is open in the cgroup has got what is in force there.
     pub(super) fn finished(
         &mut self,
         id: u64,
         job: &Job,
         tally: Tally,
-        pending: usize,
+        reached: Reached,
         in_force: Option<Policy>,
         swept: Option<Policy>,
     ) -> bool {
@@ -321,10 +319,8 @@ impl Books {
             return false;
         }
         let is_new = swept != Some(job.policy) || self.again.contains(&id);
-        let retries = self.partial.remove(&id).filter(|(policy, _)| *policy == job.policy);
-        let retries = retries.map_or(0, |(_, retries)| retries);
-        if pending > 0 && is_new && retries < MOST_RETRIES {
-            self.partial.insert(id, (job.policy, retries + 1));
+        let reached = if is_new { reached } else { Reached::All };
+        if self.partial.book(id, &job.policy, reached) {
             return false;
         }
         self.again.remove(&id);
@@ -357,9 +353,9 @@ impl Books {
         self.requested.get(&id).is_some_and(|job| job.sweep == Sweep::Apply)
     }
 
-    /// Whether this policy was applied to all but connections that nobody had accepted yet.
+    /// Whether this policy was applied to all but what could not be reached.
     pub(super) fn is_partial(&self, id: u64, policy: &Policy) -> bool {
-        self.partial.get(&id).is_some_and(|(applied, _)| applied == policy)
+        self.partial.is_of(id, policy)
     }
 
     pub(super) fn is_running(&self, id: u64) -> bool {

@@ -1,5 +1,7 @@
 #![expect(clippy::panic, reason = "a failed step fails the test")]
 
+mod partial;
+
 use keepalive_ebpf::{Direction, Timers};
 
 use super::*;
@@ -56,11 +58,11 @@ impl Node {
 
     /// Has a sweep done, with what was seen.
     fn finish(&mut self, job: &Job, seen: &[Outcome]) {
-        self.finish_but(job, seen, 0);
+        self.finish_but(job, seen, Reached::All);
     }
 
-    /// The same, where so many connections could not be reached.
-    fn finish_but(&mut self, job: &Job, seen: &[Outcome], pending: usize) {
+    /// The same, where not all could be reached.
+    fn finish_but(&mut self, job: &Job, seen: &[Outcome], reached: Reached) {
         let id = job.policy.cgroup();
         let mut tally = Tally::default();
         for (cookie, outcome) in (1..).zip(seen) {
@@ -68,7 +70,7 @@ impl Node {
         }
         let actual = self.attached.get(&id);
         let (in_force, before) = (actual.and_then(|it| it.policy), actual.and_then(|it| it.swept));
-        if self.books.finished(id, job, tally, pending, in_force, before) {
+        if self.books.finished(id, job, tally, reached, in_force, before) {
             self.attached.get_mut(&id).expect("attached").swept = Some(job.policy);
         }
     }
@@ -292,53 +294,6 @@ fn rules_for_destinations_stay_while_a_sweep_refers_to_them() {
         BTreeSet::from([0, 10, 20]),
         "the values that connections have, those of a cgroup that was left, and none for the count of these"
     );
-}
-
-#[test]
-fn what_nobody_has_accepted_is_asked_for_again_at_each_resync() {
-    let mut node = Node::new(&[("a", 1)]);
-    let attached = node.attach(1, policy(1, 60));
-    let job = one(node.follow(vec![attached], CAUSE));
-    node.finish_but(&job, &[Outcome::Arm], 1);
-    assert!(node.attached[&1].swept.is_none() && node.books.is_partial(1, &policy(1, 60)));
-    assert_eq!(node.follow(vec![], Cause::Cgroups), []);
-
-    let job = one(node.follow(vec![], Cause::Resync));
-    assert_eq!(node.follow(vec![], Cause::Pods), [], "it goes on");
-    node.finish(&job, &[Outcome::Arm]);
-
-    assert_eq!(node.attached[&1].swept, Some(policy(1, 60)));
-    assert!(!node.books.is_partial(1, &policy(1, 60)));
-    assert_eq!(node.follow(vec![], Cause::Resync), []);
-}
-
-#[test]
-fn what_nobody_ever_accepts_is_asked_for_again_ten_times() {
-    let mut node = Node::new(&[("a", 1)]);
-    let attached = node.attach(1, policy(1, 60));
-    let job = one(node.follow(vec![attached], CAUSE));
-    node.finish_but(&job, &[], 1);
-
-    for _ in 0..10 {
-        assert_eq!(node.attached[&1].swept, None);
-        let job = one(node.follow(vec![], Cause::Resync));
-        node.finish_but(&job, &[], 1);
-    }
-
-    assert_eq!(node.attached[&1].swept, Some(policy(1, 60)));
-    assert_eq!(node.follow(vec![], Cause::Resync), []);
-}
-
-#[test]
-fn another_policy_does_not_wait_for_what_nobody_has_accepted() {
-    let mut node = Node::new(&[("a", 1)]);
-    let attached = node.attach(1, policy(1, 60));
-    let job = one(node.follow(vec![attached], CAUSE));
-    node.finish_but(&job, &[], 1);
-
-    let written = node.write(1, policy(1, 30));
-
-    assert_eq!(one(node.follow(vec![written], Cause::Pods)).policy, policy(1, 30));
 }
 
 /// A cgroup whose enforced policy was applied and is being checked.
