@@ -153,7 +153,7 @@ impl Governor {
         self.bar(&actions, cgroups);
         self.kernel.begin();
         for (id, action) in actions {
-            self.act(id, action, cause, &before);
+            self.act(id, action, cgroups, cause, &before);
         }
         if matches!(cause, Cause::Start | Cause::Resync) {
             self.collect_rules(rules_before);
@@ -243,8 +243,11 @@ impl Governor {
         counters.unwrap_or_default()
     }
 
-    fn act(&mut self, id: u64, action: Action, cause: Cause, refused_before: &Refusals) {
+    fn act(&mut self, id: u64, action: Action, cgroups: &Paths, cause: Cause, refused_before: &Refusals) {
         self.count_before(id, &action);
+        if let Some((outer, is_due)) = self.taken_over(&action, cgroups) {
+            self.set_swept(outer, &is_due);
+        }
         if let Some(unfinished) = self.unfinished(id, &action) {
             self.set_swept(id, &unfinished);
         }

@@ -52,7 +52,7 @@ impl Governor {
         self.bar(&actions, &part.cgroups);
         self.kernel.begin();
         for (id, action) in actions {
-            self.act(id, action, cause, &Refusals::new());
+            self.act(id, action, &part.cgroups, cause, &Refusals::new());
         }
         self.refused.is_empty()
     }

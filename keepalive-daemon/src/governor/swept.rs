@@ -4,7 +4,11 @@ use keepalive_ebpf::Policy as InKernel;
 use tracing::warn;
 
 use super::Governor;
-use crate::{reconcile::Action, sweeper::as_swept};
+use crate::{
+    reconcile::{Action, ancestors},
+    sweeper::as_swept,
+    workloads::Paths,
+};
 
 impl Governor {
     /// Books that the connections open in a cgroup were swept for `policy`. If that cannot be noted for whoever comes
@@ -31,5 +35,17 @@ impl Governor {
             None => have.policy != Some(InKernel::NOTHING),
         };
         (in_force != wanted && is_due).then(|| in_force.claiming(true))
+    }
+
+    /// What is to be noted before a cgroup that is still there is let go of, and of which: the next above that is
+    /// governed takes its connections over, so that a sweep is due there again, also if the daemon ends before.
+    pub(super) fn taken_over(&self, action: &Action, cgroups: &Paths) -> Option<(u64, InKernel)> {
+        let Action::Detach(have) = action else { return None };
+        cgroups.get(&have.path)?;
+        let above = ancestors(&have.path).filter_map(|above| cgroups.get(above));
+        let (outer, actual) = above.filter_map(|id| Some((*id, self.actual.get(id)?))).next()?;
+        let policy = as_swept(&actual.policy?, outer);
+        let is_swept = self.existing.contains(&outer) && actual.swept == Some(policy);
+        is_swept.then(|| (outer, policy.claiming(true)))
     }
 }

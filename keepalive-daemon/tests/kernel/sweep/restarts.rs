@@ -2,8 +2,8 @@
 
 use nix::sys::signal::Signal;
 
-use super::{app, armed, both, govern, open_connections, start_with, swept};
-use crate::support::{eventually, options};
+use super::{app, armed, both, govern, open_connections, start_with, swept, values};
+use crate::support::{UNTOUCHED, document, eventually, options};
 
 pub(super) fn a_restart_does_not_sweep_again() {
     let (host, app) = app("again");
@@ -23,7 +23,7 @@ pub(super) fn a_restart_does_not_sweep_again() {
     assert_eq!((&open["state"], open.get("examined")), (&"swept".into(), None), "by the one before");
     // A sweep of another cgroup is one that would have come after it.
     let _other = host.cgroup("other");
-    host.write_policies("other.yaml", &crate::support::document("other", "other", ""));
+    host.write_policies("other.yaml", &document("other", "other", ""));
     swept(&host, "other", 60);
     assert_eq!(both(&mut peer, pair), [looser, armed(60)]);
 }
@@ -81,5 +81,34 @@ pub(super) fn a_policy_that_is_taken_back_before_its_sweep_is_over_leaves_nothin
         eventually(&format!("all have the values of the first again, killed: {is_killed}"), || {
             (peer.all_options() == [(armed(60), 2 * PAIRS)]).then_some(())
         });
+    }
+}
+
+pub(super) fn what_an_inner_policy_left_is_swept_for_the_outer_one_also_after_a_restart() {
+    for is_killed in [true, false] {
+        let (host, app) = app("left");
+        let inner = host.cgroup("app/inner");
+        let mut peer = host.peer(&inner);
+        let pair = peer.pair();
+        govern(&host, 60, "");
+        host.write_policies("inner.yaml", &document("inner", "app/inner", &values(90, "mode: Monitor")));
+        // So late that it is another daemon that sweeps.
+        let daemon = start_with(&host, &[("KEEPALIVE_SWEEP_DELAY", "1h")]);
+        swept(&host, "app", 60);
+        swept(&host, "app/inner", 90);
+        assert_eq!(both(&mut peer, pair), [UNTOUCHED; 2]);
+
+        std::fs::remove_file(host.policies().join("inner.yaml")).unwrap();
+        daemon.wait_line("detached").unwrap();
+        daemon.signal(if is_killed { Signal::SIGKILL } else { Signal::SIGTERM }).unwrap();
+        daemon.wait().unwrap();
+        assert_eq!(both(&mut peer, pair), [UNTOUCHED; 2], "swept too soon for this to be a test");
+        let _next = host.start();
+
+        eventually(&format!("what the inner policy left has the outer one's values, killed: {is_killed}"), || {
+            (both(&mut peer, pair) == [armed(60); 2]).then_some(())
+        });
+        swept(&host, "app", 60);
+        drop(app);
     }
 }
