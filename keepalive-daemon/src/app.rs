@@ -85,7 +85,7 @@ impl Daemon {
         let mut resync = interval_at(Instant::now() + RESYNC, RESYNC);
         resync.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.reload(Reread::Changed);
-        self.reconcile(Cause::Start);
+        self.reconcile(Cause::Start).await?;
         tell_systemd();
         let count = sleep(Duration::ZERO);
         tokio::pin!(count);
@@ -94,17 +94,17 @@ impl Daemon {
                 changed = self.node.changed() => self.reconcile(match changed? {
                     Change::Cgroups => Cause::Cgroups,
                     Change::Pods => Cause::Pods,
-                }),
+                }).await?,
                 changed = self.files.changed() => {
                     self.reload(changed?);
-                    self.reconcile(Cause::Policies);
+                    self.reconcile(Cause::Policies).await?;
                 }
                 _ = hangup.recv() => {
                     self.reload(Reread::Changed);
-                    self.reconcile(Cause::Policies);
-                    self.resync()?;
+                    self.reconcile(Cause::Policies).await?;
+                    self.resync().await?;
                 }
-                _ = resync.tick() => self.resync()?,
+                _ = resync.tick() => self.resync().await?,
                 () = &mut count => {
                     count.as_mut().reset(Instant::now() + self.governor.count());
                     self.journal.settle();
@@ -170,10 +170,10 @@ impl Daemon {
         }
     }
 
-    fn reconcile(&mut self, cause: Cause) {
+    async fn reconcile(&mut self, cause: Cause) -> Result<()> {
         self.readiness.set(Task::ReadCgroups, self.node.is_tree_read());
         self.readiness.set(Task::ReadPins, self.pins_trouble.is_none());
-        let Some(policies) = &self.policies else { return };
+        let Some(policies) = &self.policies else { return Ok(()) };
         let selects_pods = policies.selects_pods();
         let began = Instant::now();
         let changes = self.node.take_changes();
@@ -197,6 +197,11 @@ impl Daemon {
         if is_part && cause == Cause::Cgroups {
             self.unfollowed.get_or_insert_with(|| Instant::now() + FOLLOW);
         } else {
+            if !is_part {
+                // A cgroup that was made before what is above it came to be governed: its connections are to be swept, and
+                // its event is there by now.
+                self.node.catch_up().await?;
+            }
             self.follow_governed(cause);
         }
         if selects_pods && self.node.lacks_runtime() && !self.told_of_lack {
@@ -212,6 +217,7 @@ impl Daemon {
                 self.readiness.done(Task::GovernCgroups);
             }
         }
+        Ok(())
     }
 
     /// Has those know what is governed now who need not know at once.
@@ -230,7 +236,7 @@ impl Daemon {
     }
 
     /// Reads the tree and the pins from scratch, whatever the events said.
-    fn resync(&mut self) -> Result<()> {
+    async fn resync(&mut self) -> Result<()> {
         self.files.watch_again();
         self.node.scan()?;
         match self.governor.refresh(self.node.cgroups()) {
@@ -243,7 +249,7 @@ impl Daemon {
                 self.pins_trouble = Some(trouble);
             }
         }
-        self.reconcile(Cause::Resync);
+        self.reconcile(Cause::Resync).await?;
         self.governor.warn_if_blind();
         if let Some(policies) = &self.policies {
             let names = self.governor.forget_gone(self.node.cgroups(), policies);

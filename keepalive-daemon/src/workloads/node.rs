@@ -104,6 +104,14 @@ impl Node {
         Ok(change)
     }
 
+    /// Follows what happened to cgroups until now, without waiting; whoever waits for changes is told of them at once.
+    ///
+    /// # Errors
+    /// If the tree can no longer be followed.
+    pub(crate) async fn catch_up(&mut self) -> Result<()> {
+        self.tree.catch_up().await
+    }
+
     /// Reads the whole tree again.
     ///
     /// # Errors
@@ -194,6 +202,8 @@ fn open_questions(cgroups: &Paths, pods: Option<&Placed>) -> BTreeSet<String> {
 mod tests {
     use std::sync::Arc;
 
+    use futures_util::FutureExt as _;
+
     use super::*;
     use crate::{
         policy::PodFacts,
@@ -209,6 +219,21 @@ mod tests {
             .map(|socket| Node::open(root.path(), socket, Journal::default()).unwrap());
 
         assert_eq!((without.pods(), not_told.pods()), (Some(&Placed::default()), None));
+    }
+
+    #[tokio::test]
+    async fn what_was_caught_up_with_whoever_waits_is_told_of() {
+        let root = tempfile::tempdir().unwrap();
+        let mut node = Node::open(root.path(), CriSocket::Off, Journal::default()).unwrap();
+        node.take_changes();
+        std::fs::create_dir(root.path().join("made")).unwrap();
+
+        node.catch_up().await.unwrap();
+
+        assert!(node.cgroups().contains_key("made"));
+        let [told, again] = [(); 2].map(|()| node.changed().now_or_never().map(Result::unwrap));
+        assert_eq!((told, again), (Some(Change::Cgroups), None));
+        assert!(matches!(node.take_changes(), Changes::Only { made, .. } if made.contains("made")));
     }
 
     fn unreachable(sandbox: &str, passing: bool) -> Unreachable {

@@ -19,7 +19,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use futures_util::FutureExt as _;
 use inotify::{Event, EventMask};
-use tokio::time::sleep_until;
+use tokio::{task::yield_now, time::sleep_until};
 use tracing::{error, info, warn};
 
 pub(crate) use self::changes::Changes;
@@ -58,6 +58,8 @@ pub(crate) struct CgroupTree {
     paths: Paths,
     /// How the paths changed since somebody asked.
     changes: Changes,
+    /// Whether nobody who waits for changes was told of the last.
+    is_untold: bool,
     /// The cgroups in which this process may not look.
     closed: BTreeSet<String>,
     oddities: Oddities,
@@ -87,6 +89,7 @@ impl CgroupTree {
             watches: Watches::new(),
             paths: Paths::new(),
             changes: Changes::Any,
+            is_untold: false,
             closed: BTreeSet::new(),
             oddities: Oddities::default(),
             unread: None,
@@ -131,6 +134,9 @@ impl CgroupTree {
         if let Some(told) = self.told.take() {
             self.acting = told.elapsed();
         }
+        if mem::take(&mut self.is_untold) {
+            return Ok(());
+        }
         let mut event = tokio::select! {
             event = self.watches.next() => event?,
             () = sleep_until(self.again), if self.trouble.is_some() => return self.scan(),
@@ -149,6 +155,24 @@ impl CgroupTree {
         }
         self.tell();
         self.told = Some(Instant::now());
+        Ok(())
+    }
+
+    /// Follows what happened until now, without waiting for more; whoever waits for changes is told of them at once.
+    ///
+    /// # Errors
+    /// If the root vanished or inotify failed.
+    pub(crate) async fn catch_up(&mut self) -> Result<()> {
+        // Only with this does the executor ask the kernel again what is to be read.
+        yield_now().await;
+        let until = Instant::now() + GATHER;
+        while let Some(event) = self.watches.next().now_or_never() {
+            self.is_untold = true;
+            self.follow(event?)?;
+            if Instant::now() > until {
+                break;
+            }
+        }
         Ok(())
     }
 
