@@ -1,6 +1,10 @@
 //! What an answer of the runtime is needed for, and when to ask again for it.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use tokio::{sync::watch, time::Instant};
 
@@ -32,14 +36,15 @@ const MOST_NAMED: usize = 16;
 /// The questions that are open.
 pub(super) struct Questions {
     told: watch::Receiver<BTreeSet<String>>,
-    open: BTreeSet<String>,
+    /// Since when each is.
+    open: BTreeMap<String, Instant>,
     /// Since when the youngest of them is.
     since: Instant,
 }
 
 impl Questions {
     pub(super) fn new(told: watch::Receiver<BTreeSet<String>>) -> Self {
-        Self { told, open: BTreeSet::new(), since: Instant::now() }
+        Self { told, open: BTreeMap::new(), since: Instant::now() }
     }
 
     /// Waits for a question that was not open before. Cancel safe.
@@ -50,10 +55,17 @@ impl Questions {
                 return std::future::pending().await;
             }
             let told = self.told.borrow_and_update().clone();
-            let is_other = !told.is_subset(&self.open);
-            self.open = told;
+            let now = Instant::now();
+            let mut is_other = false;
+            self.open.retain(|question, _| told.contains(question));
+            for question in told {
+                self.open.entry(question).or_insert_with(|| {
+                    is_other = true;
+                    now
+                });
+            }
             if is_other {
-                self.since = Instant::now();
+                self.since = now;
                 return;
             }
         }
@@ -64,10 +76,15 @@ impl Questions {
         !self.told.borrow().is_empty()
     }
 
-    /// The sandboxes that the questions may be about: the first cgroup in that of a pod has the name of its sandbox. Of
-    /// the others, which are containers, the runtime knows no sandbox.
+    /// The sandboxes that the questions may be about, the youngest first: the first cgroup in that of a pod has the name of
+    /// its sandbox. Of the others, which are containers, the runtime knows no sandbox; nor does it of the pods of another
+    /// runtime, which stay questions for as long as they are there.
     pub(super) fn named(&self) -> Vec<String> {
-        self.open.iter().filter_map(|question| named(question)).take(MOST_NAMED).map(str::to_owned).collect()
+        let young = self.open.iter().filter(|(_, since)| since.elapsed() < YOUNG);
+        let mut named: Vec<_> =
+            young.filter_map(|(question, since)| Some((Reverse(*since), named(question)?))).collect();
+        named.sort_unstable();
+        named.into_iter().take(MOST_NAMED).map(|(_, sandbox)| sandbox.to_owned()).collect()
     }
 
     /// How long to wait before those are asked about again; `None` if that is left to the list.
@@ -111,6 +128,25 @@ mod tests {
         ] {
             assert_eq!(named(&question), expected, "{question}");
         }
+    }
+
+    #[tokio::test]
+    async fn the_pods_of_another_runtime_do_not_keep_the_youngest_from_being_asked_about() {
+        let ids = |numbers: std::ops::Range<u32>| {
+            numbers.map(|number| format!("kubepods/pod/{number:064x}")).collect::<BTreeSet<_>>()
+        };
+        let (teller, told) = watch::channel(ids(0..100));
+        let mut questions = Questions::new(told);
+        teller.send_replace(ids(0..100));
+        questions.asked().await;
+        assert_eq!(questions.named().len(), MOST_NAMED);
+
+        teller.send_replace(ids(0..101));
+        questions.asked().await;
+
+        assert_eq!(questions.named()[0], format!("{:064x}", 100));
+        questions.open.values_mut().for_each(|since| *since -= YOUNG);
+        assert!(questions.named().is_empty());
     }
 
     const MS: Duration = Duration::from_millis(1);
