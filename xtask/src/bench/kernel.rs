@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use aya::{Ebpf, programs::SockOps, sys::Stats};
 use aya_obj::generated::{
     bpf_attach_type::{BPF_CGROUP_SETSOCKOPT, BPF_CGROUP_SOCK_OPS},
-    bpf_cmd, bpf_prog_info,
+    bpf_cmd,
 };
 
 use crate::lab::{Cgroup, bpf};
@@ -63,20 +63,16 @@ impl Program {
 
     /// The one with a number.
     pub(super) fn numbered(id: u32) -> Result<Self> {
-        let mut attr = bpf::attr();
-        attr.__bindgen_anon_6.__bindgen_anon_1.prog_id = id;
-        let program = bpf::open(bpf_cmd::BPF_PROG_GET_FD_BY_ID, &mut attr);
-        program.map(Self).with_context(|| format!("cannot open the eBPF program {id}"))
+        bpf::program(id).map(Self).with_context(|| format!("cannot open the eBPF program {id}"))
     }
 
     /// What the kernel calls it.
     pub(super) fn name(&self) -> Result<String> {
-        let name = self.info()?.name.into_iter().take_while(|byte| *byte != 0);
-        Ok(String::from_utf8_lossy(&name.map(i8::cast_unsigned).collect::<Vec<_>>()).into_owned())
+        bpf::name(self.as_fd()).context("cannot ask for an eBPF program")
     }
 
     pub(super) fn run_time(&self) -> Result<RunTime> {
-        let info = self.info()?;
+        let info = bpf::info(self.as_fd()).context("cannot ask for an eBPF program")?;
         Ok(RunTime { nanoseconds: info.run_time_ns, runs: info.run_cnt })
     }
 
@@ -92,10 +88,6 @@ impl Program {
         };
         let link = attached.with_context(|| format!("cannot attach an eBPF program to {hook:?}"))?;
         Ok(Attached { _link: link })
-    }
-
-    fn info(&self) -> Result<bpf_prog_info> {
-        bpf::info(self.as_fd()).context("cannot ask for an eBPF program")
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
     path::Path,
 };
 
-use aya_obj::generated::{bpf_attach_type::BPF_CGROUP_SOCK_OPS, bpf_attr, bpf_cmd, bpf_prog_info};
+use aya_obj::generated::{bpf_attach_type, bpf_attr, bpf_cmd, bpf_prog_info};
 
 use super::Cgroup;
 
@@ -62,6 +62,27 @@ pub fn pinned(path: &Path) -> io::Result<OwnedFd> {
     open(bpf_cmd::BPF_OBJ_GET, &mut attr)
 }
 
+/// Opens the program with this id.
+///
+/// # Errors
+///
+/// If it is gone, or not for this process.
+pub fn program(id: u32) -> io::Result<OwnedFd> {
+    let mut attr = attr();
+    attr.__bindgen_anon_6.__bindgen_anon_1.prog_id = id;
+    open(bpf_cmd::BPF_PROG_GET_FD_BY_ID, &mut attr)
+}
+
+/// What the kernel calls a program.
+///
+/// # Errors
+///
+/// If this process may not ask.
+pub fn name(program: BorrowedFd<'_>) -> io::Result<String> {
+    let name = info(program)?.name.into_iter().take_while(|byte| *byte != 0);
+    Ok(String::from_utf8_lossy(&name.map(i8::cast_unsigned).collect::<Vec<_>>()).into_owned())
+}
+
 /// What the kernel tells of a program.
 ///
 /// # Errors
@@ -92,19 +113,19 @@ pub fn link(program: BorrowedFd<'_>, cgroup: &Cgroup, attach_type: u32) -> io::R
     open(bpf_cmd::BPF_LINK_CREATE, &mut attr)
 }
 
-/// The ids of the `sock_ops` programs attached to a cgroup itself.
+/// The ids of the programs of a hook that are attached to a cgroup itself.
 ///
 /// `bpftool cgroup show` of version 7 asks before Linux 6.0 for what that does not know, and fails (E2BIG).
 ///
 /// # Errors
 ///
 /// If the cgroup is gone, or the kernel does not tell.
-pub fn attached(cgroup: &Cgroup) -> io::Result<Vec<u32>> {
+pub fn attached(cgroup: &Cgroup, hook: bpf_attach_type) -> io::Result<Vec<u32>> {
     let directory = File::open(cgroup.path())?;
     let mut ids = vec![0; MOST_PROGRAMS];
     let mut attr = attr();
     attr.query.__bindgen_anon_1.target_fd = directory.as_raw_fd().cast_unsigned();
-    attr.query.attach_type = BPF_CGROUP_SOCK_OPS as u32;
+    attr.query.attach_type = hook as u32;
     attr.query.prog_ids = ids.as_mut_ptr() as u64;
     attr.query.__bindgen_anon_2.prog_cnt = u32::try_from(ids.len()).map_err(io::Error::other)?;
     call(bpf_cmd::BPF_PROG_QUERY, &mut attr)?;

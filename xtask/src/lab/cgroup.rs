@@ -129,7 +129,11 @@ impl InCgroup for Command {
 }
 
 /// Kills what runs in the group `path` and below, and removes it; one that is gone is as good.
-pub(crate) fn remove_tree(path: &Path) -> Result<()> {
+///
+/// # Errors
+///
+/// If something in it does not end, or makes cgroups faster than they are removed.
+pub fn remove_tree(path: &Path) -> Result<()> {
     if !path.exists() {
         return Ok(());
     }

@@ -1,17 +1,18 @@
 //! Programs of others that come and go at random, in all ways and places, while the daemon does: on two hosts at a time,
 //! one without the daemon, to tell what of it all is the daemon's doing.
 
-use std::fmt::Debug;
+use std::{fmt::Debug, os::fd::AsFd as _};
 
+use aya_obj::generated::bpf_attach_type::{self, BPF_CGROUP_SETSOCKOPT, BPF_CGROUP_SOCK_OPS};
 use nix::sys::signal::Signal;
-use xtask::lab::{Line, Process};
+use xtask::lab::{Line, Process, bpf};
 
 use super::{
     twins::{PLACES, Tools, Twin, expected},
     workload::play,
 };
 use crate::support::{
-    UNTOUCHED, bpftool, eventually,
+    UNTOUCHED, eventually,
     foreign::{Attachment, Way},
 };
 
@@ -195,15 +196,18 @@ impl<'t> Stage<'t> {
 
     /// Where programs of ours are attached to the governed cgroup, as the kernel says.
     fn ours(&self) -> Vec<Hook> {
-        let path = self.twin.cgroups[GOVERNED].path();
-        let attached = bpftool(["cgroup", "show", path.to_str().unwrap()]);
-        let names = attached.as_array().into_iter().flatten().filter_map(|program| program["name"].as_str());
-        let hooks = names.filter_map(|name| match name {
-            "keepalive" => Some(Hook::SockOps),
-            "guard" => Some(Hook::SetOption),
-            _ => None,
-        });
-        hooks.collect()
+        let cgroup = &self.twin.cgroups[GOVERNED];
+        let is_there = |hook: bpf_attach_type, ours: &str| {
+            let ids = bpf::attached(cgroup, hook).unwrap().into_iter();
+            // One that is detached meanwhile is gone.
+            let mut names = ids.filter_map(|id| bpf::name(bpf::program(id).ok()?.as_fd()).ok());
+            names.any(|name| name == ours)
+        };
+        let hooks = [
+            (Hook::SockOps, is_there(BPF_CGROUP_SOCK_OPS, "keepalive")),
+            (Hook::SetOption, is_there(BPF_CGROUP_SETSOCKOPT, "guard")),
+        ];
+        hooks.into_iter().filter(|(_, is_there)| *is_there).map(|(hook, _)| hook).collect()
     }
 
     fn mode_in_force(&self) -> Option<String> {

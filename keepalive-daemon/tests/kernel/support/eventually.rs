@@ -1,6 +1,7 @@
 //! Waiting for what the kernel announces to nobody.
 
 use std::{
+    fmt::Debug,
     thread,
     time::{Duration, Instant},
 };
@@ -19,6 +20,20 @@ pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> 
             return found;
         }
         assert!(Instant::now() < deadline, "it did not happen within {} s: {what}", patience().as_secs());
+        thread::sleep(PAUSE);
+    }
+}
+
+/// The same, until what is looked at is as it should be; a failure shows how it was last.
+pub(crate) fn eventually_is<T: Debug>(what: &str, mut look: impl FnMut() -> T, is: impl Fn(&T) -> bool) -> T {
+    let deadline = Instant::now() + patience();
+    loop {
+        let found = look();
+        if is(&found) {
+            return found;
+        }
+        let waited = patience().as_secs();
+        assert!(Instant::now() < deadline, "it did not happen within {waited} s: {what}, but {found:?}");
         thread::sleep(PAUSE);
     }
 }

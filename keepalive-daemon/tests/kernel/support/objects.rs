@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path, process::Command};
 
+use aya_obj::generated::bpf_attach_type::BPF_CGROUP_SOCK_OPS;
 use serde_json::Value;
 use xtask::lab::{Cgroup, bpf};
 
@@ -35,7 +36,7 @@ pub(crate) fn links_at(cgroup: &Cgroup, hook: &str) -> Vec<Link> {
 
 /// The ids of the `sock_ops` programs attached to a cgroup itself.
 pub(crate) fn attached(cgroup: &Cgroup) -> Vec<u64> {
-    bpf::attached(cgroup).unwrap().into_iter().map(u64::from).collect()
+    bpf::attached(cgroup, BPF_CGROUP_SOCK_OPS).unwrap().into_iter().map(u64::from).collect()
 }
 
 /// A pinned program: its id and those of its maps.

@@ -11,7 +11,7 @@ use std::{
 
 use tempfile::TempDir;
 use xtask::{
-    lab::{Cgroup, Cgroup1, Netns, Process, TEST_PREFIX, scratch},
+    lab::{Cgroup, Cgroup1, InCgroup as _, Netns, Process, TEST_PREFIX, cgroup2_root, remove_cgroup, scratch},
     setup::PodTools,
 };
 
@@ -22,14 +22,14 @@ use super::{Driver, image};
 /// directory. When it is dropped, everything in the namespaces is killed, and all that it made is removed.
 ///
 /// Its cgroups are those of the host, below a group that no other test has. In a machine of `cargo xtask vm` systemd
-/// makes them; what it made is gone with the machine.
+/// makes them.
 pub(crate) struct Containerd {
     line: String,
     tools: PodTools,
     init: Process,
     cgroups: (Driver, String),
-    // In the order in which they are removed; none where they are systemd's.
-    _cgroup: Option<(Cgroup, Cgroup1)>,
+    // In the order in which they are removed.
+    _top: Top,
     netns: Netns,
     directory: TempDir,
 }
@@ -55,7 +55,7 @@ impl Containerd {
     fn prepare(line: &str, disabled: &[&str]) -> Self {
         let tools = tools();
         let programs = tools.containerds.get(line).unwrap_or_else(|| panic!("there is no containerd {line}"));
-        let (cgroups, cgroup) = top();
+        let (cgroups, top) = top();
         let driver = cgroups.0;
         let netns = Netns::create(TEST_PREFIX, "node").unwrap();
         let directory = scratch(TEST_PREFIX, "containerd").unwrap();
@@ -71,8 +71,11 @@ impl Containerd {
         command.arg(directory.path()).arg(programs.join("containerd"));
         // containerd looks for its shim there.
         command.env("PATH", format!("{}:{}", programs.display(), std::env::var("PATH").unwrap()));
+        if let Top::Systemd { home, .. } = &top {
+            command.in_cgroup(home);
+        }
         let init = Process::spawn(&format!("containerd {line}"), command).unwrap();
-        Self { line: line.to_owned(), tools, init, cgroups, _cgroup: cgroup, netns, directory }
+        Self { line: line.to_owned(), tools, init, cgroups, _top: top, netns, directory }
     }
 
     /// Gives it the images [`image::PAUSE`], without which it starts no pod, and [`image::USERLAND`].
@@ -161,19 +164,42 @@ impl Drop for Containerd {
     }
 }
 
-/// How cgroups are told to the runtime, and the path of the one that stands for the kubelet's top, with what removes it.
-fn top() -> ((Driver, String), Option<(Cgroup, Cgroup1)>) {
+/// What stands for the kubelet's top; when it is dropped, all in it is killed and removed.
+enum Top {
+    Cgroupfs(#[expect(dead_code, reason = "it is there to be dropped")] (Cgroup, Cgroup1)),
+    /// There the processes are in no namespace of their own, with which they would end: containerd and its shims are in
+    /// `home`, pods in a slice that systemd makes.
+    Systemd {
+        slice: PathBuf,
+        home: Cgroup,
+    },
+}
+
+impl Drop for Top {
+    fn drop(&mut self) {
+        if let Self::Systemd { slice, .. } = self
+            && let Err(error) = remove_cgroup(slice)
+        {
+            eprintln!("left behind: {}: {error:#}", slice.display());
+        }
+    }
+}
+
+/// How cgroups are told to the runtime, and the path of the one that stands for the kubelet's top.
+fn top() -> ((Driver, String), Top) {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     match std::env::var("KEEPALIVE_CGROUP_DRIVER").as_deref() {
         Ok("systemd") => {
             // A dash would make it a slice in another.
             let name = format!("keepalivetest{}", NEXT.fetch_add(1, Ordering::Relaxed));
-            ((Driver::Systemd, name), None)
+            let slice = cgroup2_root().unwrap().join(format!("{name}.slice"));
+            let home = Cgroup::create(TEST_PREFIX, "containerd").unwrap();
+            ((Driver::Systemd, name), Top::Systemd { slice, home })
         }
         _ => {
             let cgroup = Cgroup::create(TEST_PREFIX, "kubepods").unwrap();
             let cgroup1 = Cgroup1::of(&cgroup).unwrap();
-            ((Driver::Cgroupfs, cgroup.relative().display().to_string()), Some((cgroup, cgroup1)))
+            ((Driver::Cgroupfs, cgroup.relative().display().to_string()), Top::Cgroupfs((cgroup, cgroup1)))
         }
     }
 }

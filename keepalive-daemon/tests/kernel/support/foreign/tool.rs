@@ -102,12 +102,13 @@ fn code(calls: &Map, sockets: &Map) -> Vec<[u8; 8]> {
     code.set(2, STATE_FLAG);
     code.call(BPF_FUNC_sock_ops_cb_flags_set as i32);
     let reno = i32::from_ne_bytes(*b"reno");
-    for (level, name, value) in [
-        (libc::SOL_TCP, TCP_BPF_IW, CONGESTION_WINDOW),
-        (libc::SOL_SOCKET, libc::SO_RCVBUF, RECEIVE_BUFFER),
-        (libc::SOL_TCP, libc::TCP_CONGESTION, reno),
+    for (level, name, value, length) in [
+        (libc::SOL_TCP, TCP_BPF_IW, CONGESTION_WINDOW, 4),
+        (libc::SOL_SOCKET, libc::SO_RCVBUF, RECEIVE_BUFFER, 4),
+        // With a zero at its end, as 5.10 takes whatever else was there to be of the name.
+        (libc::SOL_TCP, libc::TCP_CONGESTION, reno, 5),
     ] {
-        set_option(&mut code, level, name, value);
+        set_option(&mut code, level, name, value, length);
     }
     code.copy(1, CONTEXT);
     code.map(2, sockets.descriptor());
@@ -147,14 +148,14 @@ fn note(code: &mut Assembler, calls: &Map, operation: u8) {
     code.label("noted");
 }
 
-/// `setsockopt(context, level, name, &value, 4)`
-fn set_option(code: &mut Assembler, level: i32, name: i32, value: i32) {
+/// `setsockopt(context, level, name, &value, length)`, of a value that is followed by zeros.
+fn set_option(code: &mut Assembler, level: i32, name: i32, value: i32, length: i32) {
     code.set(2, value);
-    code.store(Width::Word, FRAME, OPTION, 2);
+    code.store(Width::Double, FRAME, OPTION, 2);
     code.copy(1, CONTEXT);
     code.set(2, level);
     code.set(3, name);
     code.on_stack(4, OPTION.into());
-    code.set(5, 4);
+    code.set(5, length);
     code.call(BPF_FUNC_setsockopt as i32);
 }
