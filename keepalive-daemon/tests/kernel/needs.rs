@@ -14,6 +14,7 @@ const NEEDS: &[(&str, Feature)] = &[
     ("kernel::features::what_lacks_its_capability_is_absent_and_nothing_else_is", Feature::LeastPrivilege),
     ("kernel::helped::where_a_privilege_is_missing_the_rest_goes_on", Feature::LeastPrivilege),
     ("kernel::modes::each_mode_respects_what_the_application_chose_before", Feature::ReadBack),
+    ("kernel::nesting::an_inner_policy_that_does_nothing_still_keeps_the_outer_one_off", Feature::ReadBack),
     ("kernel::options::a_child_inherits_from_its_listener_first", Feature::ReadBack),
     ("kernel::options::both_subflows_of_mptcp_are_armed", Feature::Mptcp),
     ("kernel::others::each_mode_sets_what_it_leaves_to_nobody", Feature::ReadBack),
