@@ -26,8 +26,8 @@ use std::{
 
 pub use bpffs::Bpffs;
 pub use capture::Capture;
-pub(crate) use cgroup::remove_directories as remove_cgroup1;
-pub use cgroup::{Cgroup, InCgroup, cgroup2_root, remove_tree as remove_cgroup};
+pub use cgroup::{Cgroup, InCgroup, RemovedCgroup, cgroup2_root};
+pub(crate) use cgroup::{remove_directories as remove_cgroup1, remove_tree as remove_cgroup};
 pub use cgroup1::Cgroup1;
 pub(crate) use cgroup1::cgroup1_roots;
 pub use nat::{Flow, Nat};

@@ -9,8 +9,8 @@ use std::{
 
 use keepalive_ebpf::{Mode, Outcome, Policy, Sweep};
 
-pub(super) use self::partial::Reached;
 use self::partial::Partial;
+pub(super) use self::partial::Reached;
 use super::{
     as_swept,
     left::Left,

@@ -112,6 +112,27 @@ impl Drop for Cgroup {
     }
 }
 
+/// A group that a program makes for a test, systemd say: what runs in it is killed, and it is removed, when this is
+/// dropped.
+#[derive(Debug)]
+#[must_use]
+pub struct RemovedCgroup(PathBuf);
+
+impl RemovedCgroup {
+    /// Whether or not it is there yet.
+    pub const fn at(path: PathBuf) -> Self {
+        Self(path)
+    }
+}
+
+impl Drop for RemovedCgroup {
+    fn drop(&mut self) {
+        if let Err(error) = remove_tree(&self.0) {
+            report_leftover(&format!("the cgroup {}", self.0.display()), &error);
+        }
+    }
+}
+
 /// Starts programs as members of a [`Cgroup`].
 pub trait InCgroup {
     /// The child moves itself into `cgroup` between fork and exec, so that not one instruction of the program,
@@ -129,11 +150,7 @@ impl InCgroup for Command {
 }
 
 /// Kills what runs in the group `path` and below, and removes it; one that is gone is as good.
-///
-/// # Errors
-///
-/// If something in it does not end, or makes cgroups faster than they are removed.
-pub fn remove_tree(path: &Path) -> Result<()> {
+pub(crate) fn remove_tree(path: &Path) -> Result<()> {
     if !path.exists() {
         return Ok(());
     }

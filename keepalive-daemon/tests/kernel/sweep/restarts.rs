@@ -105,9 +105,10 @@ pub(super) fn what_an_inner_policy_left_is_swept_for_the_outer_one_also_after_a_
         assert_eq!(both(&mut peer, pair), [UNTOUCHED; 2], "swept too soon for this to be a test");
         let _next = host.start();
 
-        eventually(&format!("what the inner policy left has the outer one's values, killed: {is_killed}"), || {
-            (both(&mut peer, pair) == [armed(60); 2]).then_some(())
-        });
+        eventually(
+            &format!("what the inner policy left has the outer one's values, killed: {is_killed}"),
+            || (both(&mut peer, pair) == [armed(60); 2]).then_some(()),
+        );
         swept(&host, "app", 60);
         drop(app);
     }

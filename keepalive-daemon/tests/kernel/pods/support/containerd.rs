@@ -11,7 +11,9 @@ use std::{
 
 use tempfile::TempDir;
 use xtask::{
-    lab::{Cgroup, Cgroup1, InCgroup as _, Netns, Process, TEST_PREFIX, cgroup2_root, remove_cgroup, scratch},
+    lab::{
+        Cgroup, Cgroup1, InCgroup as _, Netns, Process, RemovedCgroup, TEST_PREFIX, cgroup2_root, scratch,
+    },
     setup::PodTools,
 };
 
@@ -71,7 +73,7 @@ impl Containerd {
         command.arg(directory.path()).arg(programs.join("containerd"));
         // containerd looks for its shim there.
         command.env("PATH", format!("{}:{}", programs.display(), std::env::var("PATH").unwrap()));
-        if let Top::Systemd { home, .. } = &top {
+        if let Some(home) = &top.home {
             command.in_cgroup(home);
         }
         let init = Process::spawn(&format!("containerd {line}"), command).unwrap();
@@ -164,25 +166,13 @@ impl Drop for Containerd {
     }
 }
 
-/// What stands for the kubelet's top; when it is dropped, all in it is killed and removed.
-enum Top {
-    Cgroupfs(#[expect(dead_code, reason = "it is there to be dropped")] (Cgroup, Cgroup1)),
-    /// There the processes are in no namespace of their own, with which they would end: containerd and its shims are in
-    /// `home`, pods in a slice that systemd makes.
-    Systemd {
-        slice: PathBuf,
-        home: Cgroup,
-    },
-}
-
-impl Drop for Top {
-    fn drop(&mut self) {
-        if let Self::Systemd { slice, .. } = self
-            && let Err(error) = remove_cgroup(slice)
-        {
-            eprintln!("left behind: {}: {error:#}", slice.display());
-        }
-    }
+/// What stands for the kubelet's top, in the order in which it is removed.
+struct Top {
+    /// In a machine systemd makes the cgroups of pods, in a slice, and the processes are in no namespace with which they
+    /// would end: containerd and its shims are in `home`.
+    _slice: Option<RemovedCgroup>,
+    home: Option<Cgroup>,
+    _cgroups: Option<(Cgroup, Cgroup1)>,
 }
 
 /// How cgroups are told to the runtime, and the path of the one that stands for the kubelet's top.
@@ -194,12 +184,15 @@ fn top() -> ((Driver, String), Top) {
             let name = format!("keepalivetest{}", NEXT.fetch_add(1, Ordering::Relaxed));
             let slice = cgroup2_root().unwrap().join(format!("{name}.slice"));
             let home = Cgroup::create(TEST_PREFIX, "containerd").unwrap();
-            ((Driver::Systemd, name), Top::Systemd { slice, home })
+            let top = Top { _slice: Some(RemovedCgroup::at(slice)), home: Some(home), _cgroups: None };
+            ((Driver::Systemd, name), top)
         }
         _ => {
             let cgroup = Cgroup::create(TEST_PREFIX, "kubepods").unwrap();
             let cgroup1 = Cgroup1::of(&cgroup).unwrap();
-            ((Driver::Cgroupfs, cgroup.relative().display().to_string()), Top::Cgroupfs((cgroup, cgroup1)))
+            let path = cgroup.relative().display().to_string();
+            let top = Top { _slice: None, home: None, _cgroups: Some((cgroup, cgroup1)) };
+            ((Driver::Cgroupfs, path), top)
         }
     }
 }
