@@ -48,14 +48,14 @@ impl Site {
         daemon
     }
 
-    /// Looks at the status until the open connections are swept that are within reach, and it is known whether dead peers
-    /// are found.
-    fn status_when_settled(&self) -> Value {
+    /// Looks at the status until the open connections are swept, or only those within reach (`partial`), and it is known
+    /// whether dead peers are found.
+    fn status_when(&self, state: &str) -> Value {
         eventually("the sweep is done", || {
             let status = self.host.status();
             let helping = &status["daemon"]["helping"];
             let is_known = helping["findsDeadPeers"] == true || helping["trouble"].is_string();
-            let is_swept = status["cgroups"][0]["openConnections"]["state"] == "partial";
+            let is_swept = status["cgroups"][0]["openConnections"]["state"] == state;
             (is_known && is_swept).then_some(status)
         })
     }
@@ -103,7 +103,7 @@ fn sys_admin_stands_in_for_bpf_and_perfmon() {
 
     let _daemon = site.start_without("bpf,-perfmon");
 
-    let status = site.status_when_settled();
+    let status = site.status_when("swept");
     assert_eq!(site.new_and_early(), [ARMED; 2]);
     assert_eq!(status["daemon"]["helping"]["findsDeadPeers"], true);
 }
@@ -117,7 +117,7 @@ fn without_perfmon_open_connections_are_reached_by_descriptors_and_dead_peers_ar
     daemon.wait_line("ready: all policies").unwrap();
     let told = daemon.wait_line("peers that are found dead cannot be counted").unwrap();
 
-    let status = site.status_when_settled();
+    let status = site.status_when("partial");
     assert_eq!(site.new_and_early(), [ARMED; 2]);
     let daemon = &status["daemon"];
     assert_eq!((&daemon["ready"], &daemon["sweeping"]["method"]), (&true.into(), &"descriptors".into()));
@@ -131,7 +131,7 @@ fn without_sys_admin_connections_of_other_namespaces_keep_what_they_had() {
     let process = site.start_without("sys_admin");
     let told = process.wait_line("(needs CAP_SYS_ADMIN)").unwrap();
 
-    let status = site.status_when_settled();
+    let status = site.status_when("partial");
     assert!(told.contains("cannot sweep the open connections of a network namespace"), "{told}");
     // However many namespaces there are.
     let printed = process.text(Stream::Stderr);
@@ -159,7 +159,7 @@ fn without_sys_ptrace_connections_of_namespaces_that_only_processes_have_keep_wh
     let process = site.start_without("sys_ptrace");
     let told = process.wait_line("cannot sweep the open connections of a network namespace").unwrap();
 
-    let status = site.status_when_settled();
+    let status = site.status_when("partial");
     assert_eq!(site.new_and_early(), [ARMED, UNTOUCHED]);
     let daemon = &status["daemon"];
     for said in [told, daemon["sweeping"]["unreachable"].to_string()] {

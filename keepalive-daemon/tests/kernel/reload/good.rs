@@ -14,7 +14,8 @@ pub(super) fn a_change_takes_effect_for_new_connections() {
     let link = objects::links(&app);
     let mark = daemon.mark();
 
-    host.write_policies("p.yaml", &policy(200));
+    let spec = "keepalive: {idle: 200s, interval: 13s, probes: 5}, applyToExisting: false";
+    host.write_policies("p.yaml", &document("p", "app", spec));
 
     let line = daemon.wait_line_from(mark, "changed the policy").unwrap();
     assert!(line.contains("INFO") && line.contains("cgroup=\"app\"") && line.contains("why="), "{line}");
