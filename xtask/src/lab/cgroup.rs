@@ -8,6 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -20,6 +21,9 @@ use super::{mounts, report_leftover, unique};
 
 /// How long killed members may take to leave before removal gives up.
 const LEAVE: Duration = Duration::from_secs(10);
+
+/// Between two attempts to remove a group in which somebody else makes and removes others.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Where the cgroup2 hierarchy is mounted, also on hosts that mount version 1 beside it.
 ///
@@ -151,11 +155,18 @@ impl InCgroup for Command {
 
 /// Kills what runs in the group `path` and below, and removes it; one that is gone is as good.
 pub(crate) fn remove_tree(path: &Path) -> Result<()> {
-    if !path.exists() {
-        return Ok(());
+    let deadline = Instant::now() + LEAVE;
+    loop {
+        if !path.exists() {
+            return Ok(());
+        }
+        let killed = kill_members(path).with_context(|| format!("killing the members of {}", path.display()));
+        match killed.and_then(|()| remove_directories(path)) {
+            // Whoever made what is in it, systemd say, may be about to remove it, or to make more.
+            Err(_) if Instant::now() < deadline => thread::sleep(PAUSE),
+            removed => return removed,
+        }
     }
-    kill_members(path).with_context(|| format!("killing the members of {}", path.display()))?;
-    remove_directories(path)
 }
 
 /// Kills whatever runs in the group and below, and waits until the kernel says that it is empty.

@@ -170,8 +170,8 @@ impl Drop for Containerd {
 struct Top {
     /// In a machine systemd makes the cgroups of pods, in a slice, and the processes are in no namespace with which they
     /// would end: containerd and its shims are in `home`.
-    _slice: Option<RemovedCgroup>,
     home: Option<Cgroup>,
+    _slice: Option<RemovedCgroup>,
     _cgroups: Option<(Cgroup, Cgroup1)>,
 }
 
@@ -184,14 +184,14 @@ fn top() -> ((Driver, String), Top) {
             let name = format!("keepalivetest{}", NEXT.fetch_add(1, Ordering::Relaxed));
             let slice = cgroup2_root().unwrap().join(format!("{name}.slice"));
             let home = Cgroup::create(TEST_PREFIX, "containerd").unwrap();
-            let top = Top { _slice: Some(RemovedCgroup::at(slice)), home: Some(home), _cgroups: None };
+            let top = Top { home: Some(home), _slice: Some(RemovedCgroup::at(slice)), _cgroups: None };
             ((Driver::Systemd, name), top)
         }
         _ => {
             let cgroup = Cgroup::create(TEST_PREFIX, "kubepods").unwrap();
             let cgroup1 = Cgroup1::of(&cgroup).unwrap();
             let path = cgroup.relative().display().to_string();
-            let top = Top { _slice: None, home: None, _cgroups: Some((cgroup, cgroup1)) };
+            let top = Top { home: None, _slice: None, _cgroups: Some((cgroup, cgroup1)) };
             ((Driver::Cgroupfs, path), top)
         }
     }
