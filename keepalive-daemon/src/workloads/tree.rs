@@ -137,22 +137,13 @@ impl CgroupTree {
         if mem::take(&mut self.is_untold) {
             return Ok(());
         }
-        let mut event = tokio::select! {
+        let event = tokio::select! {
             event = self.watches.next() => event?,
             () = sleep_until(self.again), if self.trouble.is_some() => return self.scan(),
         };
         let until = Instant::now() + self.acting.clamp(GATHER, LONGEST_GATHER);
-        loop {
-            self.follow(event)?;
-            event = match self.watches.next().now_or_never() {
-                Some(next) if Instant::now() < until => next?,
-                Some(next) => {
-                    self.follow(next?)?;
-                    break;
-                }
-                None => break,
-            };
-        }
+        self.follow(event)?;
+        self.follow_all(until)?;
         self.tell();
         self.told = Some(Instant::now());
         Ok(())
@@ -165,15 +156,24 @@ impl CgroupTree {
     pub(crate) async fn catch_up(&mut self) -> Result<()> {
         // Only with this does the executor ask the kernel again what is to be read.
         yield_now().await;
-        let until = Instant::now() + GATHER;
-        while let Some(event) = self.watches.next().now_or_never() {
+        if self.follow_all(Instant::now() + GATHER)? {
             self.is_untold = true;
+            self.tell();
+        }
+        Ok(())
+    }
+
+    /// Follows the events that are there, until none is or it is so late; whether there were any.
+    fn follow_all(&mut self, until: Instant) -> Result<bool> {
+        let mut were_any = false;
+        while let Some(event) = self.watches.next().now_or_never() {
+            were_any = true;
             self.follow(event?)?;
-            if Instant::now() > until {
+            if Instant::now() >= until {
                 break;
             }
         }
-        Ok(())
+        Ok(were_any)
     }
 
     /// Reads the whole tree again; for events that were lost. What cannot be read (too many open files, say) is
