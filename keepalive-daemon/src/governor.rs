@@ -245,7 +245,7 @@ impl Governor {
 
     fn act(&mut self, id: u64, action: Action, cgroups: &Paths, cause: Cause, refused_before: &Refusals) {
         self.count_before(id, &action);
-        if let Some((outer, is_due)) = self.taken_over(&action, cgroups) {
+        if let Some((outer, is_due)) = self.taken_over(id, &action, cgroups) {
             self.set_swept(outer, &is_due);
         }
         if let Some(unfinished) = self.unfinished(id, &action) {

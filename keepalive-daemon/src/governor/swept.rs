@@ -39,9 +39,10 @@ impl Governor {
 
     /// What is to be noted before a cgroup that is still there is let go of, and of which: the next above that is
     /// governed takes its connections over, so that a sweep is due there again, also if the daemon ends before.
-    pub(super) fn taken_over(&self, action: &Action, cgroups: &Paths) -> Option<(u64, InKernel)> {
+    pub(super) fn taken_over(&self, id: u64, action: &Action, cgroups: &Paths) -> Option<(u64, InKernel)> {
         let Action::Detach(have) = action else { return None };
-        cgroups.get(&have.path)?;
+        // Another may have its path by now, as that of a service that was started again.
+        cgroups.get(&have.path).filter(|there| **there == id)?;
         let above = ancestors(&have.path).filter_map(|above| cgroups.get(above));
         let (outer, actual) = above.filter_map(|id| Some((*id, self.actual.get(id)?))).next()?;
         let policy = as_swept(&actual.policy?, outer);
