@@ -41,7 +41,7 @@ pub(super) struct Seen {
 type Called = (&'static str, Result<(), i32>, Option<Result<i32, i32>>);
 
 /// What is none of a policy's business.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Rest {
     /// Whether the service could be connected to, and whether a datagram to it arrived.
     service: Result<(), String>,
@@ -55,8 +55,22 @@ pub(super) struct Rest {
     calls: Vec<Called>,
 }
 
+impl Rest {
+    /// The same, beside our guard. On 5.10 the kernel answers a call that is longer than a page with EFAULT, where programs
+    /// run and none says that it leaves it alone. Those of others do not say it here, and ours does, as it would have
+    /// such calls fail else: then the kernel answers what it thinks of the value.
+    pub(super) fn guarded(mut self) -> Self {
+        for (name, answer, _) in &mut self.calls {
+            if *name == LONG && *answer == Err(libc::EFAULT) {
+                *answer = Err(libc::EINVAL);
+            }
+        }
+        self
+    }
+}
+
 /// A connection's inner values, as far as they do not depend on time.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Connection {
     congestion: String,
     ecn: bool,
@@ -136,9 +150,7 @@ fn connections(host: &Host) -> Vec<Connection> {
     rows.iter().map(|row| Connection::parse(row)).collect()
 }
 
-/// Of this it is only told that it is refused. Up to 5.10 the kernel answers a call that is longer than a page with EFAULT
-/// if no program that ran has said that it leaves it alone. Those of others do not say it here, and ours does: then the
-/// kernel answers what it thinks of the value.
+/// A call that is longer than a page, with a value that the kernel refuses.
 const LONG: &str = "idle of a page and more";
 
 /// Calls of all kinds: such as the kernel takes, refuses, and never heard of.
@@ -170,7 +182,6 @@ fn calls(peer: &mut Peer, socket: usize) -> Vec<Called> {
     .map(|(name, call)| {
         let option = (call.level, call.name);
         let answer = peer.call(socket, call);
-        let answer = if name == LONG { answer.map_err(|_| libc::EINVAL) } else { answer };
         let told = (!OWNED.contains(&option)).then(|| peer.read(socket, option));
         (name, answer, if option == TYPE_OF_SERVICE { told.map(|told| told.map(without_ecn)) } else { told })
     })
