@@ -1,12 +1,14 @@
 //! The sweep of connections that are open already: when, and how fast.
 //!
 //! A thread of its own ([`worker`]) owns the kernel's side, because a sweep waits and enters network namespaces; it is
-//! asked over a channel, and what comes of it comes back to the daemon's one loop. What is to be asked of it follows
-//! from what is in force and what was swept ([`books`]), whatever happened before: a killed daemon resumes.
+//! asked through what both share ([`orders`]), and what comes of it comes back to the daemon's one loop over a channel.
+//! What is to be asked of it follows from what is in force and what was swept ([`books`]), whatever happened before: a
+//! killed daemon resumes.
 
 mod books;
 mod left;
 mod manual;
+mod orders;
 mod pace;
 mod queue;
 mod sums;
@@ -30,8 +32,9 @@ pub(crate) use worker::Event;
 
 use self::{
     books::{Books, Order, Reached, View},
+    orders::Request,
     sums::Sums,
-    worker::{Request, Worker},
+    worker::Worker,
 };
 use crate::{
     allocator::give_back,
@@ -141,22 +144,19 @@ impl Sweeps {
         let view = View { attached: governor.attached(), existing: governor.existing(), cgroups, cause };
         let changes = self.targets.changes();
         let Some(worker) = &self.worker else { return self.targets.settle(changes) };
-        for id in deeds.iter().filter_map(|deed| deed.changes(governor.attached())) {
-            worker.ask(Request::Changed(id));
-        }
+        let changed = deeds.iter().filter_map(|deed| deed.changes(governor.attached()));
+        let changed: Vec<_> = changed.map(Request::Changed).collect();
         let delay = match cause {
             // Nodes get new policies at the same time, pods do not.
             Cause::Policies => self.delay.mul_f64(fastrand::f64()),
             Cause::Cgroups | Cause::Pods => SETTLE,
             Cause::Start | Cause::Resync => Duration::ZERO,
         };
-        for order in self.books.follow(deeds, &view) {
-            worker.ask(match order {
-                Order::Sweep(id, job) => Request::Sweep { id, job: *job, delay },
-                Order::Withdraw(id) => Request::Withdraw(id),
-            });
-        }
-        worker.ask(Request::Settled(changes));
+        let orders = self.books.follow(deeds, &view).into_iter().map(|order| match order {
+            Order::Sweep(id, job) => Request::Sweep { id, job: *job, delay },
+            Order::Withdraw(id) => Request::Withdraw(id),
+        });
+        worker.ask(changed.into_iter().chain(orders).chain([Request::Settled(changes)]));
     }
 
     /// The rules for destinations, by their ids, without which the values of earlier policies are not found again.
@@ -229,7 +229,7 @@ impl Sweeps {
     /// Has connections swept because somebody asked for it.
     pub(crate) fn apply(&self, manual: Manual) {
         match (&self.worker, &self.trouble) {
-            (Some(worker), _) => worker.ask(Request::Apply(manual)),
+            (Some(worker), _) => worker.ask([Request::Apply(manual)]),
             (None, _) => manual.refuse("sweeping is off: the daemon was started with --sweep-method none"),
         }
     }
@@ -319,34 +319,4 @@ pub(crate) const fn name(method: kernel::Method) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use keepalive_ebpf::{Direction, Mode, Swept, Timers};
-
-    use super::*;
-
-    /// What a pass says of a connection.
-    pub(super) const fn swept(governor: u64, cookie: u64, outcome: Outcome) -> Swept {
-        Swept {
-            cookie,
-            governor,
-            local: [0; 16],
-            remote: [0; 16],
-            local_port: 0,
-            remote_port: 0,
-            direction: Direction::Outbound,
-            outcome,
-            set: Timers::NONE,
-            arms: 0,
-            clears_user_timeout: 0,
-            before: Timers::NONE,
-            was_on: 0,
-            errno: 0,
-        }
-    }
-
-    /// A policy of a cgroup.
-    pub(super) const fn policy(id: u64, idle_s: u32) -> Policy {
-        let timers = Timers { idle_s, interval_s: 15, probes: 4, user_timeout_ms: 0 };
-        Policy::new(Mode::Tighten, Direction::Both, timers).of_cgroup(id)
-    }
-}
+mod tests;

@@ -42,7 +42,7 @@ impl Deed {
     /// The cgroup whose open connections another policy is for now, or none.
     pub(super) fn changes(&self, attached: &BTreeMap<u64, Actual>) -> Option<u64> {
         match self {
-            Self::Attached(_) => None,
+            Self::Attached(id) => Some(*id),
             Self::Written(id, before) => {
                 let now = attached.get(id).and_then(|actual| actual.policy);
                 let is_other = before.map(|it| as_swept(&it, *id)) != now.map(|it| as_swept(&it, *id));

@@ -1,6 +1,6 @@
 //! A sweep that somebody asked for and waits for.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use keepalive_ebpf::{Outcome, Sweep, Swept};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -9,7 +9,7 @@ use super::{
     name,
     queue::Job,
     tally::{Tally, is_change},
-    worker::{Request, Seen},
+    worker::Seen,
 };
 use crate::report::{
     applied::{Applied, Totals},
@@ -53,12 +53,15 @@ impl Manual {
         self.asker.reply.is_closed()
     }
 
-    /// Whether a request says that other policies govern than those this was asked for under.
-    pub(super) fn is_disturbed_by(&self, request: &Request) -> bool {
-        match request {
-            Request::Changed(id) => self.jobs.contains_key(id),
-            Request::Sweep { .. } | Request::Withdraw(_) | Request::Settled(_) | Request::Apply(_) => false,
-        }
+    /// The cgroups that it is about: governed ones, and those whose connections they govern.
+    pub(super) fn cgroups(&self) -> BTreeSet<u64> {
+        let members = self.jobs.values().flat_map(|(_, job)| &job.members);
+        self.jobs.keys().chain(members).copied().collect()
+    }
+
+    /// Whether it is about this one.
+    pub(super) fn concerns(&self, id: u64) -> bool {
+        self.jobs.contains_key(&id) || self.jobs.values().any(|(_, job)| job.members.contains(&id))
     }
 
     /// Lists a connection if it was, or would be, changed.

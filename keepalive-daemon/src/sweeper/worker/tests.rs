@@ -1,10 +1,15 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a failed step fails the test")]
 
-use keepalive_ebpf::{Outcome, Policy, Sweep};
+use std::{
+    collections::VecDeque,
+    sync::mpsc::{self, Receiver, Sender},
+};
+
+use keepalive_ebpf::{Outcome, Policy, Target};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::*;
-use crate::sweeper::tests::{policy, swept};
+use crate::sweeper::tests::{manual, policy, sweep, swept};
 
 /// A kernel made up: each pass sees the connections that it is given next, and tells in `began` what is to be done to
 /// those of cgroup 1.
@@ -39,22 +44,6 @@ fn start(rate: u32, passes: Vec<Vec<Swept>>) -> (Worker, UnboundedReceiver<Event
     (Worker::start(rate, Targets::default(), events, load).unwrap(), receiver, passes_begun)
 }
 
-fn job(id: u64, idle_s: u32) -> Job {
-    let (sweep, policy) = (Sweep::Apply, policy(id, idle_s));
-    Job {
-        sweep,
-        policy,
-        previous: Vec::new(),
-        members: BTreeSet::from([id]),
-        why: "a test",
-        is_only_counted: false,
-    }
-}
-
-fn sweep(id: u64, idle_s: u32) -> Request {
-    Request::Sweep { id, job: job(id, idle_s), delay: Duration::ZERO }
-}
-
 fn finished(events: &mut UnboundedReceiver<Event>) -> (u64, Job, Tally) {
     loop {
         match events.blocking_recv().unwrap() {
@@ -70,7 +59,7 @@ fn a_sweep_is_repeated_until_nothing_changes_and_told_with_its_policy() {
     let (worker, mut events, _began) =
         start(0, vec![vec![swept(1, 1, Outcome::Arm)], vec![swept(1, 1, Outcome::KeepTighter)]]);
 
-    worker.ask(sweep(1, 60));
+    worker.ask([sweep(1, 60)]);
 
     let (id, job, tally) = finished(&mut events);
     assert_eq!((id, job.policy, tally.of(Outcome::Arm)), (1, policy(1, 60), 1));
@@ -81,10 +70,10 @@ fn a_change_breaks_a_paced_pass_off_and_it_begins_anew() {
     // At one a second the end is never reached.
     let arm = |cookie| swept(1, cookie, Outcome::Arm);
     let (worker, mut events, began) = start(1, vec![(0..1000).map(arm).collect(), vec![]]);
-    worker.ask(sweep(1, 60));
+    worker.ask([sweep(1, 60)]);
     assert_eq!(began.recv().unwrap().unwrap().policy, policy(1, 60));
 
-    worker.ask(sweep(1, 30));
+    worker.ask([sweep(1, 30)]);
 
     assert_eq!(began.recv().unwrap().unwrap().policy, policy(1, 30));
     assert_eq!(finished(&mut events).1.policy, policy(1, 30));
@@ -93,7 +82,7 @@ fn a_change_breaks_a_paced_pass_off_and_it_begins_anew() {
 #[test]
 fn dropping_the_worker_ends_a_pause() {
     let (worker, mut events, began) = start(1, vec![vec![swept(1, 1, Outcome::Arm); 100]]);
-    worker.ask(sweep(1, 60));
+    worker.ask([sweep(1, 60)]);
     began.recv().unwrap();
 
     drop(worker);
@@ -118,14 +107,14 @@ fn what_is_about_to_change_is_not_swept_as_it_was() {
         Ok(Script { passes: VecDeque::new(), began: began.clone() })
     };
     let worker = Worker::start(0, targets.clone(), events, load).unwrap();
-    worker.ask(sweep(1, 60));
+    worker.ask([sweep(1, 60)]);
     is_loading.recv().unwrap();
 
     // The sweeper does not hear of the change before it could begin.
     targets.bar([1]);
     release.send(()).unwrap();
-    worker.ask(sweep(1, 30));
-    worker.ask(Request::Settled(targets.changes()));
+    worker.ask([sweep(1, 30)]);
+    worker.ask([Request::Settled(targets.changes())]);
 
     assert_eq!(finished(&mut receiver).1.policy, policy(1, 30));
     let swept: Vec<Policy> = passes_begun.try_iter().flatten().map(|target| target.policy).collect();
@@ -141,13 +130,13 @@ fn a_pass_that_a_change_took_targets_from_is_made_again() {
     let stuck = std::sync::Mutex::new(Some(Stuck { began, released }));
     let load = move || stuck.lock().unwrap().take().context("it is loaded once");
     let worker = Worker::start(0, targets.clone(), events, load).unwrap();
-    worker.ask(sweep(1, 60));
+    worker.ask([sweep(1, 60)]);
     has_begun.recv().unwrap();
 
     // Of something else, above: the same is to be swept afterwards.
     targets.bar([1]);
     release.send(()).unwrap();
-    worker.ask(Request::Settled(targets.changes()));
+    worker.ask([Request::Settled(targets.changes())]);
     has_begun.recv().unwrap();
     release.send(()).unwrap();
 
@@ -180,7 +169,7 @@ fn a_pass_that_does_not_come_back_does_not_keep_the_daemon_from_ending() {
     let load = move || stuck.lock().unwrap().take().context("it is loaded once");
     let (events, _receiver) = unbounded_channel();
     let worker = Worker::start(0, Targets::default(), events, load).unwrap();
-    worker.ask(sweep(1, 60));
+    worker.ask([sweep(1, 60)]);
     has_begun.recv().unwrap();
 
     let (dropped, is_dropped) = mpsc::channel();
@@ -202,7 +191,7 @@ fn what_cannot_be_loaded_is_tried_again_with_the_next_request() {
             .unwrap();
 
     for _ in 0..2 {
-        worker.ask(sweep(1, 60));
+        worker.ask([sweep(1, 60)]);
         let failed = loop {
             match receiver.blocking_recv().unwrap() {
                 Event::Failed { ids, reason } => break (ids, reason),
@@ -226,10 +215,58 @@ fn what_is_asked_while_it_is_busy_is_swept_in_one_pass() {
     };
     let worker = Worker::start(0, Targets::default(), events, load).unwrap();
 
-    (1..=100).for_each(|id| worker.ask(sweep(id, 60)));
+    (1..=100).for_each(|id| worker.ask([sweep(id, 60)]));
     gate.send(()).unwrap();
 
     (1..=100).for_each(|_| drop(finished(&mut receiver)));
     // What was asked before the first one began, and the rest.
     assert!(passes_begun.try_iter().count() <= 2);
+}
+
+/// A kernel with a connection that each pass sees.
+struct Busy;
+
+impl Passes for Busy {
+    fn method(&self) -> Method {
+        Method::Iterator
+    }
+
+    fn pass(&mut self, _: &Targets, each: &mut dyn FnMut(&Swept) -> ControlFlow<()>) -> Result<Pass> {
+        let _ = each(&swept(1, 1, Outcome::Arm));
+        Ok(Pass::default())
+    }
+}
+
+#[test]
+fn a_sweep_for_nobody_ends() {
+    let (events, mut receiver) = unbounded_channel();
+    let worker = Worker::start(0, Targets::default(), events, || Ok(Busy)).unwrap();
+    let (asked, answer) = manual(1, &[1]);
+    drop(answer);
+
+    worker.ask([Request::Apply(asked)]);
+    worker.ask([sweep(2, 60)]);
+
+    assert_eq!(finished(&mut receiver).0, 2);
+}
+
+#[test]
+fn a_sweep_that_waited_while_its_policy_changed_is_refused() {
+    let (events, _receiver) = unbounded_channel();
+    let (began, has_begun) = mpsc::channel();
+    let (release, released) = mpsc::channel();
+    let stuck = std::sync::Mutex::new(Some(Stuck { began, released }));
+    let load = move || stuck.lock().unwrap().take().context("it is loaded once");
+    let worker = Worker::start(0, Targets::default(), events, load).unwrap();
+    let ((first, first_answer), (second, second_answer)) = (manual(1, &[1]), manual(2, &[2]));
+    worker.ask([Request::Apply(first)]);
+    has_begun.recv().unwrap();
+
+    worker.ask([Request::Apply(second)]);
+    worker.ask([Request::Changed(2)]);
+    release.send(()).unwrap();
+
+    assert!(first_answer.blocking_recv().unwrap().is_ok());
+    let refused = second_answer.blocking_recv().unwrap().unwrap_err();
+    assert!(refused.contains("changed meanwhile"), "{refused}");
 }
