@@ -58,8 +58,8 @@ enum Command {
 /// Which container runtime to ask.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct RuntimeArg {
-    /// The socket of the container runtime that tells which pods there are: `auto` looks at the usual places,
-    /// `none` is for a host without pods.
+    /// The socket of the container runtime that tells which pods there are: `auto` looks at the usual places until one
+    /// tells of some, `none` is for a host without pods.
     #[arg(
         long,
         value_name = "auto|none|PATH",

@@ -23,7 +23,7 @@ pub(crate) use sandboxes::Sandboxes;
 /// Which runtime to ask.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum CriSocket {
-    /// The first of the known places where one answers; looked for again while none does.
+    /// The first of the known places where one answers that has pods; looked for again while none does.
     Auto,
     /// None: a host without pods.
     Off,

@@ -1,6 +1,13 @@
 //! One connection to a runtime: what can be asked on it, and what is wrong where nothing can.
 
-use std::{fmt, future::Future, io, os::unix::fs::FileTypeExt as _, path::Path, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    io,
+    os::unix::fs::FileTypeExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use hyper::{Request, Response, Uri, body::Incoming, client::conn::http2, http::uri::PathAndQuery};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -100,6 +107,17 @@ impl Connection {
     pub(super) async fn ended(&mut self) {
         self.transport.join_next().await;
     }
+}
+
+/// The first of these sockets on which a runtime answers that has pods.
+pub(super) async fn with_pods(sockets: Vec<PathBuf>) -> Option<PathBuf> {
+    for socket in sockets {
+        let Ok(mut connection) = Connection::open(&socket).await else { continue };
+        if connection.client.list().await.is_ok_and(|sandboxes| !sandboxes.is_empty()) {
+            return Some(socket);
+        }
+    }
+    None
 }
 
 /// Connects; a file of another kind would only refuse.

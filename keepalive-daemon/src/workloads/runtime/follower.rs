@@ -18,7 +18,7 @@ use super::{
     connection::{Connection, Failure},
     questions::Questions,
     sandboxes::Sandboxes,
-    session::Session,
+    session::{End, Session},
     sockets::Sockets,
 };
 use crate::journal::{Event, Journal, Kind};
@@ -57,9 +57,17 @@ impl Follower {
         loop {
             let trouble = match self.connect().await {
                 Ok((socket, connection)) => {
-                    let trouble = Session::new(&mut self, socket.clone(), connection).follow().await;
+                    let end = Session::new(&mut self, socket.clone(), connection).follow().await;
                     self.sandboxes.interrupt(Instant::now().into_std());
-                    format!("{}: {trouble} (--cri-socket names another)", socket.display())
+                    match end {
+                        End::Away(why) => {
+                            format!("{}: {why} (--cri-socket names another)", socket.display())
+                        }
+                        End::Elsewhere(socket) => {
+                            self.sockets.settle(&socket);
+                            continue;
+                        }
+                    }
                 }
                 Err(trouble) => trouble,
             };
@@ -94,15 +102,23 @@ impl Follower {
         Err(none_of(&failures))
     }
 
+    /// Where else there may be pods than on this socket.
+    pub(super) fn others(&self, socket: &Path) -> Vec<PathBuf> {
+        self.sockets.others(socket)
+    }
+
     /// What is known of the runtime, as everybody has it.
     pub(super) fn known(&self) -> watch::Ref<'_, RuntimeState> {
         self.known.borrow()
     }
 
-    /// The runtime gave an answer of use.
-    pub(super) fn answers(&mut self, socket: &Path, name: &str) {
+    /// The runtime gave an answer of use, of pods or that there are none.
+    pub(super) fn answers(&mut self, socket: &Path, name: &str, has_pods: bool) {
         self.reconnect = RECONNECT.0;
-        let was_known = self.known().name.is_some();
+        if has_pods {
+            self.sockets.settle(socket);
+        }
+        let was_known = self.known().socket.as_deref() == Some(socket);
         let is_other = self.known.send_if_modified(|known| {
             let is_other = known.socket.as_deref() != Some(socket)
                 || known.name.as_deref() != Some(name)
@@ -115,7 +131,6 @@ impl Follower {
         if !is_other {
             return;
         }
-        self.sockets.settle(socket);
         self.is_told = false;
         let kind = if was_known { Kind::RuntimeBack } else { Kind::RuntimeFound };
         let runtime = Some(format!("{name} on {}", socket.display()));
@@ -135,7 +150,8 @@ impl Follower {
     }
 
     fn is_away(&mut self, message: String) {
-        if (self.sockets.is_given() || self.questions.are_open()) && !self.is_told {
+        let is_missed = self.sockets.is_given() || self.questions.are_open() || self.known().name.is_some();
+        if is_missed && !self.is_told {
             self.is_told = true;
             let reason = Some(message.clone());
             self.journal.push(Event { reason, ..Event::new(Kind::RuntimeAway) });

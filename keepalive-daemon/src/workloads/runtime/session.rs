@@ -11,7 +11,7 @@ use tokio::{
 use tonic::Status;
 
 use super::{
-    connection::{Client, Connection, shown},
+    connection::{Client, Connection, shown, with_pods},
     events,
     follower::Follower,
     questions::RELIST,
@@ -46,8 +46,18 @@ pub(super) struct Session<'f> {
     named_due: Option<Instant>,
     /// Those that are asked about.
     asked: BTreeSet<String>,
+    /// Whether pods are looked for elsewhere.
+    is_looking: bool,
     /// When the pods are told of, whether or not all are known; absent until the first list.
     complete_by: Option<Instant>,
+}
+
+/// How a connection ended.
+pub(super) enum End {
+    /// The runtime no longer answers, and why.
+    Away(String),
+    /// This one has no pods, and the one on this socket has.
+    Elsewhere(PathBuf),
 }
 
 /// What the runtime answered.
@@ -55,6 +65,7 @@ enum Answer {
     List(Result<Vec<PodSandbox>, Status>),
     Status(String, Box<Result<PodSandboxStatusResponse, Status>>),
     Named(String, Box<Result<PodSandboxStatusResponse, Status>>),
+    Elsewhere(Option<PathBuf>),
 }
 
 impl<'f> Session<'f> {
@@ -71,12 +82,13 @@ impl<'f> Session<'f> {
             took: Duration::ZERO,
             named_due: None,
             asked: BTreeSet::new(),
+            is_looking: false,
             complete_by: None,
         }
     }
 
-    /// Follows the runtime until it no longer answers; returns why.
-    pub(super) async fn follow(mut self) -> String {
+    /// Follows the runtime until it no longer answers, or pods are found elsewhere.
+    pub(super) async fn follow(mut self) -> End {
         let happened = Arc::new(Notify::new());
         let mut subscription = JoinSet::new();
         if events::are_broadcast(&self.connection.version) {
@@ -84,9 +96,9 @@ impl<'f> Session<'f> {
         }
         loop {
             select! {
-                () = self.connection.ended() => return "it closed the connection".to_owned(),
-                Some(answer) = self.calls.join_next() => if let Err(why) = self.take(answer) {
-                    return why;
+                () = self.connection.ended() => return End::Away("it closed the connection".to_owned()),
+                Some(answer) = self.calls.join_next() => if let Err(end) = self.take(answer) {
+                    return end;
                 },
                 () = self.follower.questions.asked() => {
                     self.due = Instant::now();
@@ -130,11 +142,11 @@ impl<'f> Session<'f> {
     }
 
     /// Takes an answer, and those that are there already: pods that begin together are told of together.
-    fn take(&mut self, answer: Result<Answer, JoinError>) -> Result<(), String> {
+    fn take(&mut self, answer: Result<Answer, JoinError>) -> Result<(), End> {
         let mut next = Some(answer);
         while let Some(answer) = next {
-            match answer.map_err(|error| error.to_string())? {
-                Answer::List(list) => self.listed(list.map_err(|status| shown(&status))?),
+            match answer.map_err(|error| End::Away(error.to_string()))? {
+                Answer::List(list) => self.listed(list.map_err(|status| End::Away(shown(&status)))?),
                 Answer::Status(sandbox, status) => {
                     if self.follower.sandboxes.tell(&sandbox, *status, Instant::now().into_std()) {
                         self.due = Instant::now();
@@ -147,12 +159,20 @@ impl<'f> Session<'f> {
                         self.follower.sandboxes.discover(status, Instant::now().into_std());
                     }
                 }
+                Answer::Elsewhere(found) => {
+                    self.is_looking = false;
+                    // This one may have told of pods meanwhile.
+                    if let Some(socket) = found.filter(|_| !self.follower.others(&self.socket).is_empty()) {
+                        return Err(End::Elsewhere(socket));
+                    }
+                }
             }
             next = self.calls.try_join_next();
         }
         // Before the first list, what is known is but a part.
         let is_listed = self.complete_by.is_some();
-        if is_listed && !(self.is_incomplete() && self.follower.sandboxes.are_awaited()) {
+        let is_awaited = self.is_looking || self.follower.sandboxes.are_awaited();
+        if is_listed && !(self.is_incomplete() && is_awaited) {
             self.follower.publish();
         }
         Ok(())
@@ -164,10 +184,23 @@ impl<'f> Session<'f> {
         self.took = now - asked;
         self.due = self.due.min(now + self.follower.questions.pause(self.took));
         self.complete_by.get_or_insert(now + COMPLETE);
-        self.follower.answers(&self.socket, &self.connection.version.to_string());
+        let has_pods = !sandboxes.is_empty();
+        self.follower.answers(&self.socket, &self.connection.version.to_string(), has_pods);
+        if !has_pods {
+            self.look_elsewhere();
+        }
         for sandbox in self.follower.sandboxes.list(sandboxes, asked.into_std(), now.into_std()) {
             let (client, slots) = (self.connection.client.clone(), Arc::clone(&self.slots));
             self.calls.spawn(status(client, slots, sandbox));
+        }
+    }
+
+    /// Looks for pods on the other sockets, if there are any.
+    fn look_elsewhere(&mut self) {
+        let others = self.follower.others(&self.socket);
+        if !self.is_looking && !others.is_empty() {
+            self.is_looking = true;
+            self.calls.spawn(async move { Answer::Elsewhere(with_pods(others).await) });
         }
     }
 

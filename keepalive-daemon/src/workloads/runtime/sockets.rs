@@ -47,9 +47,15 @@ impl Sockets {
         self.is_given
     }
 
-    /// A runtime answers on this one: from here on there is no other, though it may be away for some time. Another
+    /// The runtime on this one has pods: from here on there is no other, though it may be away for some time. Another
     /// that answers meanwhile would be asked for pods that it does not have.
     pub(super) fn settle(&mut self, path: &Path) {
         *self = Self::only(path.to_owned());
+    }
+
+    /// Where else pods may be, as long as the runtime on this one has none: a containerd of Docker's is often there
+    /// before the runtime of the kubelet.
+    pub(super) fn others(&self, path: &Path) -> Vec<PathBuf> {
+        self.paths.iter().filter(|other| *other != path).cloned().collect()
     }
 }

@@ -99,7 +99,7 @@ async fn a_server_that_speaks_another_version_is_named() {
 }
 
 #[tokio::test]
-async fn of_the_known_places_the_first_that_answers_is_taken_and_kept() {
+async fn of_the_known_places_the_first_with_pods_is_taken_and_kept() {
     let [early, late] = [directory(), directory()];
     let paths = [&early, &late].map(|directory| directory.path().join("fake.sock"));
     let sockets = Sockets::any_of(paths.to_vec());
@@ -121,4 +121,50 @@ async fn of_the_known_places_the_first_that_answers_is_taken_and_kept() {
     assert!(paths.iter().all(|path| none.contains(path.to_str().unwrap())), "{none}");
     assert!(none.contains("--cri-socket") && none.contains("none"), "{none}");
     assert_eq!(first.log().connections, 0);
+}
+
+#[tokio::test]
+async fn a_runtime_without_pods_is_left_for_one_that_has_some() {
+    let [early, late] = [directory(), directory()];
+    let paths = [&early, &late].map(|directory| directory.path().join("fake.sock"));
+    let (journal, runtime_of_docker) = (Journal::default(), Fake::start(late.path(), "containerd", "2.1.0"));
+    let mut runtime = Runtime::on(Some(Sockets::any_of(paths.to_vec())), journal);
+    pods_are(&mut runtime, &[]).await;
+
+    // The kubelet's own comes up later.
+    let fake = Fake::start(early.path(), "containerd", "1.7.24");
+    fake.run("a", at("kubepods/a"));
+    runtime.ask_about(question("kubepods/a"));
+    pods_are(&mut runtime, &[("a", "kubepods/a")]).await;
+
+    let state = runtime.state();
+    assert_eq!(state.socket.as_deref(), Some(paths[0].as_path()));
+    assert_eq!(state.name.as_deref(), Some("containerd 1.7.24"));
+    assert_eq!(state.trouble, None);
+    // From here on there is no other.
+    let asked = runtime_of_docker.log();
+    fake.remove("a");
+    runtime.ask_about(question("kubepods/b"));
+    pods_are(&mut runtime, &[]).await;
+    // One that looks elsewhere when it finds none does so with each list.
+    let lists = fake.log().lists;
+    fake.asked(|log| log.lists > lists + 2).await;
+    assert_eq!(runtime_of_docker.log().connections, asked.connections);
+}
+
+#[tokio::test]
+async fn that_a_runtime_has_no_pods_is_not_told_before_another_that_has_some() {
+    let [early, late] = [directory(), directory()];
+    let _empty = Fake::start(early.path(), "containerd", "2.1.0");
+    let fake = Fake::start(late.path(), "cri-o", "1.31.0");
+    fake.run("a", at("kubepods/a"));
+    let paths = [&early, &late].map(|directory| directory.path().join("fake.sock"));
+
+    let mut runtime = Runtime::on(Some(Sockets::any_of(paths.to_vec())), Journal::default());
+
+    // What an earlier run attached to the pods would be taken off them.
+    while runtime.state().pods.is_none() {
+        runtime.changed().await.unwrap();
+    }
+    assert_eq!(places(&runtime.state()).unwrap().len(), 1);
 }
