@@ -39,6 +39,7 @@ use keepalive_ebpf::{Counters, DESTINATIONS_MAP, Policy, RuleSet};
 
 pub(crate) use closing::Closing;
 pub(crate) use inspect::{inspect, remove_all};
+pub(crate) use pins::Held;
 pub(crate) use private::{Private, PrivateLink};
 pub(crate) use refusal::{AttachError, Refusal, Why};
 pub(crate) use storage::Stored;
@@ -66,21 +67,18 @@ use self::{
     memory_limit::MemoryLimit,
     object::Object,
     obstacles::Above,
-    pins::{CgroupPins, Lock, Pins},
+    pins::{CgroupPins, Pins},
 };
 
 /// The kernel side, loaded and pinned, for the one daemon that may change it.
 pub(crate) struct Kernel {
-    pins: Pins,
+    held: Held,
     object: Object,
     /// Where the pins of each attached cgroup are: the name of the directory was made of the path that an
     /// earlier run, perhaps with another root, knew it by.
     attached: BTreeMap<u64, CgroupPins>,
     _memory_limit: MemoryLimit,
-    lock: Lock,
     in_one_go: InOneGo,
-    /// Those of before, in bpffs to which no path leads any more: with them ends what is pinned there.
-    former: Vec<Lock>,
 }
 
 /// What need not be asked for each of many cgroups that are attached to in one go.
@@ -126,24 +124,6 @@ pub(crate) struct AttachedGuard {
     pub(super) stored: Stored,
 }
 
-/// The pins, held against every other daemon.
-pub(crate) struct Held {
-    pins: Pins,
-    lock: Lock,
-}
-
-impl Held {
-    /// Takes hold of the pins under `bpffs`.
-    ///
-    /// # Errors
-    /// If `bpffs` is none, or another daemon holds them; says which.
-    pub(crate) fn take(bpffs: &Path) -> Result<Self> {
-        let pins = Pins::new(bpffs)?;
-        let lock = pins.lock()?;
-        Ok(Self { pins, lock })
-    }
-}
-
 impl Kernel {
     /// Loads the program and takes over the pins. With `log`, the program writes a log line a
     /// connection; needs a tokio runtime then.
@@ -152,21 +132,19 @@ impl Kernel {
     /// If something else lies in their place, or if the kernel or the privileges do not suffice; nothing that was
     /// attached changes then.
     pub(crate) fn open(held: Held, log: bool) -> Result<Self> {
-        let Held { pins, lock } = held;
         let memory_limit = MemoryLimit::raise();
+        let pins = held.pins();
         pins.create()?;
-        let mut object = Object::load_pinned(&pins, log).inspect_err(|_| pins.discard_empty())?;
+        let mut object = Object::load_pinned(pins, log).inspect_err(|_| pins.discard_empty())?;
         if let Some(logger) = object.logger.take() {
             log::drain(logger)?;
         }
         Ok(Self {
-            pins,
+            held,
             object,
             attached: BTreeMap::new(),
             _memory_limit: memory_limit,
-            lock,
             in_one_go: InOneGo::default(),
-            former: Vec::new(),
         })
     }
 
@@ -178,16 +156,11 @@ impl Kernel {
         is_whole: bool,
         mut collected: impl FnMut(&str),
     ) -> Result<Vec<Attachment>> {
-        // Somebody may have mounted another bpffs, or removed all that was pinned. Everything is attached anew then; once
-        // it is, there is nothing left for which to keep what was pinned before.
-        match self.pins.lock_again(&mut self.lock)? {
-            Some(former) => self.former.push(former),
-            None if is_whole => self.former.clear(),
-            None => {}
-        }
+        let object = &mut self.object;
+        self.held.follow(is_whole, |pins| object.pin(pins))?;
         let mut attached = BTreeMap::new();
         let mut attachments = Vec::new();
-        for pins in self.pins.cgroups()? {
+        for pins in self.held.pins().cgroups()? {
             pins.discard_unfinished()?;
             let path = pins.path().unwrap_or_default();
             match attachment(&pins, &self.object.storage)? {
@@ -225,10 +198,10 @@ impl Kernel {
         rules: Option<&RuleSet>,
     ) -> Result<(), AttachError> {
         if !self.in_one_go.holds {
-            self.lock.check()?;
+            self.held.check()?;
             self.in_one_go.holds = true;
         }
-        let pins = self.pins.cgroup(cgroup.path, cgroup.id);
+        let pins = self.held.pins().cgroup(cgroup.path, cgroup.id);
         let link = self.link(cgroup)?;
         // Pinned before the policy is written: of a daemon that is killed in between, what is written would outlive the
         // link, and nobody could tell that it is there.
@@ -316,7 +289,7 @@ impl Kernel {
         keep: impl Fn(u64, &str, &str) -> bool,
     ) -> Result<Vec<PathBuf>> {
         let mut retired = Vec::new();
-        for layout in self.pins.other_layouts()? {
+        for layout in self.held.pins().other_layouts()? {
             if pins::retire_layout(&layout, &keep)? {
                 retired.push(layout);
             }

@@ -12,7 +12,7 @@ use keepalive_ebpf::{GUARD_PROGRAM, Policy};
 
 use super::{
     Attachment, Cgroup, Kernel,
-    object::{put_program, refusal, rejected, same_program},
+    object::{put, refusal, rejected, same_program},
     obstacles, open_cgroup,
     pins::{CgroupPins, Pins},
     refusal::AttachError,
@@ -24,7 +24,7 @@ impl Kernel {
     pub(crate) fn guard_holds(&mut self, attachment: &Attachment) -> Option<bool> {
         let guard = attachment.guard?;
         // What cannot be loaded is no daemon's own; attaching it anew will say why.
-        let ours = self.object.guard(&self.pins).ok().map(|guard| guard.program_id);
+        let ours = self.object.guard(self.held.pins()).ok().map(|guard| guard.program_id);
         Some(guard.program_id.is_some() && guard.program_id == ours && guard.stored == attachment.stored)
     }
 
@@ -32,7 +32,7 @@ impl Kernel {
     /// stays in force for what is established.
     pub(crate) fn guard(&mut self, cgroup: Cgroup<'_>, policy: &Policy) -> Result<(), AttachError> {
         let pins = self.attached(cgroup)?;
-        let guard = self.object.guard(&self.pins)?;
+        let guard = self.object.guard(self.held.pins())?;
         match guard.attach(cgroup, &pins) {
             // A cgroup removed meanwhile has many answers.
             Err(_) if matches!(open_cgroup(cgroup), Err(AttachError::Gone)) => return Err(AttachError::Gone),
@@ -66,12 +66,17 @@ impl Guard {
         let program = match same_program(&path, loaded.as_fd(), pins)? {
             Some(pinned) => pinned,
             None => {
-                put_program(&path, loaded.as_fd(), pins)?;
+                put(&path, loaded.as_fd(), pins)?;
                 loaded
             }
         };
         let program_id = sys::program_info(program.as_fd())?.id;
         Ok(Self { program, program_id })
+    }
+
+    /// Pins it in another place, over what is pinned there.
+    pub(crate) fn pin(&self, pins: &Pins) -> Result<()> {
+        put(&pins.guard_program(), self.program.as_fd(), pins)
     }
 
     /// Attaches it to a cgroup, in the place of another that guards there. Its storage is to be written afterwards:

@@ -40,6 +40,8 @@ pub(super) const CLOSING_MAPS: [&str; 2] = [DEAD_PEERS_MAP, DEAD_PEER_LOG_MAP];
 /// A loaded program with its maps.
 pub(crate) struct Object {
     ebpf: Ebpf,
+    /// What outlasts the daemon, each by its name.
+    maps: Vec<(&'static str, OwnedFd)>,
     name: &'static str,
     /// The pinned program, where it is the same as the loaded one.
     adopted: Option<SockOps>,
@@ -68,10 +70,9 @@ impl Object {
             }
         })?;
         // A daemon that was killed half-way may have left one.
-        remove_file(&next_program(pins))?;
+        remove_file(&next(pins))?;
         let path = pins.program();
-        let loaded =
-            object.program()?.fd()?.as_fd().try_clone_to_owned().context("cannot duplicate a descriptor")?;
+        let loaded = own(object.program()?.fd()?.as_fd())?;
         // A program with a log is never adopted: its ring buffer went with the daemon that drained it.
         let same = if log { None } else { same_program(&path, loaded.as_fd(), pins)? };
         if let Some(pinned) = same {
@@ -80,9 +81,19 @@ impl Object {
             object.adopted = Some(adopted.with_context(|| format!("cannot open {}", path.display()))?);
             program_mut(&mut object.ebpf, object.name)?.unload()?;
         } else {
-            put_program(&path, loaded.as_fd(), pins)?;
+            put(&path, loaded.as_fd(), pins)?;
         }
         Ok(object)
+    }
+
+    /// Pins the maps and programs in another place, over what is pinned there: what is attached from now on uses these.
+    pub(crate) fn pin(&mut self, pins: &Pins) -> Result<()> {
+        remove_file(&next(pins))?;
+        for (name, map) in &self.maps {
+            put(&pins.map(name), map.as_fd(), pins)?;
+        }
+        put(&pins.program(), self.program()?.fd()?.as_fd(), pins)?;
+        self.guard.as_ref().map_or(Ok(()), |guard| guard.pin(pins))
     }
 
     /// Loads the object for this process alone, sharing only the map of claims of a daemon if there is one.
@@ -137,9 +148,11 @@ impl Object {
             )
         })?;
         let program_id = sys::program_info(program.fd()?.as_fd())?.id;
+        let maps = PINNED_MAPS.into_iter().map(|name| Ok((name, map_handle(&ebpf, name)?)));
+        let maps = maps.collect::<Result<_>>()?;
         let storage = Storage::new(take_map(&mut ebpf, POLICY_MAP)?, take_map(&mut ebpf, COUNTERS_MAP)?)?;
         let rules = Rules::new(take_map(&mut ebpf, DESTINATIONS_MAP)?)?;
-        Ok(Self { ebpf, name, adopted: None, program_id, guard: None, storage, rules, logger })
+        Ok(Self { ebpf, maps, name, adopted: None, program_id, guard: None, storage, rules, logger })
     }
 
     fn program(&mut self) -> Result<&mut SockOps> {
@@ -226,16 +239,20 @@ pub(super) fn same_program(path: &Path, loaded: BorrowedFd<'_>, pins: &Pins) -> 
     Ok((pinned.tag == sys::program_info(loaded)?.tag).then_some(pin))
 }
 
-/// Pins a program at `path`, in the place of what is there.
-pub(super) fn put_program(path: &Path, loaded: BorrowedFd<'_>, pins: &Pins) -> Result<()> {
-    let next = next_program(pins);
-    sys::pin(loaded, &next).with_context(|| format!("cannot pin {}", next.display()))?;
+/// Pins a map or a program at `path`, in the place of what is there.
+pub(super) fn put(path: &Path, object: BorrowedFd<'_>, pins: &Pins) -> Result<()> {
+    let next = next(pins);
+    sys::pin(object, &next).with_context(|| format!("cannot pin {}", next.display()))?;
     std::fs::rename(&next, path).with_context(|| format!("cannot put {} in place", path.display()))
 }
 
-/// Where a program waits to take the place of another.
-fn next_program(pins: &Pins) -> PathBuf {
-    pins.layout().join("next_program")
+/// Where a map or a program waits to take the place of another.
+fn next(pins: &Pins) -> PathBuf {
+    pins.layout().join("next")
+}
+
+fn own(descriptor: BorrowedFd<'_>) -> Result<OwnedFd> {
+    descriptor.try_clone_to_owned().context("cannot duplicate a descriptor")
 }
 
 fn program_mut<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut SockOps> {
@@ -268,6 +285,18 @@ fn page_size() -> Result<u32> {
 /// Takes a map out of an object, whose programs go on to use it.
 pub(super) fn take_any_map(ebpf: &mut Ebpf, name: &str) -> Result<Map> {
     ebpf.take_map(name).ok_or_else(|| anyhow!("the object holds no map {name}"))
+}
+
+fn map_handle(ebpf: &Ebpf, name: &str) -> Result<OwnedFd> {
+    match ebpf.map(name) {
+        Some(
+            Map::CgroupStorage(data)
+            | Map::PerCpuCgroupStorage(data)
+            | Map::SkStorage(data)
+            | Map::HashMap(data),
+        ) => own(data.fd().as_fd()),
+        other => Err(anyhow!("the map {name} is {other:?}")),
+    }
 }
 
 fn take_map(ebpf: &mut Ebpf, name: &str) -> Result<aya::maps::MapData> {

@@ -19,11 +19,12 @@
 //! readable with `ls -l`. It refuses dots in names.
 
 mod files;
+mod held;
 mod lock;
 pub(crate) mod swept;
 
 use std::{
-    fs, mem,
+    fs,
     os::{fd::AsFd as _, unix::fs::MetadataExt as _},
     path::{Path, PathBuf},
 };
@@ -34,6 +35,7 @@ use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 
 use files::{directories, end_link, make_directory, next, put_first_text, put_text, remove_tree};
 pub(crate) use files::{exists, remove_file};
+pub(crate) use held::Held;
 pub(crate) use lock::Lock;
 
 use super::sys;
@@ -121,22 +123,16 @@ impl Pins {
         Lock::take(&self.top)
     }
 
-    /// Takes the lock again if what is locked is not where the pins are any more, and makes their directories. Returns
-    /// the lock of before, if so: what is pinned there is in force for as long as that is held.
+    /// Takes the lock where the pins are to be now, which is not where `former` is.
     ///
     /// # Errors
     /// If there is no bpffs any more, or another process holds the lock meanwhile; says which.
-    pub(crate) fn lock_again(&self, lock: &mut Lock) -> Result<Option<Lock>> {
-        if lock.holds() {
-            return Ok(None);
-        }
+    pub(crate) fn lock_anew(&self, former: &Lock) -> Result<Lock> {
         let bpffs = self.top.parent().unwrap_or(&self.top);
         if !statfs(bpffs).is_ok_and(|found| found.filesystem_type() == BPF_FS_MAGIC) {
-            lock.check()?;
+            former.check()?;
         }
-        let next = self.lock()?;
-        self.create()?;
-        Ok(Some(mem::replace(lock, next)))
+        self.lock()
     }
 
     /// The pins of every cgroup of this layout, ancestors first.

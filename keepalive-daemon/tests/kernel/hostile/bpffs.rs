@@ -16,6 +16,7 @@ use crate::support::{
 crate::tests!(
     a_bpffs_that_comes_to_read_only_ends_nothing,
     a_bpffs_that_is_unmounted_ends_nothing,
+    a_bpffs_that_is_uncovered_again_is_taken_up,
     what_is_refused_anew_in_another_bpffs_stays_governed,
 );
 
@@ -147,4 +148,28 @@ fn what_is_refused_anew_in_another_bpffs_stays_governed() {
         (now.len() == 1 && now != links).then_some(())
     });
     assert_eq!(fresh(&host, &app), [ARMED; 2]);
+}
+
+fn a_bpffs_that_is_uncovered_again_is_taken_up() {
+    let (host, app) = host_with_app("bpffs-uncovered");
+    let daemon = host.start();
+    let mark = daemon.mark();
+    mount_bpffs(&host, MsFlags::empty());
+    daemon.signal(Signal::SIGHUP).unwrap();
+    daemon.wait_line_from(mark, "attached cgroup=\"app\"").unwrap();
+
+    umount2(host.bpffs.path(), MntFlags::MNT_DETACH).unwrap();
+    resync(&host, &daemon);
+
+    await_no_trouble(&host);
+    assert_eq!(fresh(&host, &app), [ARMED; 2]);
+    let late = host.cgroup("app-late");
+    await_governed(&host, &daemon, &late);
+    daemon.signal(Signal::SIGKILL).unwrap();
+    daemon.wait().unwrap();
+    let again = host.start();
+    for cgroup in [&app, &late] {
+        assert_eq!(fresh(&host, cgroup), [ARMED; 2]);
+    }
+    again.check().unwrap();
 }

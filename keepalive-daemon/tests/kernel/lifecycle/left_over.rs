@@ -67,7 +67,7 @@ pub(super) fn half_made_pins_are_completed_at_the_next_start() {
         }),
         ("the next program was pinned beside the program", |host, _, _| {
             let layout = host.bpffs.path().join("keepalive/abi2");
-            fs::hard_link(layout.join("program"), layout.join("next_program")).unwrap();
+            fs::hard_link(layout.join("program"), layout.join("next")).unwrap();
         }),
         ("the program was not pinned yet", |host, _, _| {
             fs::remove_file(host.bpffs.path().join("keepalive/abi2/program")).unwrap();
