@@ -14,7 +14,7 @@ use std::{
 };
 
 use anyhow::Result;
-use keepalive_ebpf::Counters;
+use keepalive_ebpf::{Counters, Policy};
 use tracing::{debug, info, warn};
 
 pub(crate) use cause::Cause;
@@ -252,9 +252,11 @@ impl Governor {
             self.set_swept(id, &unfinished);
         }
         let cgroup = Cgroup { root: &self.root, path: action.path(), id };
+        let mut given = None;
         let done = match &action {
-            Action::Attach(Desired { policy_name, policy, rules, .. }) => {
-                self.kernel.attach(cgroup, policy_name, policy, rules.as_deref())
+            Action::Attach(Desired { path, policy_name, policy, rules, .. }) => {
+                given = self.given_before(path, cgroups);
+                self.kernel.attach(cgroup, policy_name, policy, rules.as_deref(), given.as_ref())
             }
             Action::Write(Desired { policy_name, policy, rules, .. }) => {
                 let has_name = self.actual.get(&id).is_some_and(|have| have.policy_name == *policy_name);
@@ -269,7 +271,7 @@ impl Governor {
             Action::Detach(_) => self.kernel.detach(id).map_err(AttachError::from),
         };
         match done {
-            Ok(()) => self.book(id, action, cause),
+            Ok(()) => self.book(id, action, given, cause),
             Err(AttachError::Gone) => {
                 // What is booked of it, and its pins, end with the event that tells of its end.
                 self.missed.insert(action.path().to_owned());
@@ -279,7 +281,7 @@ impl Governor {
         }
     }
 
-    fn book(&mut self, id: u64, action: Action, cause: Cause) {
+    fn book(&mut self, id: u64, action: Action, given: Option<Policy>, cause: Cause) {
         let why = cause.why(&action);
         match action {
             Action::Attach(want) => {
@@ -292,7 +294,7 @@ impl Governor {
                     policy_name,
                     policy: Some(policy),
                     current: true,
-                    swept: None,
+                    swept: given,
                     guard: Guard::Absent,
                 };
                 self.actual.insert(id, actual);

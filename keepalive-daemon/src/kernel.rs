@@ -189,13 +189,15 @@ impl Kernel {
         self.in_one_go = InOneGo::default();
     }
 
-    /// Attaches to a cgroup and puts a policy in force. On failure nothing stays attached.
+    /// Attaches to a cgroup and puts a policy in force; with a note of what its connections were `given` before, if it is
+    /// known. On failure nothing stays attached.
     pub(crate) fn attach(
         &mut self,
         cgroup: Cgroup<'_>,
         policy_name: &str,
         policy: &Policy,
         rules: Option<&RuleSet>,
+        given: Option<&Policy>,
     ) -> Result<(), AttachError> {
         if !self.in_one_go.holds {
             self.held.check()?;
@@ -205,7 +207,9 @@ impl Kernel {
         let link = self.link(cgroup)?;
         // Pinned before the policy is written: of a daemon that is killed in between, what is written would outlive the
         // link, and nobody could tell that it is there.
-        let pinned = pins.create(cgroup.path).and_then(|()| pin(link, &pins.link()));
+        let noted =
+            pins.create(cgroup.path).and_then(|()| given.map_or(Ok(()), |given| pins.set_swept(given)));
+        let pinned = noted.and_then(|()| pin(link, &pins.link()));
         let written = pinned.map_err(AttachError::from).and_then(|()| self.write(cgroup.id, policy, rules));
         let in_force = written.and_then(|()| {
             pins.set_first_policy(policy_name).map_err(|error| {

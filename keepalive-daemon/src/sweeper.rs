@@ -23,7 +23,7 @@ use keepalive_ebpf::{Mode, Outcome, Policy, Sweep};
 use tokio::sync::mpsc;
 use tracing::{debug, warn};
 
-pub(crate) use books::Deed;
+pub(crate) use books::{Deed, gives_values};
 pub(crate) use manual::{Asker, Manual, kind};
 pub(crate) use queue::Job;
 pub(crate) use tally::Tally;

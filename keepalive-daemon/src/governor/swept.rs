@@ -5,8 +5,8 @@ use tracing::warn;
 
 use super::Governor;
 use crate::{
-    reconcile::{Action, ancestors},
-    sweeper::as_swept,
+    reconcile::{Action, Actual, ancestors},
+    sweeper::{as_swept, gives_values},
     workloads::Paths,
 };
 
@@ -30,9 +30,9 @@ impl Governor {
         let have = self.actual.get(&id)?;
         let [in_force, wanted] = [have.policy?, want.policy].map(|policy| as_swept(&policy, id));
         let is_due = match have.swept {
-            Some(swept) => swept.claiming(false) == wanted,
-            // With nothing in force there are no values of it.
-            None => have.policy != Some(InKernel::NOTHING),
+            Some(swept) if swept.cgroup() == id => swept.claiming(false) == wanted,
+            // With nothing in force there are no values of it. What an outer policy gave was before it.
+            _ => have.policy != Some(InKernel::NOTHING),
         };
         (in_force != wanted && is_due).then(|| in_force.claiming(true))
     }
@@ -43,10 +43,23 @@ impl Governor {
         let Action::Detach(have) = action else { return None };
         // Another may have its path by now, as that of a service that was started again.
         cgroups.get(&have.path).filter(|there| **there == id)?;
-        let above = ancestors(&have.path).filter_map(|above| cgroups.get(above));
-        let (outer, actual) = above.filter_map(|id| Some((*id, self.actual.get(id)?))).next()?;
+        let (outer, actual) = self.governed_above(&have.path, cgroups)?;
         let policy = as_swept(&actual.policy?, outer);
         let is_swept = self.existing.contains(&outer) && actual.swept == Some(policy);
         is_swept.then(|| (outer, policy.claiming(true)))
+    }
+
+    /// What is to be noted with a cgroup that is attached: its connections may have their values from the next above that
+    /// is governed, and would keep them if the daemon ended before they are swept.
+    pub(super) fn given_before(&self, path: &str, cgroups: &Paths) -> Option<InKernel> {
+        let (outer, actual) = self.governed_above(path, cgroups)?;
+        let policy = as_swept(&actual.policy?, outer);
+        gives_values(&policy).then(|| policy.claiming(true))
+    }
+
+    /// The next governed cgroup above a path.
+    fn governed_above(&self, path: &str, cgroups: &Paths) -> Option<(u64, &Actual)> {
+        let above = ancestors(path).filter_map(|above| cgroups.get(above));
+        above.filter_map(|id| Some((*id, self.actual.get(id)?))).next()
     }
 }

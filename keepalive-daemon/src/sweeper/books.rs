@@ -380,7 +380,7 @@ fn governed_above(path: &str, view: &View<'_>) -> Option<u64> {
 }
 
 /// Whether connections may have values from a policy.
-fn gives_values(policy: &Policy) -> bool {
+pub(crate) fn gives_values(policy: &Policy) -> bool {
     !matches!(policy.mode(), Mode::Nothing | Mode::Monitor)
 }
 

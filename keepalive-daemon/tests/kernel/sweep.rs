@@ -25,8 +25,9 @@ use self::{
     },
     restarts::{
         a_killed_daemon_resumes, a_policy_that_is_taken_back_before_its_sweep_is_over_leaves_nothing,
-        a_restart_does_not_sweep_again,
+        a_restart_does_not_sweep_again, what_an_inner_policy_gave_itself_is_known_also_after_a_restart,
         what_an_inner_policy_left_is_swept_for_the_outer_one_also_after_a_restart,
+        what_the_outer_policy_gave_is_known_of_the_inner_one_also_after_a_restart,
     },
     verb::{
         a_dry_run_of_what_only_counts_tells_what_would_be_set,
@@ -58,7 +59,9 @@ crate::tests!(
     connections_opened_before_the_policy_get_it,
     fill_missing_leaves_what_the_application_chose,
     monitor_counts_and_changes_nothing,
+    what_an_inner_policy_gave_itself_is_known_also_after_a_restart,
     what_an_inner_policy_left_is_swept_for_the_outer_one_also_after_a_restart,
+    what_the_outer_policy_gave_is_known_of_the_inner_one_also_after_a_restart,
     what_passed_the_guard_is_put_right,
 );
 

@@ -113,3 +113,57 @@ pub(super) fn what_an_inner_policy_left_is_swept_for_the_outer_one_also_after_a_
         drop(app);
     }
 }
+
+pub(super) fn what_the_outer_policy_gave_is_known_of_the_inner_one_also_after_a_restart() {
+    for is_killed in [true, false] {
+        let (host, app) = app("given");
+        let inner = host.cgroup("app/inner");
+        let mut peer = host.peer(&inner);
+        let pair = peer.pair();
+        govern(&host, 60, "");
+        // So late that it is another daemon that sweeps.
+        let daemon = start_with(&host, &[("KEEPALIVE_SWEEP_DELAY", "1h")]);
+        swept(&host, "app", 60);
+        assert_eq!(both(&mut peer, pair), [armed(60); 2]);
+
+        host.write_policies("inner.yaml", &document("inner", "app/inner", &values(90, "")));
+        daemon.wait_line("attached cgroup=\"app/inner\"").unwrap();
+        daemon.signal(if is_killed { Signal::SIGKILL } else { Signal::SIGTERM }).unwrap();
+        daemon.wait().unwrap();
+        assert_eq!(both(&mut peer, pair), [armed(60); 2], "swept too soon for this to be a test");
+        let _next = host.start();
+
+        // Taken for the application's own, the tighter values would stay.
+        eventually(&format!("the inner policy's values are there, killed: {is_killed}"), || {
+            (both(&mut peer, pair) == [armed(90); 2]).then_some(())
+        });
+        swept(&host, "app/inner", 90);
+        drop(app);
+    }
+}
+
+pub(super) fn what_an_inner_policy_gave_itself_is_known_also_after_a_restart() {
+    let (host, app) = app("own");
+    let inner = host.cgroup("app/inner");
+    govern(&host, 60, "");
+    let write = |idle, more| {
+        host.write_policies("inner.yaml", &document("inner", "app/inner", &values(idle, more)));
+    };
+    write(90, "applyToExisting: false");
+    let daemon = start_with(&host, &[("KEEPALIVE_SWEEP_DELAY", "1h")]);
+    let mut peer = host.peer(&inner);
+    let pair = peer.pair();
+    assert_eq!(both(&mut peer, pair), [armed(90); 2]);
+
+    write(120, "");
+    daemon.wait_line("changed the policy").unwrap();
+    daemon.signal(Signal::SIGKILL).unwrap();
+    daemon.wait().unwrap();
+    assert_eq!(both(&mut peer, pair), [armed(90); 2], "swept too soon for this to be a test");
+    let _next = host.start();
+
+    eventually("the inner policy's next values are there", || {
+        (both(&mut peer, pair) == [armed(120); 2]).then_some(())
+    });
+    drop(app);
+}
