@@ -160,15 +160,15 @@ impl Kernel {
         self.held.follow(is_whole, |pins| object.pin(pins))?;
         let mut attached = BTreeMap::new();
         let mut attachments = Vec::new();
-        for pins in self.held.pins().cgroups()? {
+        for pins in self.held.pins().cgroups_in_any_order()? {
             pins.discard_unfinished()?;
-            let path = pins.path().unwrap_or_default();
             match attachment(&pins, &self.object.storage)? {
                 Some(attachment) => {
                     attached.insert(attachment.cgroup_id, pins);
                     attachments.push(attachment);
                 }
                 None => {
+                    let path = pins.path().unwrap_or_default();
                     pins.remove()?;
                     collected(&path);
                 }

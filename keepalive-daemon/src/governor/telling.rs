@@ -124,6 +124,9 @@ impl Governor {
     pub(super) fn count_one(&mut self, id: u64) {
         let Some(actual) = self.actual.get(&id) else { return };
         let Ok(Some(counters)) = self.kernel.counters(id) else { return };
+        if self.ledger.is_known(id, &counters) {
+            return;
+        }
         self.counted.totals.count(id, &actual.policy_name, counters);
         let pod = self.pods.get(&id).map(String::as_str);
         let whose = Whose { id, cgroup: &shown(&actual.path), pod, policy: &actual.policy_name };

@@ -67,8 +67,8 @@ fn sort(event: &Event) -> Sort {
 #[derive(Debug)]
 struct Watched {
     until: Instant,
-    /// What happened of it since, summed up, and how often.
-    since: Option<(Event, u64)>,
+    /// What happened of it since, summed up, and how often; apart, as of most nothing does.
+    since: Option<Box<(Event, u64)>>,
 }
 
 /// The records.
@@ -95,11 +95,11 @@ impl Ring {
         let sort = sort(&event);
         if let Some(watched) = self.watched.get_mut(&sort) {
             match &mut watched.since {
-                Some((sum, times)) => {
-                    sum.absorb(event);
-                    *times += 1;
+                Some(since) => {
+                    since.0.absorb(event);
+                    since.1 += 1;
                 }
-                since => *since = Some((event, 1)),
+                since => *since = Some(Box::new((event, 1))),
             }
             return;
         }
@@ -121,11 +121,13 @@ impl Ring {
             if now.clock < watched.until {
                 return true;
             }
-            let Some((event, times)) = watched.since.take() else { return false };
-            watched.until = now.clock + window(event.kind);
-            sums.push((event, times));
+            let Some(since) = watched.since.take() else { return false };
+            watched.until = now.clock + window(since.0.kind);
+            sums.push(*since);
             true
         });
+        // A thousand cgroups that are governed at once are watched for moments.
+        self.watched.shrink_to(2 * self.watched.len());
         self.due = self.watched.values().map(|watched| watched.until).min();
         for (event, times) in sums {
             self.record(event, times, now.time);

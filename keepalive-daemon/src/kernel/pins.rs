@@ -140,6 +140,11 @@ impl Pins {
         cgroups_of(&self.abi)
     }
 
+    /// The same in any order, for whoever ends none that is in force.
+    pub(crate) fn cgroups_in_any_order(&self) -> Result<Vec<CgroupPins>> {
+        in_any_order(&self.abi)
+    }
+
     /// The pins of a cgroup, whether they exist or not.
     pub(crate) fn cgroup(&self, path: &str, id: u64) -> CgroupPins {
         CgroupPins(self.abi.join("cgroups").join(directory_name(path, id)))
@@ -283,10 +288,13 @@ pub(crate) fn is_layout(path: &Path) -> bool {
 /// The pins of every cgroup of a layout. Ancestors come before what is inside them: whoever ends attachments in
 /// this order leaves no ancestor to govern what a deeper cgroup governed.
 pub(crate) fn cgroups_of(layout: &Path) -> Result<Vec<CgroupPins>> {
-    let mut cgroups: Vec<CgroupPins> =
-        directories(&layout.join("cgroups"))?.into_iter().map(CgroupPins).collect();
+    let mut cgroups = in_any_order(layout)?;
     cgroups.sort_by_cached_key(CgroupPins::path);
     Ok(cgroups)
+}
+
+fn in_any_order(layout: &Path) -> Result<Vec<CgroupPins>> {
+    Ok(directories(&layout.join("cgroups"))?.into_iter().map(CgroupPins).collect())
 }
 
 /// Removes the pins of a layout, but for those of the cgroups to `keep`, by their id, path and the name of their policy;

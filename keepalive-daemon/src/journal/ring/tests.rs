@@ -49,6 +49,21 @@ fn the_like_of_what_was_told_is_summed_up_and_told_when_its_time_has_come() {
 }
 
 #[test]
+fn what_was_watched_for_moments_takes_no_memory_afterwards() {
+    let mut ring = Ring::default();
+    for cgroup in 0..1000 {
+        ring.push(event(Kind::Attached, &cgroup.to_string()), after(0));
+    }
+    ring.push(event(Kind::Attached, "late"), after(3));
+    assert!(ring.watched.capacity() >= 1001);
+
+    ring.settle(after(5));
+
+    assert_eq!(ring.watched.len(), 1);
+    assert!(ring.watched.capacity() < 10, "{}", ring.watched.capacity());
+}
+
+#[test]
 fn what_differs_is_told_at_once() {
     let mut ring = Ring::default();
     for policy in ["p", "q", "p"] {
