@@ -41,9 +41,10 @@ const HEARTBEAT: Duration = Duration::from_secs(30);
 ///
 /// In a lab of its own, which it removes: cgroups are made and removed, policies change, go
 /// and come back, applications connect and try to be rid of keep-alive, and the daemon is
-/// asked all that it can be asked. Ctrl-C ends it early, with its report. It fails if a
-/// connection has not what a policy in force says (getsockopt tells), if the daemon logs an
-/// error or ends, if `cleanup` leaves something, or if something grows. Needs root.
+/// asked all that it can be asked. It fails if a connection has not what a policy in force
+/// says (getsockopt tells), if the daemon logs an error or ends, if `cleanup` leaves
+/// something, if something grows, or if it is ended early, by Ctrl-C, with the report until
+/// then. Needs root.
 ///
 /// The first tenth, and half a minute at least, is not judged: caches fill, programs are
 /// loaded when they are first needed, and the daemon's journal fills with its last events. Of
@@ -99,7 +100,7 @@ enum Format {
 ///
 /// # Errors
 ///
-/// If the lab cannot be made, or anything is not as it must be.
+/// If the lab cannot be made, anything is not as it must be, or it is interrupted.
 pub fn run(options: Options) -> Result<()> {
     options.plot.iter().try_for_each(|file| files::ensure_writable(file))?;
     setup::test_tools()?;
@@ -169,7 +170,7 @@ fn soak(daemon: &Path, length: Duration, kill: Option<Duration>, stop: &Stop) ->
         ("changes of policies", churn::change),
         ("questions to the daemon", churn::ask),
     ];
-    let samples = thread::scope(|scope| {
+    let (samples, is_interrupted) = thread::scope(|scope| {
         for (name, stir) in stirrers {
             let (site, ledger) = (&site, &ledger);
             scope.spawn(move || {
@@ -180,11 +181,15 @@ fn soak(daemon: &Path, length: Duration, kill: Option<Duration>, stop: &Stop) ->
             });
         }
         let samples = watch(&site, &ledger, stop, length, kill);
+        let is_interrupted = stop.within(Duration::ZERO) && ledger.failures().is_empty();
         stop.now();
-        samples
+        (samples, is_interrupted)
     });
     if !ledger.failures().is_empty() {
         console::progress(format_args!("the daemon logged at last:\n{}", site.log_tail()));
+    }
+    if is_interrupted {
+        ledger.fail("interrupted before its end".to_owned());
     }
     if let Err(error) = site.check().and_then(|()| site.finish()) {
         ledger.fail(format!("{error:#}"));
