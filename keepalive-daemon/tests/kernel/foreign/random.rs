@@ -185,6 +185,9 @@ impl<'t> Stage<'t> {
             ((governs || !free) && guarded && in_force).then_some(())
         });
         self.in_force = self.mode;
+        if self.ours().contains(&Hook::SockOps) {
+            self.twin.await_swept();
+        }
     }
 
     /// Whether a program of others keeps ours out at a hook, or may.
