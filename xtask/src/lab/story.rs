@@ -20,7 +20,7 @@ pub use client::ClientKind;
 pub use request::{Ending, Outcome, Request};
 
 use super::capture::{Capture, Segment};
-use super::{Cgroup, InCgroup, Nat, Output, Process, scratch};
+use super::{Cgroup, InCgroup, Nat, Output, Process, patience, scratch};
 
 /// The port of the server.
 const PORT: u16 = 8080;
@@ -40,10 +40,11 @@ impl Timing {
     /// A story around a NAT that forgets after `nat_timeout`, in whole seconds: the answer comes when the
     /// connection has long been forgotten, and the clients would wait for longer still.
     ///
-    /// The margins are what a busy machine with slow starters like the JVM needs.
+    /// The margins are what a busy machine with slow starters like the JVM needs: 5 s to connect, and 25 s where all is
+    /// emulated.
     pub fn around(nat_timeout: Duration) -> Self {
         let answer_after = nat_timeout + Duration::from_secs(4);
-        Self { nat_timeout, answer_after, read_timeout: answer_after + Duration::from_secs(5) }
+        Self { nat_timeout, answer_after, read_timeout: answer_after + patience() / 12 }
     }
 }
 
