@@ -27,6 +27,7 @@ const NEEDS: &[(&str, Feature)] = &[
     ("kernel::verbs::two_capabilities_suffice", Feature::LeastPrivilege),
     ("kernel::verbs::what_a_missing_capability_is_for_is_told", Feature::LeastPrivilege),
     ("kernel::verifier::what_is_told_is_of_the_programs_that_run", Feature::LeastPrivilege),
+    ("kernel::walk::each_command_prints_what_the_document_shows", Feature::ReadBack),
 ];
 
 /// The feature that a test needs and that this kernel lacks.

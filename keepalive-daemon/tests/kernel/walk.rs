@@ -54,9 +54,6 @@ fn each_command_prints_what_the_document_shows() {
 
     assert!(steps.len() >= 10, "{steps:?}");
     for Step { command, shown } in &steps {
-        if command.starts_with("bpftool cgroup tree") && !programs_have_flags() {
-            continue;
-        }
         // bpftool gives up in the middle of a list when an object of another test goes away meanwhile.
         let mut last = String::new();
         let matched = (0..10).any(|_| {
@@ -65,14 +62,6 @@ fn each_command_prints_what_the_document_shows() {
         });
         assert!(matched, "{command}\n\nprints\n\n{last}\n\nwhich lacks {:?}", mismatch(shown, &last));
     }
-}
-
-/// Whether the kernel tells how each program is attached, which it does since 6.0: bpftool 7.1, of Debian 12, lists the
-/// cgroups and none of their programs without.
-fn programs_have_flags() -> bool {
-    let name = nix::sys::utsname::uname().unwrap();
-    let major = name.release().to_str().unwrap().split('.').next().unwrap();
-    major.parse::<u32>().unwrap() >= 6
 }
 
 /// Connects from one address to another; returns the socket of the end that connected.
