@@ -11,7 +11,7 @@ use std::{
 
 use keepalive_ebpf::{Mode, Policy};
 
-use crate::plan::Desired;
+use crate::{plan::Desired, workloads::Paths};
 
 /// An attachment that exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,6 +145,11 @@ pub(crate) fn ancestors(path: &str) -> impl Iterator<Item = &str> {
         (!path.is_empty()).then(|| path.rsplit_once('/').map_or("", |(parent, _)| parent))
     })
     .skip(1)
+}
+
+/// The next governed cgroup above a path, by its id.
+pub(crate) fn governed_above(path: &str, cgroups: &Paths, is_governed: impl Fn(u64) -> bool) -> Option<u64> {
+    ancestors(path).filter_map(|above| cgroups.get(above).copied()).find(|id| is_governed(*id))
 }
 
 #[cfg(test)]

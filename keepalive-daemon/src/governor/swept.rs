@@ -5,7 +5,7 @@ use tracing::warn;
 
 use super::Governor;
 use crate::{
-    reconcile::{Action, Actual, ancestors},
+    reconcile::{Action, Actual, governed_above},
     sweeper::{as_swept, gives_values},
     workloads::Paths,
 };
@@ -57,9 +57,9 @@ impl Governor {
         gives_values(&policy).then(|| policy.claiming(true))
     }
 
-    /// The next governed cgroup above a path.
+    /// The next governed cgroup above a path, with what is attached there.
     fn governed_above(&self, path: &str, cgroups: &Paths) -> Option<(u64, &Actual)> {
-        let above = ancestors(path).filter_map(|above| cgroups.get(above));
-        above.filter_map(|id| Some((*id, self.actual.get(id)?))).next()
+        let id = governed_above(path, cgroups, |id| self.actual.contains_key(&id))?;
+        Some((id, self.actual.get(&id)?))
     }
 }

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     governor::Cause,
-    reconcile::{Actual, ancestors},
+    reconcile::{Actual, governed_above},
     report::open_connections::{Found, LeftBehind},
     workloads::Paths,
 };
@@ -63,6 +63,13 @@ pub(super) struct View<'a> {
     pub(super) cause: Cause,
 }
 
+impl View<'_> {
+    /// The next governed cgroup above a path.
+    fn governed_above(&self, path: &str) -> Option<u64> {
+        governed_above(path, self.cgroups, |id| self.attached.contains_key(&id))
+    }
+}
+
 /// What is to be asked of the sweeper.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Order {
@@ -99,7 +106,7 @@ impl Books {
         // What was asked of these does not reach the connections that they took over.
         let mut grown = BTreeSet::new();
         let present: BTreeSet<u64> = view.cgroups.values().copied().collect();
-        let above = |path: &str| governed_above(path, view);
+        let above = |path: &str| view.governed_above(path);
         for deed in deeds {
             match deed {
                 Deed::Attached(id) => {
@@ -272,7 +279,7 @@ impl Books {
     /// Forgets what is gone, and what is governed again.
     fn forget(&mut self, present: &BTreeSet<u64>, view: &View<'_>) {
         let is_governed =
-            |id: u64, path: &str| view.attached.contains_key(&id) || governed_above(path, view).is_some();
+            |id: u64, path: &str| view.attached.contains_key(&id) || view.governed_above(path).is_some();
         self.left.retain(|id, path| present.contains(&id) && !is_governed(id, path));
         self.history.retain(|id, _| view.attached.contains_key(id));
         self.found.retain(|id, _| view.attached.contains_key(id));
@@ -370,13 +377,6 @@ impl Books {
     pub(super) fn left(&self) -> Vec<LeftBehind> {
         self.left.report()
     }
-}
-
-/// The next governed cgroup above a path.
-fn governed_above(path: &str, view: &View<'_>) -> Option<u64> {
-    ancestors(path)
-        .filter_map(|above| view.cgroups.get(above).copied())
-        .find(|id| view.attached.contains_key(id))
 }
 
 /// Whether connections may have values from a policy.

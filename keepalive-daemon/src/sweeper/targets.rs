@@ -1,12 +1,9 @@
 //! Whose connections are whose: pure.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    iter,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    reconcile::ancestors,
+    reconcile::governed_above,
     workloads::{Paths, is_transient},
 };
 
@@ -15,8 +12,8 @@ use crate::{
 pub(crate) fn members(cgroups: &Paths, is_governed: impl Fn(u64) -> bool) -> BTreeMap<u64, BTreeSet<u64>> {
     let mut members: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
     for (path, id) in cgroups.iter().filter(|(path, _)| !is_transient(path)) {
-        let above = ancestors(path).filter_map(|above| cgroups.get(above).copied());
-        if let Some(governor) = iter::once(*id).chain(above).find(|id| is_governed(*id)) {
+        let own = is_governed(*id).then_some(*id);
+        if let Some(governor) = own.or_else(|| governed_above(path, cgroups, &is_governed)) {
             members.entry(governor).or_default().insert(*id);
         }
     }

@@ -42,7 +42,8 @@ pub(super) fn manual(id: u64, members: &[u64]) -> (Manual, oneshot::Receiver<Res
     (Manual::new(Asker { reply, _permit: permit }, jobs, false), answer)
 }
 
-fn job(id: u64, idle_s: u32) -> Job {
+/// A sweep of what a cgroup's own policy governs.
+pub(super) fn job(id: u64, idle_s: u32) -> Job {
     Job {
         sweep: Sweep::Apply,
         policy: policy(id, idle_s),

@@ -3,18 +3,7 @@ use std::time::Duration;
 use keepalive_ebpf::Outcome;
 
 use super::*;
-use crate::sweeper::tests::{policy, swept};
-
-fn job(id: u64, idle_s: u32) -> Job {
-    Job {
-        sweep: Sweep::Apply,
-        policy: policy(id, idle_s),
-        previous: Vec::new(),
-        members: BTreeSet::from([id]),
-        why: "a test",
-        is_only_counted: false,
-    }
-}
+use crate::sweeper::tests::{job, policy, swept};
 
 /// One complete pass in which these connections are seen.
 fn pass(queue: &mut Queue, now: Instant, seen: &[Swept]) -> Vec<Done> {

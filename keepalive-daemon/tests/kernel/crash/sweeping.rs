@@ -82,10 +82,7 @@ pub(super) fn killed_at_any_step_of_a_sweep() {
             let (ended, second) = sweep(at, method);
             let daemon = host.start();
             // Or one that is half done would end with this daemon as it is.
-            eventually("the next daemon has swept", || {
-                let status = host.status();
-                (status["cgroups"][0]["openConnections"]["state"] == "swept").then_some(())
-            });
+            host.await_swept();
             // Descriptors have one option set at a time. What a kill leaves between two is taken for the
             // application's own.
             let halves = usize::from(mode == "Tighten" && ended.at == Some("setsockopt"));

@@ -186,7 +186,7 @@ impl<'t> Stage<'t> {
         });
         self.in_force = self.mode;
         if self.ours().contains(&Hook::SockOps) {
-            self.twin.await_swept();
+            self.twin.host.await_swept();
         }
     }
 

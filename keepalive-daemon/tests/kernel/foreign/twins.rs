@@ -95,15 +95,6 @@ impl Twin {
         self.host.write_policies("p.yaml", &document("team", "team/app", &spec));
     }
 
-    /// Waits until the daemon has swept what is open: where it does by calls of its own, as on 5.10, the programs of others
-    /// see those on connections that are open by then.
-    pub(super) fn await_swept(&self) {
-        eventually("what is open is swept", || {
-            let cgroup = self.host.status()["cgroups"][0].clone();
-            (cgroup["openConnections"]["state"] == "swept").then_some(())
-        });
-    }
-
     /// Has all of the programs attached in one way and place.
     fn attach<'t>(&self, tools: &'t Tools, way: Way, place: usize) -> Vec<Attachment<'t>> {
         let programs = tools.programs().into_iter();
@@ -137,7 +128,8 @@ pub(super) fn all_that_others_do_and_see_is_the_same_with_and_without_a_policy()
             let early: Option<Process> = ours_first.then(|| twin.host.start());
             let _theirs = twin.attach(&tools, way, place);
             let _daemon = early.unwrap_or_else(|| twin.host.start());
-            twin.await_swept();
+            // Where it sweeps by calls of its own, as on 5.10, the programs of others see those on what is open by then.
+            twin.host.await_swept();
 
             let with = play(&twin.host, &twin.cgroups[2]);
 

@@ -10,9 +10,7 @@ pub(super) fn a_second_daemon_refuses_and_says_who_holds_the_pins() {
     let (host, app) = host_with_app("second");
     let first = host.start();
     let links = objects::links(&app);
-    eventually("the first one's sweep is noted", || {
-        (host.status()["cgroups"][0]["openConnections"]["state"] == "swept").then_some(())
-    });
+    host.await_swept();
     let before = entries(host.bpffs.path());
 
     let second = host.start_with(host.command("run"));

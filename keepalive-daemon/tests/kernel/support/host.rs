@@ -9,7 +9,7 @@ use std::{
 use tempfile::TempDir;
 use xtask::lab::{Bpffs, Cgroup, Netns, Process, TEST_PREFIX, scratch};
 
-use super::{PROGRAM, Peer};
+use super::{PROGRAM, Peer, eventually};
 use crate::confined::{Unlisted, confined};
 
 /// A cgroup subtree that the daemon takes for the whole hierarchy, a bpffs, a network namespace, a policy
@@ -136,6 +136,13 @@ impl Host {
         let output = self.run("status", &["-o", "json"]);
         serde_json::from_slice(&output.stdout)
             .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)))
+    }
+
+    /// Waits until the daemon has swept what is open in its first cgroup, and noted that.
+    pub(crate) fn await_swept(&self) {
+        eventually("what is open is swept", || {
+            (self.status()["cgroups"][0]["openConnections"]["state"] == "swept").then_some(())
+        });
     }
 
     /// A process in a cgroup, in this host's network namespace.
