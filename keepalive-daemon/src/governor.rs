@@ -158,7 +158,7 @@ impl Governor {
         if matches!(cause, Cause::Start | Cause::Resync) {
             self.collect_rules(rules_before);
         }
-        self.retire_other_layouts(|id, path, policy_name| {
+        self.retire_other_layouts(cgroups, |id, path, policy_name| {
             !plan.desired.contains_key(&id) && plan::is_untold(path, policy_name, policies, pods)
         });
         self.is_whole = self.is_read && self.refused.is_empty() && plan::are_all_told(pods);
@@ -195,11 +195,12 @@ impl Governor {
 
     /// Removes what versions with another layout of the maps left attached, where this one governs or nobody
     /// should. What was refused to this one stays governed by the other, and so does what is to be held.
-    fn retire_other_layouts(&self, holds: impl Fn(u64, &str, &str) -> bool) {
+    fn retire_other_layouts(&self, cgroups: &Paths, holds: impl Fn(u64, &str, &str) -> bool) {
+        let present = cgroups.values().copied().collect();
         let keep = |id, path: &str, policy_name: &str| {
             self.refused.contains_key(&id) || holds(id, path, policy_name)
         };
-        match self.kernel.retire_other_layouts(keep) {
+        match self.kernel.retire_other_layouts(&present, keep) {
             Ok(layouts) => {
                 for layout in layouts {
                     info!(layout = %layout.display(), "removed the pins of another version, its work is taken over");

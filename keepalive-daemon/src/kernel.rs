@@ -18,6 +18,7 @@ mod offsets;
 mod pins;
 mod private;
 mod refusal;
+mod remains;
 mod rules;
 pub(crate) mod sockets;
 mod storage;
@@ -287,14 +288,19 @@ impl Kernel {
 
     /// Removes what versions with another layout of the maps left attached, but for the cgroups to `keep`, by their
     /// id, path and the name of their policy; called with everything else in force in this one, so that no
-    /// connection falls between. Returns the layouts of which nothing is left.
+    /// connection falls between. The maps stay for as long as the kernel keeps something for cgroups in them that are
+    /// not `present`. Returns the layouts of which nothing is left.
     pub(crate) fn retire_other_layouts(
         &self,
+        present: &BTreeSet<u64>,
         keep: impl Fn(u64, &str, &str) -> bool,
     ) -> Result<Vec<PathBuf>> {
         let mut retired = Vec::new();
         for layout in self.held.pins().other_layouts()? {
-            if pins::retire_layout(&layout, &keep)? {
+            if pins::retire_layout(&layout, &keep)?
+                && remains::cgroups(&pins::maps(&layout))?.is_subset(present)
+            {
+                pins::remove_layout(&layout)?;
                 retired.push(layout);
             }
         }

@@ -18,7 +18,7 @@ use crate::{
     privileges::{self, Starter},
     readiness::Readiness,
     sweeper::{self, Sweeps},
-    workloads::{CriSocket, Node, cgroup2_root},
+    workloads::{CriSocket, Node, cgroup2_root, present},
 };
 
 /// What the daemon is told at its start.
@@ -81,7 +81,8 @@ pub(crate) async fn run(config: Config) -> Result<()> {
     let mut asked = metrics::serve(address)?;
     info!(cgroup_root = %root.display(), bpffs = %bpffs.display(), policies = %policies.display(), "started");
     let swept_cgroups = Targets::default();
-    let governor = Governor::new(kernel, root, swept_cgroups.clone(), node.cgroups(), journal.clone())?;
+    let governor =
+        Governor::new(kernel, root.clone(), swept_cgroups.clone(), node.cgroups(), journal.clone())?;
     let (sweeps, mut swept) = Sweeps::start(&sweeping, &bpffs, &swept_cgroups, journal.clone())?;
     let helped = Helped::start(helping, journal.clone())?;
     let mut daemon = Daemon {
@@ -112,7 +113,11 @@ pub(crate) async fn run(config: Config) -> Result<()> {
     }
     // Lets go of the lock on the pins.
     drop(daemon);
-    kernel::remove_all(&bpffs, |what, path| {
-        info!(path = %path.display(), why = "asked to detach on exit", "removed the {what}");
-    })
+    kernel::remove_all(
+        &bpffs,
+        || present(&root),
+        |what, path| {
+            info!(path = %path.display(), why = "asked to detach on exit", "removed the {what}");
+        },
+    )
 }

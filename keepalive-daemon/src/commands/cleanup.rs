@@ -12,7 +12,7 @@ use crate::{
     cli::{BpffsArg, CgroupRootArg, OutputArg},
     kernel,
     report::{self, ForPeople, Table},
-    workloads::{TRANSIENT_PREFIX, cgroup2_root, remove_emptied},
+    workloads::{TRANSIENT_PREFIX, cgroup2_root, present, remove_emptied},
 };
 
 /// Detach from all cgroups and remove all pins, of every version.
@@ -64,8 +64,11 @@ impl ForPeople for Removed {
 pub(crate) fn run(options: &Options) -> Result<Verdict> {
     let Options { bpffs, cgroup_root, output } = options;
     let mut removed = Removed::default();
-    let pins = kernel::remove_all(&bpffs.bpffs, |what, path| removed.add(what, path));
-    let cgroups = remove_left_by_exec(cgroup_root.cgroup_root.as_deref(), &mut removed);
+    let root = cgroup2_root(cgroup_root.cgroup_root.as_deref());
+    // Where there is no hierarchy, none is there.
+    let there = || root.as_deref().map(present).unwrap_or_default();
+    let pins = kernel::remove_all(&bpffs.bpffs, there, |what, path| removed.add(what, path));
+    let cgroups = root.and_then(|root| remove_left_by_exec(&root, &mut removed));
     let done = pins.and(cgroups);
     if done.is_ok() || !removed.removed.is_empty() {
         report::print(&removed, output.output)?;
@@ -74,10 +77,9 @@ pub(crate) fn run(options: &Options) -> Result<Verdict> {
 }
 
 /// Removes the cgroups of killed `exec`s. One with a process in it is in use: the kernel refuses to remove it.
-fn remove_left_by_exec(root: Option<&Path>, removed: &mut Removed) -> Result<()> {
-    let root = cgroup2_root(root)?;
+fn remove_left_by_exec(root: &Path, removed: &mut Removed) -> Result<()> {
     // What vanishes while it is walked is gone, which is as good.
-    for entry in WalkDir::new(&root).contents_first(true).into_iter().flatten() {
+    for entry in WalkDir::new(root).contents_first(true).into_iter().flatten() {
         let left =
             entry.file_type().is_dir() && entry.file_name().to_string_lossy().starts_with(TRANSIENT_PREFIX);
         if left && remove_emptied(entry.path()).is_ok() {

@@ -1,6 +1,13 @@
 //! What the pins tell without a daemon: what is attached, and how to be rid of it.
 
-use std::{io, os::fd::AsFd as _, path::Path};
+use std::{
+    collections::BTreeSet,
+    io,
+    os::fd::AsFd as _,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result, bail};
 use keepalive_ebpf::{Counters, Policy};
@@ -8,6 +15,7 @@ use keepalive_ebpf::{Counters, Policy};
 use super::{
     AttachedGuard, Attachment,
     pins::{self, CgroupPins, Pins},
+    remains,
     storage::Storage,
     sys::{self, Hook},
 };
@@ -29,11 +37,19 @@ pub(crate) fn inspect(bpffs: &Path) -> Result<Vec<(Attachment, Counters)>> {
     Ok(found)
 }
 
-/// Removes everything ever pinned under `bpffs`, of every layout, and reports each thing to `removed`.
+/// How long the kernel may take, as a rule, to let go of a cgroup that was removed.
+const LETTING_GO: Duration = Duration::from_secs(5);
+
+/// Removes everything ever pinned under `bpffs`, of every layout, and reports each thing to `removed`. `present` tells the
+/// ids of the cgroups that there are.
 ///
 /// # Errors
-/// If a daemon holds the pins, or one cannot be removed.
-pub(crate) fn remove_all(bpffs: &Path, mut removed: impl FnMut(&str, &Path)) -> Result<()> {
+/// If a daemon holds the pins, one cannot be removed, or the kernel keeps something for cgroups that are gone.
+pub(crate) fn remove_all(
+    bpffs: &Path,
+    present: impl Fn() -> BTreeSet<u64>,
+    mut removed: impl FnMut(&str, &Path),
+) -> Result<()> {
     let pins = Pins::new(bpffs)?;
     if !pins.exist()? {
         return Ok(());
@@ -54,12 +70,35 @@ pub(crate) fn remove_all(bpffs: &Path, mut removed: impl FnMut(&str, &Path)) -> 
     let mut layouts = pins.other_layouts()?;
     layouts.extend(pins.layout().exists().then(|| pins.layout().to_owned()));
     for layout in layouts {
+        pins::retire_layout(&layout, |_, _, _| false)?;
+        await_remains(&layout, &present)?;
         pins::remove_layout(&layout)?;
         removed("pin directory", &layout);
     }
     pins.remove_top(lock)?;
     removed("pin directory", pins.top());
     Ok(())
+}
+
+/// Waits until the kernel keeps nothing in the maps of a layout but for cgroups that are there.
+fn await_remains(layout: &Path, present: impl Fn() -> BTreeSet<u64>) -> Result<()> {
+    let until = Instant::now() + LETTING_GO;
+    loop {
+        let kept = remains::cgroups(&pins::maps(layout))?;
+        let gone = kept.difference(&present()).count();
+        if gone == 0 {
+            return Ok(());
+        }
+        if Instant::now() >= until {
+            bail!(
+                "the kernel keeps what it had for cgroups that are gone ({gone}), for sockets of theirs that are left, \
+                 or, where one was removed as it was attached to, for good, and then does not survive freeing it; {} \
+                 stays: try again once those sockets are closed, or be rid of it with the next start of this machine",
+                layout.display()
+            );
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// Reads the pins of one cgroup; `None` if the link was never pinned or its cgroup is gone.

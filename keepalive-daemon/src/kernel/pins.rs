@@ -97,7 +97,7 @@ impl Pins {
     }
 
     pub(crate) fn map(&self, name: &str) -> PathBuf {
-        self.abi.join("maps").join(name)
+        maps(&self.abi).join(name)
     }
 
     pub(crate) fn create(&self) -> Result<()> {
@@ -297,8 +297,13 @@ fn in_any_order(layout: &Path) -> Result<Vec<CgroupPins>> {
     Ok(directories(&layout.join("cgroups"))?.into_iter().map(CgroupPins).collect())
 }
 
-/// Removes the pins of a layout, but for those of the cgroups to `keep`, by their id, path and the name of their policy;
-/// whether nothing is left of it.
+/// Where the maps of a layout are pinned.
+pub(crate) fn maps(layout: &Path) -> PathBuf {
+    layout.join("maps")
+}
+
+/// Removes the pins of the cgroups of a layout, but for those to `keep`, by their id, path and the name of their policy;
+/// whether none is left.
 pub(crate) fn retire_layout(layout: &Path, keep: impl Fn(u64, &str, &str) -> bool) -> Result<bool> {
     let mut keeps = false;
     for cgroup in cgroups_of(layout)? {
@@ -309,17 +314,11 @@ pub(crate) fn retire_layout(layout: &Path, keep: impl Fn(u64, &str, &str) -> boo
             cgroup.remove()?;
         }
     }
-    if !keeps {
-        remove_layout(layout)?;
-    }
     Ok(!keeps)
 }
 
 /// Removes all pins of a layout.
 pub(crate) fn remove_layout(layout: &Path) -> Result<()> {
-    for cgroup in cgroups_of(layout)? {
-        cgroup.remove()?;
-    }
     remove_tree(layout)
 }
 

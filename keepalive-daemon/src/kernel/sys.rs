@@ -121,6 +121,40 @@ pub(crate) fn create_map() -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// The key of a map after another, or the first; `None` after the last, or if the other is not there any more.
+pub(crate) fn next_key<const N: usize>(
+    map: BorrowedFd<'_>,
+    key: Option<&[u8; N]>,
+) -> io::Result<Option<[u8; N]>> {
+    let mut next = [0_u8; N];
+    let mut attr = zeroed_attr();
+    attr.__bindgen_anon_2.map_fd = map.as_raw_fd().cast_unsigned();
+    attr.__bindgen_anon_2.key = key.map_or(0, |key| key.as_ptr() as u64);
+    attr.__bindgen_anon_2.__bindgen_anon_1.next_key = next.as_mut_ptr() as u64;
+    found(bpf(bpf_cmd::BPF_MAP_GET_NEXT_KEY, &mut attr)).map(|is_found| is_found.then_some(next))
+}
+
+/// Whether a map has a key; `value` is as long as its values are.
+pub(crate) fn has_key<const N: usize>(
+    map: BorrowedFd<'_>,
+    key: &[u8; N],
+    value: &mut [u8],
+) -> io::Result<bool> {
+    let mut attr = zeroed_attr();
+    attr.__bindgen_anon_2.map_fd = map.as_raw_fd().cast_unsigned();
+    attr.__bindgen_anon_2.key = key.as_ptr() as u64;
+    attr.__bindgen_anon_2.__bindgen_anon_1.value = value.as_mut_ptr() as u64;
+    found(bpf(bpf_cmd::BPF_MAP_LOOKUP_ELEM, &mut attr))
+}
+
+fn found(answer: io::Result<i32>) -> io::Result<bool> {
+    match answer {
+        Ok(_) => Ok(true),
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Attaches a program to a cgroup for as long as the link, or a pin of it, lives; it shares the cgroup with others.
 pub(crate) fn create_link(
     program: BorrowedFd<'_>,

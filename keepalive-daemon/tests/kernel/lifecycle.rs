@@ -4,6 +4,7 @@ mod endings;
 mod left_over;
 mod log;
 mod reboot;
+mod remains;
 mod repairs;
 mod restarts;
 mod rivals;
@@ -23,6 +24,7 @@ use self::{
     },
     log::{a_quiet_daemon_replaces_the_program_that_logs, log_bpf_tells_of_each_connection},
     reboot::{an_empty_bpffs_is_a_cold_start, an_empty_bpffs_under_a_running_daemon_is_filled_again},
+    remains::what_the_kernel_keeps_for_a_cgroup_that_is_gone_is_not_freed,
     repairs::{
         a_link_detached_by_hand_is_attached_again_at_sighup, storage_written_by_hand_is_repaired_at_sighup,
     },
@@ -59,6 +61,7 @@ crate::tests!(
     pins_of_a_cgroup_that_went_while_nobody_ran_are_collected,
     policies_that_changed_while_nobody_ran_are_put_in_force,
     storage_written_by_hand_is_repaired_at_sighup,
+    what_the_kernel_keeps_for_a_cgroup_that_is_gone_is_not_freed,
 );
 
 const KEEPALIVE: &str = "keepalive: {idle: 61s, interval: 13s, probes: 5}";
