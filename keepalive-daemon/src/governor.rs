@@ -4,6 +4,7 @@
 mod cause;
 mod counted;
 mod part;
+mod retiring;
 mod swept;
 mod telling;
 
@@ -56,6 +57,8 @@ pub(crate) struct Governor {
     targets: Targets,
     /// What was done since somebody asked.
     deeds: Vec<Deed>,
+    /// The layouts of other versions that could not be removed, and what went wrong; nothing if the kernel is to let go.
+    staying_layouts: BTreeMap<PathBuf, String>,
     counted: Counted,
     /// Where all that is done is told.
     journal: Journal,
@@ -87,6 +90,7 @@ impl Governor {
             existing: BTreeSet::new(),
             targets,
             deeds: Vec::new(),
+            staying_layouts: BTreeMap::new(),
             counted: Counted::default(),
             journal,
             ledger: Ledger::default(),
@@ -158,7 +162,7 @@ impl Governor {
         if matches!(cause, Cause::Start | Cause::Resync) {
             self.collect_rules(rules_before);
         }
-        self.retire_other_layouts(cgroups, |id, path, policy_name| {
+        self.retire_other_layouts(cause, |id, path, policy_name| {
             !plan.desired.contains_key(&id) && plan::is_untold(path, policy_name, policies, pods)
         });
         self.is_whole = self.is_read && self.refused.is_empty() && plan::are_all_told(pods);
@@ -190,23 +194,6 @@ impl Governor {
         in_use.append(&mut self.rules_in_use());
         if let Err(error) = self.kernel.collect_rules(&in_use) {
             warn!("cannot remove rules for destinations that are out of use: {error:#}");
-        }
-    }
-
-    /// Removes what versions with another layout of the maps left attached, where this one governs or nobody
-    /// should. What was refused to this one stays governed by the other, and so does what is to be held.
-    fn retire_other_layouts(&self, cgroups: &Paths, holds: impl Fn(u64, &str, &str) -> bool) {
-        let present = cgroups.values().copied().collect();
-        let keep = |id, path: &str, policy_name: &str| {
-            self.refused.contains_key(&id) || holds(id, path, policy_name)
-        };
-        match self.kernel.retire_other_layouts(&present, keep) {
-            Ok(layouts) => {
-                for layout in layouts {
-                    info!(layout = %layout.display(), "removed the pins of another version, its work is taken over");
-                }
-            }
-            Err(error) => warn!("cannot remove the pins of another version: {error:#}"),
         }
     }
 

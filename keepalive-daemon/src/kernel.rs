@@ -19,6 +19,7 @@ mod pins;
 mod private;
 mod refusal;
 mod remains;
+mod removal;
 mod rules;
 pub(crate) mod sockets;
 mod storage;
@@ -39,10 +40,11 @@ use aya::programs::links::FdLink;
 use keepalive_ebpf::{Counters, DESTINATIONS_MAP, Policy, RuleSet};
 
 pub(crate) use closing::Closing;
-pub(crate) use inspect::{inspect, remove_all};
+pub(crate) use inspect::inspect;
 pub(crate) use pins::Held;
 pub(crate) use private::{Private, PrivateLink};
 pub(crate) use refusal::{AttachError, Refusal, Why};
+pub(crate) use removal::{Retired, remove_all};
 pub(crate) use storage::Stored;
 pub(crate) use sweep::{
     InNamespace, Method, Pass, Running, Sweeper, Targets, in_every_namespace, sweep_process,
@@ -288,23 +290,15 @@ impl Kernel {
 
     /// Removes what versions with another layout of the maps left attached, but for the cgroups to `keep`, by their
     /// id, path and the name of their policy; called with everything else in force in this one, so that no
-    /// connection falls between. The maps stay for as long as the kernel keeps something for cgroups in them that are
-    /// not `present`. Returns the layouts of which nothing is left.
+    /// connection falls between. The maps stay for as long as the kernel keeps something in them for cgroups that are gone,
+    /// which it looks for in all of the hierarchy that `cgroup_root` is in. Tells of the layouts to which nothing is attached any more.
     pub(crate) fn retire_other_layouts(
         &self,
-        present: &BTreeSet<u64>,
+        considers: impl Fn(&Path) -> bool,
+        cgroup_root: &Path,
         keep: impl Fn(u64, &str, &str) -> bool,
-    ) -> Result<Vec<PathBuf>> {
-        let mut retired = Vec::new();
-        for layout in self.held.pins().other_layouts()? {
-            if pins::retire_layout(&layout, &keep)?
-                && remains::cgroups(&pins::maps(&layout))?.is_subset(present)
-            {
-                pins::remove_layout(&layout)?;
-                retired.push(layout);
-            }
-        }
-        Ok(retired)
+    ) -> Result<Vec<(PathBuf, Result<Retired>)>> {
+        removal::retire_others(self.held.pins(), considers, cgroup_root, keep)
     }
 
     fn link(&mut self, cgroup: Cgroup<'_>) -> Result<FdLink, AttachError> {

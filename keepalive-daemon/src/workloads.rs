@@ -8,7 +8,7 @@ mod runtime;
 mod transient;
 mod tree;
 
-pub(crate) use mounts::{cgroup2_root, own_cgroup, present};
+pub(crate) use mounts::{cgroup2_root, own_cgroup};
 pub(crate) use nameless::{is_nameless, readable};
 pub(crate) use node::{Change, Node};
 #[cfg(any(test, fuzzing))]

@@ -26,6 +26,10 @@ const NETNS: &str = "/run/netns";
 /// Where tests and the demo mount BPF file systems.
 const MOUNTS: &str = "/run";
 
+/// Why some BPF file systems stay.
+const KEPT: &str =
+    "the kernel might not survive freeing what is pinned in it; it ends with the next start of this machine";
+
 /// Removes the control groups, network namespaces, BPF file systems and directories that an aborted test or demo
 /// left.
 #[derive(Clone, Copy, Debug, Args)]
@@ -58,7 +62,8 @@ pub fn run(Options { dry_run }: Options) -> Result<()> {
         for path in ours(&folder)? {
             let what = format!("{kind} {}", path.display());
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if let Some(reason) = reason_to_keep(&name, is_running) {
+            let is_kept = lab::is_kept_bpffs(&path).then(|| KEPT.to_owned());
+            if let Some(reason) = is_kept.or_else(|| reason_to_keep(&name, is_running)) {
                 console::result(format_args!("kept {what}: {reason}"));
                 continue;
             }
@@ -173,6 +178,16 @@ mod tests {
     fn what_a_person_made_is_kept() {
         assert!(reason_to_keep("keepalive-test-by-hand", |_| false).is_some());
         assert!(reason_to_keep("keepalive-test-3", |_| false).is_some());
+    }
+
+    #[test]
+    fn a_file_system_that_says_so_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!lab::is_kept_bpffs(folder.path()));
+
+        fs::create_dir(folder.path().join("do-not-unmount")).unwrap();
+
+        assert!(lab::is_kept_bpffs(folder.path()));
     }
 
     #[test]

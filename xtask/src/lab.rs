@@ -25,6 +25,7 @@ use std::{
 };
 
 pub use bpffs::Bpffs;
+pub(crate) use bpffs::is_kept as is_kept_bpffs;
 pub use capture::Capture;
 pub use cgroup::{Cgroup, InCgroup, RemovedCgroup, cgroup2_root};
 pub(crate) use cgroup::{remove_directories as remove_cgroup1, remove_tree as remove_cgroup};
@@ -68,7 +69,7 @@ fn unique(prefix: &str, label: &str, taken: impl Fn(&str) -> bool) -> String {
 }
 
 /// Tells on stderr that a guard could not remove `what`: `Drop` has no other way to say so.
-fn report_leftover(what: &str, error: &anyhow::Error) {
+pub(crate) fn report_leftover(what: &str, error: &anyhow::Error) {
     use std::io::Write;
     let message = format!("could not remove {what}: {error:#}; `cargo xtask clean-host` removes it\n");
     // Without stderr there is nobody left to tell.

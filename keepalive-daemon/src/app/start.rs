@@ -18,7 +18,7 @@ use crate::{
     privileges::{self, Starter},
     readiness::Readiness,
     sweeper::{self, Sweeps},
-    workloads::{CriSocket, Node, cgroup2_root, present},
+    workloads::{CriSocket, Node, cgroup2_root},
 };
 
 /// What the daemon is told at its start.
@@ -115,7 +115,7 @@ pub(crate) async fn run(config: Config) -> Result<()> {
     drop(daemon);
     kernel::remove_all(
         &bpffs,
-        || present(&root),
+        || Ok(root.clone()),
         |what, path| {
             info!(path = %path.display(), why = "asked to detach on exit", "removed the {what}");
         },

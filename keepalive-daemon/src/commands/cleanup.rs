@@ -12,13 +12,16 @@ use crate::{
     cli::{BpffsArg, CgroupRootArg, OutputArg},
     kernel,
     report::{self, ForPeople, Table},
-    workloads::{TRANSIENT_PREFIX, cgroup2_root, present, remove_emptied},
+    workloads::{TRANSIENT_PREFIX, cgroup2_root, remove_emptied},
 };
 
 /// Detach from all cgroups and remove all pins, of every version.
 ///
 /// New connections are left alone from then on; connections that were armed stay so until they close. Refuses
 /// while a daemon runs. Also removes the cgroups that an `exec` left which was killed.
+///
+/// Maps in which the kernel keeps something for cgroups that are gone stay, after 5 s, and it ends with 1: try again once
+/// the last sockets of those cgroups are closed.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Options {
     #[command(flatten)]
@@ -65,8 +68,7 @@ pub(crate) fn run(options: &Options) -> Result<Verdict> {
     let Options { bpffs, cgroup_root, output } = options;
     let mut removed = Removed::default();
     let root = cgroup2_root(cgroup_root.cgroup_root.as_deref());
-    // Where there is no hierarchy, none is there.
-    let there = || root.as_deref().map(present).unwrap_or_default();
+    let there = || cgroup2_root(root.as_deref().ok());
     let pins = kernel::remove_all(&bpffs.bpffs, there, |what, path| removed.add(what, path));
     let cgroups = root.and_then(|root| remove_left_by_exec(&root, &mut removed));
     let done = pins.and(cgroups);

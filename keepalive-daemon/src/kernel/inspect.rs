@@ -1,21 +1,13 @@
-//! What the pins tell without a daemon: what is attached, and how to be rid of it.
+//! What the pins tell without a daemon: what is attached.
 
-use std::{
-    collections::BTreeSet,
-    io,
-    os::fd::AsFd as _,
-    path::Path,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{io, os::fd::AsFd as _, path::Path};
 
 use anyhow::{Context as _, Result, bail};
-use keepalive_ebpf::{Counters, Policy};
+use keepalive_ebpf::Counters;
 
 use super::{
     AttachedGuard, Attachment,
-    pins::{self, CgroupPins, Pins},
-    remains,
+    pins::{CgroupPins, Pins},
     storage::Storage,
     sys::{self, Hook},
 };
@@ -35,70 +27,6 @@ pub(crate) fn inspect(bpffs: &Path) -> Result<Vec<(Attachment, Counters)>> {
         }
     }
     Ok(found)
-}
-
-/// How long the kernel may take, as a rule, to let go of a cgroup that was removed.
-const LETTING_GO: Duration = Duration::from_secs(5);
-
-/// Removes everything ever pinned under `bpffs`, of every layout, and reports each thing to `removed`. `present` tells the
-/// ids of the cgroups that there are.
-///
-/// # Errors
-/// If a daemon holds the pins, one cannot be removed, or the kernel keeps something for cgroups that are gone.
-pub(crate) fn remove_all(
-    bpffs: &Path,
-    present: impl Fn() -> BTreeSet<u64>,
-    mut removed: impl FnMut(&str, &Path),
-) -> Result<()> {
-    let pins = Pins::new(bpffs)?;
-    if !pins.exist()? {
-        return Ok(());
-    }
-    let lock = pins.lock()?;
-    // Pins that are not ours to read are removed all the same; there is no storage to clear then.
-    let mut storage = Storage::pinned(&pins).unwrap_or(None);
-    for cgroup in pins.cgroups()? {
-        if let Some(storage) = &mut storage
-            && let Ok(pin) = sys::open_pin(&cgroup.link())
-            && let Ok(info) = sys::link_info(pin.as_fd())
-        {
-            storage.set_policy(info.cgroup_id, &Policy::NOTHING)?;
-        }
-        cgroup.remove()?;
-        removed("attachment", cgroup.directory());
-    }
-    let mut layouts = pins.other_layouts()?;
-    layouts.extend(pins.layout().exists().then(|| pins.layout().to_owned()));
-    for layout in layouts {
-        pins::retire_layout(&layout, |_, _, _| false)?;
-        await_remains(&layout, &present)?;
-        pins::remove_layout(&layout)?;
-        removed("pin directory", &layout);
-    }
-    pins.remove_top(lock)?;
-    removed("pin directory", pins.top());
-    Ok(())
-}
-
-/// Waits until the kernel keeps nothing in the maps of a layout but for cgroups that are there.
-fn await_remains(layout: &Path, present: impl Fn() -> BTreeSet<u64>) -> Result<()> {
-    let until = Instant::now() + LETTING_GO;
-    loop {
-        let kept = remains::cgroups(&pins::maps(layout))?;
-        let gone = kept.difference(&present()).count();
-        if gone == 0 {
-            return Ok(());
-        }
-        if Instant::now() >= until {
-            bail!(
-                "the kernel keeps what it had for cgroups that are gone ({gone}), for sockets of theirs that are left, \
-                 or, where one was removed as it was attached to, for good, and then does not survive freeing it; {} \
-                 stays: try again once those sockets are closed, or be rid of it with the next start of this machine",
-                layout.display()
-            );
-        }
-        thread::sleep(Duration::from_millis(50));
-    }
 }
 
 /// Reads the pins of one cgroup; `None` if the link was never pinned or its cgroup is gone.

@@ -20,7 +20,7 @@ use keepalive_ebpf::{
 
 use super::{
     guard::{self, Guard},
-    pins::{Pins, remove_file},
+    pins::{Pins, remove_file, waiting},
     refusal::{AttachError, Why},
     rules::Rules,
     storage::{self, Storage},
@@ -70,7 +70,7 @@ impl Object {
             }
         })?;
         // A daemon that was killed half-way may have left one.
-        remove_file(&next(pins))?;
+        remove_file(&waiting(pins.layout()))?;
         let path = pins.program();
         let loaded = own(object.program()?.fd()?.as_fd())?;
         // A program with a log is never adopted: its ring buffer went with the daemon that drained it.
@@ -88,7 +88,7 @@ impl Object {
 
     /// Pins the maps and programs in another place, over what is pinned there: what is attached from now on uses these.
     pub(crate) fn pin(&mut self, pins: &Pins) -> Result<()> {
-        remove_file(&next(pins))?;
+        remove_file(&waiting(pins.layout()))?;
         for (name, map) in &self.maps {
             put(&pins.map(name), map.as_fd(), pins)?;
         }
@@ -241,14 +241,9 @@ pub(super) fn same_program(path: &Path, loaded: BorrowedFd<'_>, pins: &Pins) -> 
 
 /// Pins a map or a program at `path`, in the place of what is there.
 pub(super) fn put(path: &Path, object: BorrowedFd<'_>, pins: &Pins) -> Result<()> {
-    let next = next(pins);
+    let next = waiting(pins.layout());
     sys::pin(object, &next).with_context(|| format!("cannot pin {}", next.display()))?;
     std::fs::rename(&next, path).with_context(|| format!("cannot put {} in place", path.display()))
-}
-
-/// Where a map or a program waits to take the place of another.
-fn next(pins: &Pins) -> PathBuf {
-    pins.layout().join("next")
 }
 
 fn own(descriptor: BorrowedFd<'_>) -> Result<OwnedFd> {

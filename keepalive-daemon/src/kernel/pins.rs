@@ -302,6 +302,11 @@ pub(crate) fn maps(layout: &Path) -> PathBuf {
     layout.join("maps")
 }
 
+/// Where a map or a program of a layout waits to take the place of another.
+pub(crate) fn waiting(layout: &Path) -> PathBuf {
+    layout.join("next")
+}
+
 /// Removes the pins of the cgroups of a layout, but for those to `keep`, by their id, path and the name of their policy;
 /// whether none is left.
 pub(crate) fn retire_layout(layout: &Path, keep: impl Fn(u64, &str, &str) -> bool) -> Result<bool> {
@@ -317,7 +322,7 @@ pub(crate) fn retire_layout(layout: &Path, keep: impl Fn(u64, &str, &str) -> boo
     Ok(!keeps)
 }
 
-/// Removes all pins of a layout.
+/// Removes all that is left of a layout, to which nothing is attached any more. Its maps are freed: see [`super::remains`].
 pub(crate) fn remove_layout(layout: &Path) -> Result<()> {
     remove_tree(layout)
 }

@@ -6,67 +6,118 @@
 //! map, and linked to the memory of a cgroup that is freed; it is unlinked from that when the map is freed, and the kernel
 //! stops: `list_del corruption`, below `bpf_cgroup_storage_unlink` (seen on 6.1.176). Nothing else comes by it.
 
+mod present;
+
 use std::{
     collections::BTreeSet,
-    fs, io,
+    fs::{self, DirEntry},
+    io,
     os::fd::{AsFd as _, BorrowedFd},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use aya::maps::{MapInfo, MapType};
 
-use super::sys;
+use self::present::{Present, present};
+use super::{pins, sys};
 
 /// The size of a key of cgroup storage: the id of a cgroup, the kind of attachment, and as much again that is empty.
 const KEY: usize = 16;
 
-/// The cgroups for which the kernel keeps storage in the maps that are pinned in a directory, by their ids.
+/// The cgroups for which the kernel keeps storage, of which there is nothing to be seen.
+pub(super) enum Gone {
+    /// All are there.
+    None,
+    /// So many are gone.
+    Some(usize),
+    /// So many are not in the part of the hierarchy that can be seen.
+    Unseen(usize, PathBuf),
+}
+
+/// Looks which cgroups the kernel keeps storage for in the maps of a layout, and then, if any, whether they are in the
+/// hierarchy of a cgroup root.
 ///
 /// # Errors
-/// If a map cannot be read.
-pub(super) fn cgroups(maps: &Path) -> Result<BTreeSet<u64>> {
-    let entries = match fs::read_dir(maps) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
-        Err(error) => return Err(error).with_context(|| format!("cannot list {}", maps.display())),
+/// If one of the two cannot be read, or there is no cgroup root.
+pub(super) fn gone(layout: &Path, cgroup_root: impl FnOnce() -> Result<PathBuf>) -> Result<Gone> {
+    let kept = cgroups(layout)?;
+    if kept.is_empty() {
+        return Ok(Gone::None);
+    }
+    let Present { ids, top, is_whole } = present(&cgroup_root()?)?;
+    Ok(match kept.difference(&ids).count() {
+        0 => Gone::None,
+        gone if is_whole => Gone::Some(gone),
+        unseen => Gone::Unseen(unseen, top),
+    })
+}
+
+/// The cgroups for which the kernel keeps storage in the maps of a layout, by their ids.
+fn cgroups(layout: &Path) -> Result<BTreeSet<u64>> {
+    let maps = pins::maps(layout);
+    let entries = match fs::read_dir(&maps) {
+        Ok(entries) => entries.collect(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
     };
+    let entries = entries.with_context(|| format!("cannot list {}", maps.display()))?;
+    let mut paths: Vec<PathBuf> = entries.iter().map(DirEntry::path).collect();
+    // What was about to become one of them.
+    paths.push(pins::waiting(layout));
     let mut cgroups = BTreeSet::new();
-    for entry in entries {
-        let path = entry.with_context(|| format!("cannot list {}", maps.display()))?.path();
-        // What somebody else put there is no map of ours.
-        let Ok(pin) = sys::open_pin(&path) else { continue };
-        if sys::kind(pin.as_fd())? != sys::Kind::Map {
-            continue;
-        }
-        let info = MapInfo::from_pin(&path)?;
-        // Those for each processor have what these have.
-        let is_storage = matches!(info.map_type(), Ok(MapType::CgroupStorage));
-        if is_storage && info.key_size() as usize == KEY {
-            let found = keys(pin.as_fd(), info.value_size() as usize)
-                .with_context(|| format!("cannot list the keys of {}", path.display()))?;
-            cgroups.extend(found.iter().map(cgroup_of));
-        }
+    for path in paths {
+        cgroups
+            .extend(cgroups_in(&path).with_context(|| format!("cannot tell what is in {}", path.display()))?);
     }
     Ok(cgroups)
 }
 
-/// The keys of a map. Who lists them loses its place when the one goes that it is at, so they are listed twice.
+/// The cgroups for which there is storage in what is pinned at a path, if that is a map with storage.
+fn cgroups_in(path: &Path) -> Result<BTreeSet<u64>> {
+    // Directories and links were put there by somebody else.
+    let is_pin = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file());
+    if !is_pin {
+        return Ok(BTreeSet::new());
+    }
+    let pin = sys::open_pin(path)?;
+    if sys::kind(pin.as_fd())? != sys::Kind::Map {
+        return Ok(BTreeSet::new());
+    }
+    let info = MapInfo::from_pin(path)?;
+    // Those for each processor have what these have.
+    if !matches!(info.map_type(), Ok(MapType::CgroupStorage)) {
+        return Ok(BTreeSet::new());
+    }
+    ensure!(info.key_size() as usize == KEY, "its keys have {} bytes, not {KEY}", info.key_size());
+    let keys = keys(pin.as_fd(), info.value_size() as usize)?;
+    Ok(keys.iter().map(cgroup_of).collect())
+}
+
+/// The keys of a map, also of one that keys go from meanwhile; none comes, for nothing is attached any more.
 fn keys(map: BorrowedFd<'_>, value_size: usize) -> io::Result<BTreeSet<[u8; KEY]>> {
     let mut value = vec![0; value_size];
     let mut keys = BTreeSet::new();
-    for _ in 0..2 {
-        let mut last = None;
-        while let Some(key) = sys::next_key(map, last.as_ref())? {
-            // After the last there is one that the kernel makes of what lies there.
-            if !sys::has_key(map, &key, &mut value)? {
-                break;
+    let mut last = None;
+    loop {
+        let next = sys::next_key(map, last.as_ref())?;
+        let is_there = |key: &[u8; KEY], value: &mut [u8]| sys::has_key(map, key, value);
+        match (next, last) {
+            (Some(key), _) if is_there(&key, &mut value)? => {
+                keys.insert(key);
+                last = next;
             }
-            keys.insert(key);
-            last = Some(key);
+            // After the last comes one that the kernel makes of what lies there, the same each time; another one is a
+            // key that has just gone.
+            (Some(_), _) if sys::next_key(map, last.as_ref())? == next => return Ok(keys),
+            (Some(_), _) => {}
+            // There is none, or an end that is told as for other maps.
+            (None, None) => return Ok(keys),
+            (None, Some(key)) if is_there(&key, &mut value)? => return Ok(keys),
+            // The one has gone that it was at: from the beginning.
+            (None, Some(_)) => last = None,
         }
     }
-    Ok(keys)
 }
 
 fn cgroup_of(key: &[u8; KEY]) -> u64 {

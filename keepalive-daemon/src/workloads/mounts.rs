@@ -1,15 +1,12 @@
 //! Where the cgroup2 hierarchy is mounted, and where in it this process is.
 
 use std::{
-    collections::BTreeSet,
     fs,
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, Result, bail};
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
-use walkdir::WalkDir;
 
 /// The root of the cgroup2 hierarchy: `given`, or what the mount table shows. On hybrid hosts that is beside
 /// the version 1 hierarchies: `given` may also be the directory of them all, wherever that is mounted.
@@ -40,12 +37,6 @@ pub(crate) fn cgroup2_root(given: Option<&Path>) -> Result<PathBuf> {
          it beside the others with `mkdir -p /sys/fs/cgroup/unified && mount -t cgroup2 none \
          /sys/fs/cgroup/unified`, or boot with systemd.unified_cgroup_hierarchy=1",
     )
-}
-
-/// The ids of the cgroups that are there, from `root` on, as far as they can be seen.
-pub(crate) fn present(root: &Path) -> BTreeSet<u64> {
-    let directories = WalkDir::new(root).into_iter().flatten().filter(|entry| entry.file_type().is_dir());
-    directories.filter_map(|entry| Some(entry.metadata().ok()?.ino())).collect()
 }
 
 /// The directory of the cgroup this process is in.

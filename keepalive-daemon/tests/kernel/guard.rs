@@ -50,8 +50,12 @@ impl Site {
         Self { host, above, governed, below }
     }
 
+    /// Starts the daemon, and waits for its sweep: a connection made meanwhile may be put back to the policy's values
+    /// after a call that made one tighter.
     fn start(&self) -> Process {
-        self.host.start()
+        let daemon = self.host.start();
+        self.host.await_swept();
+        daemon
     }
 
     /// A process in a cgroup, and a connection of it with itself.

@@ -24,7 +24,12 @@ use self::{
     },
     log::{a_quiet_daemon_replaces_the_program_that_logs, log_bpf_tells_of_each_connection},
     reboot::{an_empty_bpffs_is_a_cold_start, an_empty_bpffs_under_a_running_daemon_is_filled_again},
-    remains::what_the_kernel_keeps_for_a_cgroup_that_is_gone_is_not_freed,
+    remains::{
+        a_cgroup_outside_of_the_cgroup_root_is_not_gone,
+        another_layout_is_freed_once_the_kernel_has_let_go_of_what_it_keeps_in_it,
+        what_the_kernel_keeps_for_a_cgroup_that_is_gone_is_not_freed,
+        where_a_part_of_the_hierarchy_is_seen_nothing_is_told_to_be_gone,
+    },
     repairs::{
         a_link_detached_by_hand_is_attached_again_at_sighup, storage_written_by_hand_is_repaired_at_sighup,
     },
@@ -44,6 +49,7 @@ use crate::{
 };
 
 crate::tests!(
+    a_cgroup_outside_of_the_cgroup_root_is_not_gone,
     a_killed_daemon_leaves_the_policies_in_force_and_the_next_adopts_them,
     a_link_detached_by_hand_is_attached_again_at_sighup,
     a_quiet_daemon_replaces_the_program_that_logs,
@@ -52,6 +58,7 @@ crate::tests!(
     a_stale_control_socket_is_replaced,
     an_empty_bpffs_is_a_cold_start,
     an_empty_bpffs_under_a_running_daemon_is_filled_again,
+    another_layout_is_freed_once_the_kernel_has_let_go_of_what_it_keeps_in_it,
     cleanup_refuses_while_a_daemon_runs_and_removes_everything_afterwards,
     detaching_on_exit_leaves_nothing_in_the_kernel,
     half_made_pins_are_completed_at_the_next_start,
@@ -62,6 +69,7 @@ crate::tests!(
     policies_that_changed_while_nobody_ran_are_put_in_force,
     storage_written_by_hand_is_repaired_at_sighup,
     what_the_kernel_keeps_for_a_cgroup_that_is_gone_is_not_freed,
+    where_a_part_of_the_hierarchy_is_seen_nothing_is_told_to_be_gone,
 );
 
 const KEEPALIVE: &str = "keepalive: {idle: 61s, interval: 13s, probes: 5}";

@@ -44,6 +44,21 @@ pub(crate) struct Site {
     directory: TempDir,
 }
 
+impl Drop for Site {
+    /// Cgroups may have been removed while they were attached to: what the kernel would not survive freeing stays, and
+    /// only `cleanup` can tell.
+    fn drop(&mut self) {
+        drop(self.lock().take());
+        if let Err(error) = self.cleanup() {
+            let kept = self.bpffs.keep();
+            lab::report_leftover("what the daemon pinned", &error);
+            if let Err(error) = kept {
+                lab::report_leftover(&format!("the BPF file system {}", self.bpffs.path().display()), &error);
+            }
+        }
+    }
+}
+
 /// A line that the daemon logged.
 pub(crate) struct Logged {
     pub(crate) at: Instant,

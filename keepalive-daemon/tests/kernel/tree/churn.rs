@@ -2,20 +2,20 @@
 
 use std::{
     collections::BTreeSet,
-    fs, mem,
+    fs,
     sync::atomic::{AtomicBool, Ordering},
     thread,
 };
 
 use nix::sys::signal::Signal;
-use xtask::lab::Stream;
+use xtask::lab::{Process, Stream};
 
 use super::{ARMED, Holdings, KEEPALIVE, fresh, start, wait_lines};
 use crate::support::{Host, document, eventually, objects, scaled};
 
 pub(super) fn a_cgroup_made_anew_two_hundred_times_is_armed() {
     let times = scaled(200);
-    let host = Host::new("anew");
+    let host = churned("anew");
     host.write_policies("p.yaml", &document("all", "*", KEEPALIVE));
     let daemon = start(&host, "first");
     let before = Holdings::of(&host, &daemon);
@@ -39,11 +39,12 @@ pub(super) fn a_cgroup_made_anew_two_hundred_times_is_armed() {
     cgroup.remove().unwrap();
     before.await_again(&host, &daemon);
     assert!(!daemon.text(Stream::Stderr).contains(" ERROR "), "{}", daemon.text(Stream::Stderr));
+    finish(&host, &daemon);
 }
 
 pub(super) fn a_thousand_cgroups_come_and_go_without_a_trace() {
     let count = scaled(1000);
-    let host = Host::new("thousand");
+    let host = churned("thousand");
     host.write_policies("p.yaml", &document("all", "*/*", KEEPALIVE));
     let parent = host.cgroup("pods");
     let daemon = start(&host, "pods/first");
@@ -70,11 +71,12 @@ pub(super) fn a_thousand_cgroups_come_and_go_without_a_trace() {
         before.await_again(&host, &daemon);
     }
     assert!(!daemon.text(Stream::Stderr).contains(" ERROR "), "{}", daemon.text(Stream::Stderr));
+    finish(&host, &daemon);
 }
 
 pub(super) fn cgroups_that_vanish_while_they_are_attached_leave_nothing() {
     const STORMS: usize = 4;
-    let host = Host::new("storm");
+    let host = churned("storm");
     host.write_policies("p.yaml", &document("all", "**", KEEPALIVE));
     let daemon = start(&host, "first");
     let before = Holdings::of(&host, &daemon);
@@ -124,18 +126,27 @@ pub(super) fn cgroups_that_vanish_while_they_are_attached_leave_nothing() {
     let complaints: Vec<&str> =
         complaints.filter(|line| !expected.iter().any(|expected| line.contains(expected))).collect();
     assert!(complaints.is_empty(), "{complaints:?}");
-    daemon.signal(Signal::SIGTERM).unwrap();
-    daemon.wait().unwrap();
-    leave_remains(host);
+    finish(&host, &daemon);
 }
 
-/// Ends a host without having the kernel free what it would not survive: what it keeps for a cgroup that was gone by the
-/// time it was attached to. `cleanup` does not, and leaves the maps that hold it.
-fn leave_remains(host: Host) {
-    let cleaned = host.run("cleanup", &[]);
-    if !cleaned.status.success() {
-        let said = String::from_utf8_lossy(&cleaned.stderr);
-        assert!(said.contains("cgroups that are gone"), "{said}");
-        mem::forget(host);
+/// A host whose cgroups are removed while they are attached to: the kernel may keep something for one of them that it would
+/// not survive freeing. Its bpffs stays, unless [`finish`] says otherwise.
+fn churned(label: &str) -> Host {
+    let host = Host::new(label);
+    host.bpffs.keep().unwrap();
+    host
+}
+
+/// Ends the daemon, and has `cleanup` say that all can be freed. It leaves the maps that cannot.
+fn finish(host: &Host, daemon: &Process) {
+    daemon.signal(Signal::SIGTERM).unwrap();
+    daemon.wait().unwrap();
+    // What is still in use, and not kept for good, is let go of by the second.
+    let [first, second] = [(), ()].map(|()| host.run("cleanup", &[]));
+    if first.status.success() || second.status.success() {
+        host.bpffs.release().unwrap();
+        return;
     }
+    let said = String::from_utf8_lossy(&second.stderr);
+    assert!(said.contains("cgroups that are gone"), "{said}");
 }
