@@ -80,7 +80,7 @@ fn counter(host: &Host, name: &str) -> u64 {
 
 fn later_calls_that_weaken_the_values_are_rewritten_and_counted() {
     let (host, app) = host_of("enforce", "Enforce");
-    let _daemon = host.start();
+    let _daemon = host.start_swept();
     let mut peer = host.peer(&app);
     let pair = peer.pair();
     assert_eq!([pair.client, pair.server].map(|end| peer.options(end)), [HELD; 2]);
@@ -129,7 +129,7 @@ fn other_modes_do_not_guard() {
         ("Tighten", HELD),
     ] {
         let (host, app) = host_of("unguarded", mode);
-        let _daemon = host.start();
+        let _daemon = host.start_swept();
         let mut peer = host.peer(&app);
         let pair = peer.pair();
 

@@ -53,9 +53,7 @@ impl Site {
     /// Starts the daemon, and waits for its sweep: a connection made meanwhile may be put back to the policy's values
     /// after a call that made one tighter.
     fn start(&self) -> Process {
-        let daemon = self.host.start();
-        self.host.await_swept();
-        daemon
+        self.host.start_swept()
     }
 
     /// A process in a cgroup, and a connection of it with itself.

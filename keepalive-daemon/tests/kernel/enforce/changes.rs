@@ -44,6 +44,7 @@ pub(super) fn another_mode_ends_the_guard() {
 
     assert_eq!(guard_links(&app), []);
     assert_eq!(objects::links(&app).len(), 1);
+    host.await_swept();
     assert_eq!(set_both(&mut peer, pair, LOOSER), [LOOSER; 2]);
 
     let mark = daemon.mark();
@@ -87,7 +88,7 @@ pub(super) fn other_values_are_held_from_then_on() {
 
 pub(super) fn a_guard_removed_by_hand_is_put_back() {
     let (host, app) = host_of("by-hand", "Enforce");
-    let daemon = host.start();
+    let daemon = host.start_swept();
     let mut peer = host.peer(&app);
     let pair = peer.pair();
     let by_hand = guard_links(&app)[0];

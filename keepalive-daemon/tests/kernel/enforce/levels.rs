@@ -40,7 +40,7 @@ pub(super) fn an_enforcing_policy_yields_to_one_below_that_does_not() {
     for mode in ["FillMissing", "Tighten", "Monitor"] {
         let inner = format!("keepalive: {{idle: 300s, interval: 50s, probes: 7}}, mode: {mode}");
         let (host, cgroups) = host_of("yields", &outer, &inner);
-        let _daemon = host.start();
+        let _daemon = host.start_swept();
         let mut inside = host.peer(&cgroups[0]);
         let pair = inside.pair();
 

@@ -138,10 +138,20 @@ impl Host {
             .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)))
     }
 
-    /// Waits until the daemon has swept what is open in its first cgroup, and noted that.
+    /// As [`Self::start`], and waits for the first sweep, for whom is to have the last word on a connection.
+    pub(crate) fn start_swept(&self) -> Process {
+        let daemon = self.start();
+        self.await_swept();
+        daemon
+    }
+
+    /// Waits until the daemon has swept what is open in its cgroups, and noted that.
     pub(crate) fn await_swept(&self) {
         eventually("what is open is swept", || {
-            (self.status()["cgroups"][0]["openConnections"]["state"] == "swept").then_some(())
+            let status = self.status();
+            let cgroups = status["cgroups"].as_array().unwrap();
+            let are_swept = cgroups.iter().all(|cgroup| cgroup["openConnections"]["state"] == "swept");
+            (are_swept && !cgroups.is_empty()).then_some(())
         });
     }
 
