@@ -43,7 +43,7 @@ pub(crate) struct Options {
     sweep: SweepArgs,
     #[command(flatten)]
     help: HelpArgs,
-    /// Detach from all cgroups and remove all pins at the end, rather than leave the policies in force.
+    /// Detach from all cgroups and remove all pins at the end, as `cleanup` does, rather than leave the policies in force.
     #[arg(long, env = "KEEPALIVE_DETACH_ON_EXIT")]
     detach_on_exit: bool,
     /// Log a line for each connection of the policy's direction, written by the eBPF program; for debugging.
