@@ -31,8 +31,8 @@ pub(super) enum Gone {
     None,
     /// So many are gone.
     Some(usize),
-    /// So many are not in the part of the hierarchy that can be seen.
-    Unseen(usize, PathBuf),
+    /// So many are gone, or where they cannot be seen, and why.
+    Unseen(usize, String),
 }
 
 /// Looks which cgroups the kernel keeps storage for in the maps of a layout, and then, if any, whether they are in the
@@ -45,11 +45,11 @@ pub(super) fn gone(layout: &Path, cgroup_root: impl FnOnce() -> Result<PathBuf>)
     if kept.is_empty() {
         return Ok(Gone::None);
     }
-    let Present { ids, top, is_whole } = present(&cgroup_root()?)?;
-    Ok(match kept.difference(&ids).count() {
-        0 => Gone::None,
-        gone if is_whole => Gone::Some(gone),
-        unseen => Gone::Unseen(unseen, top),
+    let Present { ids, unseen } = present(&cgroup_root()?)?;
+    Ok(match (kept.difference(&ids).count(), unseen) {
+        (0, _) => Gone::None,
+        (gone, None) => Gone::Some(gone),
+        (gone, Some(why)) => Gone::Unseen(gone, why),
     })
 }
 

@@ -82,10 +82,9 @@ fn await_freeable(layout: &Path, until: Instant, cgroup_root: impl Fn() -> Resul
     loop {
         let gone = match remains::gone(layout, &cgroup_root)? {
             Gone::None => return Ok(()),
-            Gone::Unseen(unseen, seen) => bail!(
-                "the kernel keeps something there for cgroups ({unseen}) that are not in {}, which is a part of the \
-                 cgroup2 hierarchy: try again where all of it is mounted",
-                seen.display()
+            Gone::Unseen(gone, why) => bail!(
+                "the kernel keeps something there for cgroups ({gone}) that are not to be seen, and may be there all the \
+                 same, as {why}: try again with all rights, where the whole hierarchy is mounted"
             ),
             Gone::Some(gone) => gone,
         };

@@ -26,6 +26,7 @@ use self::{
     reboot::{an_empty_bpffs_is_a_cold_start, an_empty_bpffs_under_a_running_daemon_is_filled_again},
     remains::{
         a_cgroup_outside_of_the_cgroup_root_is_not_gone,
+        a_directory_that_nobody_may_list_keeps_nothing_pinned,
         another_layout_is_freed_once_the_kernel_has_let_go_of_what_it_keeps_in_it,
         what_the_kernel_keeps_for_a_cgroup_that_is_gone_is_not_freed,
         where_a_part_of_the_hierarchy_is_seen_nothing_is_told_to_be_gone,
@@ -50,6 +51,7 @@ use crate::{
 
 crate::tests!(
     a_cgroup_outside_of_the_cgroup_root_is_not_gone,
+    a_directory_that_nobody_may_list_keeps_nothing_pinned,
     a_killed_daemon_leaves_the_policies_in_force_and_the_next_adopts_them,
     a_link_detached_by_hand_is_attached_again_at_sighup,
     a_quiet_daemon_replaces_the_program_that_logs,

@@ -2,17 +2,18 @@
 
 use std::{
     fs,
+    os::unix::fs::{PermissionsExt as _, chown},
     path::{Path, PathBuf},
     process::Command,
 };
 
 use nix::sys::signal::Signal;
-use xtask::lab::{Cgroup, Process};
+use xtask::lab::{Cgroup, Process, Stream};
 
 use super::{entries, host_with_app};
 use crate::{
     confined::{Unlisted, confined},
-    support::{Host, PROGRAM, Peer, eventually},
+    support::{Host, PROGRAM, Peer, eventually, with_privileges},
 };
 
 /// Removes a cgroup of which a socket is left, whose process is in another, and ends the daemon. A socket keeps what its
@@ -91,6 +92,23 @@ pub(super) fn where_a_part_of_the_hierarchy_is_seen_nothing_is_told_to_be_gone()
     assert_eq!(refused.status.code(), Some(1), "{said}");
     assert!(said.contains("a part of the cgroup2 hierarchy") && !said.contains("gone"), "{said}");
     assert!(host.run("cleanup", &[]).status.success());
+    assert_eq!(entries(host.bpffs.path()), empty);
+}
+
+pub(super) fn a_directory_that_nobody_may_list_keeps_nothing_pinned() {
+    let (host, _app) = host_with_app("closed");
+    let empty = entries(host.bpffs.path());
+    let closed = host.cgroup("closed");
+    chown(closed.path(), Some(1000), None).unwrap();
+    fs::set_permissions(closed.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    let mut run = host.command("run");
+    run.arg("--detach-on-exit");
+    let daemon = host.start_with(with_privileges(&["--bounding-set=-all,+bpf,+net_admin,+perfmon"], &run));
+    daemon.wait_line("ready: all policies").unwrap();
+
+    daemon.signal(Signal::SIGTERM).unwrap();
+
+    assert!(daemon.wait().unwrap().success(), "{}", daemon.text(Stream::Stderr));
     assert_eq!(entries(host.bpffs.path()), empty);
 }
 
