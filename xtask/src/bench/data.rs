@@ -10,7 +10,7 @@ use super::{
     goals::{Figure, Quantity, Unit},
     kernel::Hook,
     ours::{Ours, Policy},
-    statistics::Estimate,
+    statistics::{self, Estimate},
     worker::{self, ARMED, BULK_BYTES, Took, UNTOUCHED, Way, Work, Worker},
 };
 
@@ -24,9 +24,12 @@ const CALLS: &str = "without, but for the application's own calls";
 /// these pay more is what keep-alive costs, and no program.
 const VARIANTS: [&str; 3] = [WITHOUT, CALLS, WITH];
 
-/// In a round, of each: some ten milliseconds.
-const ECHOES: u32 = 1500;
-const BULKS: u32 = 300;
+/// In a round, of each: a dozen milliseconds, of which what attaching did to the caches is little.
+const ECHOES: u32 = 6000;
+const BULKS: u32 = 2000;
+
+/// How many rounds a process makes: where its memory lies makes up to one percent, for one variant and not for the others.
+const ROUNDS_OF_ONE: usize = 30;
 
 /// Until what was put off is done.
 const SETTLE: Duration = Duration::from_millis(2);
@@ -35,7 +38,8 @@ const SETTLE: Duration = Duration::from_millis(2);
 const MOST_ROUNDS: usize = 5000;
 
 /// Measures the part. One process of one cgroup makes each connection anew, with everything attached and with nothing,
-/// in turn: two processes that do the same are no pair, as memory is not alike everywhere.
+/// in turn: two processes that do the same are no pair, as memory is not alike everywhere. After some rounds another takes
+/// its place.
 pub(super) fn measure(bench: &Bench, deadline: Instant) -> Result<Findings> {
     let peer = worker::compile(&bench.tools)?;
     let ours = Ours::prepare(bench, &[POLICY])?;
@@ -64,14 +68,21 @@ pub(super) fn measure(bench: &Bench, deadline: Instant) -> Result<Findings> {
     worker.check(WITH, ARMED)?;
     drop(attached);
     let mut measure = |what: &str, work, count, until| {
+        let mut made = 0_usize;
         bench.rounds(what, VARIANTS.len(), MOST_ROUNDS, until, |index| {
             let variant = VARIANTS[index];
-            // Before each, so that all are measured after the same: attaching and detaching leave the caches otherwise,
-            // and the kernel something to do.
+            if made > 0 && made.is_multiple_of(VARIANTS.len() * ROUNDS_OF_ONE) {
+                worker = Worker::start(&way)?;
+            }
+            made += 1;
+            // Before and after each, so that all are measured after the same: attaching and detaching leave the caches
+            // otherwise, and the kernel something to do, for longer than it is waited for.
             drop(attach(true)?);
-            let _attached = attach(variant == WITH)?;
+            let attached = attach(variant == WITH)?;
             bench.stop.within(SETTLE);
-            if variant == CALLS { worker.run_armed(work, count) } else { worker.run(work, count) }
+            let took = if variant == CALLS { worker.run_armed(work, count) } else { worker.run(work, count) };
+            drop(if variant == WITH { attached } else { attach(true)? });
+            took
         })
     };
     let half = deadline.saturating_duration_since(Instant::now()) / 2;
@@ -87,12 +98,13 @@ fn found(echo: &[Vec<Took>], bulk: &[Vec<Took>]) -> Findings {
     ]
     .map(|(took, title, unit)| {
         let of = |took: &Took| if unit == "ns" { took.cpu_ns } else { mebibytes_per_second(took) };
-        let values: Vec<Vec<f64>> = took.iter().map(|took| took.iter().map(of).collect()).collect();
+        let values: Vec<Vec<f64>> = took.iter().map(|took| by_process(took.iter().map(of))).collect();
         let [without, calls, with] = [0, 1, 2].map(|index| values.get(index).cloned().unwrap_or_default());
         let mut table = Table::new(title, unit);
         table.add(WITHOUT, &without);
         table.add_against(CALLS, &calls, &[(WITHOUT, &without)]);
         table.add_against(WITH, &with, &[(WITHOUT, &without), (CALLS, &calls)]);
+        table.note(format!("each value is the median of {ROUNDS_OF_ONE} rounds, which one process made"));
         let ratio = Estimate::of_ratio(with.into_iter().zip(without));
         (table, ratio)
     });
@@ -106,6 +118,12 @@ fn found(echo: &[Vec<Took>], bulk: &[Vec<Took>]) -> Findings {
         figures: figures.into_iter().filter_map(figure).collect(),
         ..Findings::default()
     }
+}
+
+/// The median of what each process took: between processes it differs, which their rounds cannot tell.
+fn by_process(values: impl Iterator<Item = f64>) -> Vec<f64> {
+    let values: Vec<f64> = values.collect();
+    values.chunks(ROUNDS_OF_ONE).filter_map(|rounds| statistics::at(rounds, 0.5)).collect()
 }
 
 fn mebibytes_per_second(took: &Took) -> f64 {
@@ -134,6 +152,8 @@ mod tests {
             unreachable!("{ratios:?}")
         };
         assert!((latency - 1.01).abs() < 1e-9 && (throughput - 1.25).abs() < 1e-9, "{ratios:?}");
+        let of_each = by_process([1.0, 2.0].into_iter().flat_map(|value| [value; ROUNDS_OF_ONE]));
+        assert_eq!(of_each, [1.0, 2.0]);
         let speed = findings.tables[1].rows[0].spread.median;
         assert!((speed - 3125.0).abs() < 1e-6, "{speed}");
     }

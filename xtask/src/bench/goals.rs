@@ -233,7 +233,8 @@ impl Limit {
             Self::Any => true,
             Self::AtMost(most) => estimate.value <= most,
             Self::Below(most) => estimate.value < most,
-            Self::One { width } if estimate.low <= 1.0 && 1.0 <= estimate.high => {
+            // To a thousandth, as it is printed.
+            Self::One { width } if estimate.low < 1.0005 && 0.9995 < estimate.high => {
                 if estimate.width() > width {
                     let percent = 100.0 * estimate.width();
                     return Verdict::NotMeasured(format!(

@@ -71,6 +71,8 @@ fn noise_is_told_from_a_difference() {
     };
 
     assert_eq!(of(0.995, 1.01), Verdict::Met);
+    assert_eq!(of(1.0004, 1.003), Verdict::Met);
     assert_eq!(of(1.002, 1.003), Verdict::Missed);
+    assert_eq!(of(0.99, 0.9994), Verdict::Missed);
     assert!(matches!(of(0.97, 1.02), Verdict::NotMeasured(reason) if reason.contains("5.0 % wide")));
 }
