@@ -290,8 +290,9 @@ impl Kernel {
 
     /// Removes what versions with another layout of the maps left attached, but for the cgroups to `keep`, by their
     /// id, path and the name of their policy; called with everything else in force in this one, so that no
-    /// connection falls between. The maps stay for as long as the kernel keeps something in them for cgroups that are gone,
-    /// which it looks for in all of the hierarchy that `cgroup_root` is in. Tells of the layouts to which nothing is attached any more.
+    /// connection falls between. The maps stay for as long as the kernel keeps something in them for cgroups that are
+    /// gone, which are looked for in all of the hierarchy that `cgroup_root` is in. Of the layouts that it `considers`,
+    /// tells of those to which nothing is attached any more.
     pub(crate) fn retire_other_layouts(
         &self,
         considers: impl Fn(&Path) -> bool,

@@ -69,7 +69,7 @@ fn unique(prefix: &str, label: &str, taken: impl Fn(&str) -> bool) -> String {
 }
 
 /// Tells on stderr that a guard could not remove `what`: `Drop` has no other way to say so.
-pub(crate) fn report_leftover(what: &str, error: &anyhow::Error) {
+fn report_leftover(what: &str, error: &anyhow::Error) {
     use std::io::Write;
     let message = format!("could not remove {what}: {error:#}; `cargo xtask clean-host` removes it\n");
     // Without stderr there is nobody left to tell.

@@ -68,6 +68,7 @@ pub(crate) fn run(options: &Options) -> Result<Verdict> {
     let Options { bpffs, cgroup_root, output } = options;
     let mut removed = Removed::default();
     let root = cgroup2_root(cgroup_root.cgroup_root.as_deref());
+    // Where what was given is none, all that is mounted tells as well.
     let there = || cgroup2_root(root.as_deref().ok());
     let pins = kernel::remove_all(&bpffs.bpffs, there, |what, path| removed.add(what, path));
     let cgroups = root.and_then(|root| remove_left_by_exec(&root, &mut removed));

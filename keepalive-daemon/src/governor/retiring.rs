@@ -34,27 +34,32 @@ impl Governor {
 
     /// Tells what became of a layout, once if it stays.
     fn tell_retired(&mut self, layout: PathBuf, retired: Result<Retired>) {
-        let why = match &retired {
+        match retired {
             Ok(Retired::Removed) => {
                 self.staying_layouts.remove(&layout);
                 info!(layout = %layout.display(), "removed the pins of another version, its work is taken over");
-                return;
             }
-            Ok(Retired::Kept(_)) => String::new(),
-            Err(error) => format!("{error:#}"),
-        };
-        if self.staying_layouts.get(&layout) == Some(&why) {
-            return;
+            Ok(Retired::Kept(gone)) => {
+                if self.is_news(&layout, String::new()) {
+                    info!(
+                        layout = %layout.display(),
+                        cgroups = gone,
+                        "detached what another version left; its maps stay while the kernel keeps something in them for \
+                         cgroups that are gone: do not remove them by hand"
+                    );
+                }
+            }
+            Err(error) => {
+                if self.is_news(&layout, format!("{error:#}")) {
+                    warn!(layout = %layout.display(), "cannot remove the pins of another version: {error:#}");
+                }
+            }
         }
-        match retired {
-            Ok(Retired::Kept(gone)) => info!(
-                layout = %layout.display(),
-                cgroups = gone,
-                "detached what another version left; its maps stay while the kernel keeps something in them for cgroups \
-                 that are gone: do not remove them by hand"
-            ),
-            _ => warn!(layout = %layout.display(), "cannot remove the pins of another version: {why}"),
-        }
-        self.staying_layouts.insert(layout, why);
+    }
+
+    /// Books why a layout stays; whether it was not for the same before.
+    fn is_news(&mut self, layout: &Path, why: String) -> bool {
+        let before = self.staying_layouts.insert(layout.to_owned(), why);
+        before.as_ref() != self.staying_layouts.get(layout)
     }
 }

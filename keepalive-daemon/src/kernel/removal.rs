@@ -38,10 +38,10 @@ pub(crate) fn remove_all(
     let lock = pins.lock()?;
     let mut all = detach_all(&pins, &mut removed);
     let mut layouts = pins.other_layouts()?;
-    layouts.extend(pins.layout().exists().then(|| pins.layout().to_owned()));
-    for layout in &layouts {
-        all = all.and(pins::retire_layout(layout, |_, _, _| false).map(drop));
+    for other in &layouts {
+        all = all.and(pins::retire_layout(other, |_, _, _| false).map(drop));
     }
+    layouts.extend(pins.layout().exists().then(|| pins.layout().to_owned()));
     let until = Instant::now() + LETTING_GO;
     for layout in &layouts {
         let done = await_freeable(layout, until, &cgroup_root).and_then(|()| pins::remove_layout(layout));

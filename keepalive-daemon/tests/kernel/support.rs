@@ -24,7 +24,7 @@ pub(crate) use bpftool::{bpftool, list};
 pub(crate) use cable::{NEAR, far_end};
 pub(crate) use descriptors::{connections_of, sockets_of};
 pub(crate) use eventually::{eventually, eventually_is};
-pub(crate) use host::{Host, document};
+pub(crate) use host::{Host, document, stop};
 pub(crate) use http::get;
 pub(crate) use kernel_log::kernel_complaints;
 pub(crate) use peer::{Pair, Peer};

@@ -13,7 +13,7 @@ use self::unknown::{
 };
 use crate::{
     peer::Options,
-    support::{Host, Prober, document, eventually, kernel_complaints, objects, options},
+    support::{Host, Prober, document, eventually, kernel_complaints, objects, options, stop},
 };
 
 crate::tests!(
@@ -89,11 +89,6 @@ fn assert_without_a_gap(probers: Vec<(Prober, Options)>) {
     for (prober, armed) in probers {
         assert_eq!(prober.finish(), [armed]);
     }
-}
-
-fn stop(daemon: &Process, signal: Signal) {
-    daemon.signal(signal).unwrap();
-    daemon.wait().unwrap();
 }
 
 fn another_layout_takes_over_without_a_gap_and_gives_back() {

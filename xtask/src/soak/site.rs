@@ -15,6 +15,7 @@ use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use crate::{
+    console,
     lab::{self, Bpffs, Cgroup, Line, Netns, Process, Stream, TEST_PREFIX},
     process,
 };
@@ -50,11 +51,11 @@ impl Drop for Site {
     fn drop(&mut self) {
         drop(self.lock().take());
         if let Err(error) = self.cleanup() {
-            let kept = self.bpffs.keep();
-            lab::report_leftover("what the daemon pinned", &error);
-            if let Err(error) = kept {
-                lab::report_leftover(&format!("the BPF file system {}", self.bpffs.path().display()), &error);
-            }
+            let kept = self
+                .bpffs
+                .keep()
+                .map_or_else(|error| format!("could not be kept: {error:#}"), |()| "stays".to_owned());
+            console::progress(format_args!("{} {kept}: {error:#}", self.bpffs.path().display()));
         }
     }
 }

@@ -13,7 +13,7 @@ use xtask::lab::{Cgroup, Process, Stream};
 use super::{entries, host_with_app};
 use crate::{
     confined::{Unlisted, confined},
-    support::{Host, PROGRAM, Peer, eventually, with_privileges},
+    support::{Host, PROGRAM, Peer, eventually, stop, with_privileges},
 };
 
 /// Removes a cgroup of which a socket is left, whose process is in another, and ends the daemon. A socket keeps what its
@@ -25,13 +25,8 @@ fn leave_a_socket(host: &Host, app: Cgroup, daemon: &Process) -> (Peer, Cgroup) 
     fs::write(refuge.path().join("cgroup.procs"), peer.process().pid().to_string()).unwrap();
     app.remove().unwrap();
     daemon.wait_line("the cgroup is gone").unwrap();
-    end(daemon);
+    stop(daemon, Signal::SIGTERM);
     (peer, refuge)
-}
-
-fn end(daemon: &Process) {
-    daemon.signal(Signal::SIGTERM).unwrap();
-    daemon.wait().unwrap();
 }
 
 fn maps(host: &Host, layout: &str) -> [PathBuf; 2] {
@@ -53,7 +48,7 @@ pub(super) fn what_the_kernel_keeps_for_a_cgroup_that_is_gone_is_not_freed() {
         assert!(map.exists(), "{}", map.display());
     }
     // A daemon goes on with them.
-    end(&host.start());
+    stop(&host.start(), Signal::SIGTERM);
     drop(peer);
     eventually("it is freed once the kernel has let go of the cgroup", || {
         host.run("cleanup", &[]).status.success().then_some(())
@@ -64,7 +59,7 @@ pub(super) fn what_the_kernel_keeps_for_a_cgroup_that_is_gone_is_not_freed() {
 pub(super) fn a_cgroup_outside_of_the_cgroup_root_is_not_gone() {
     let (host, app) = host_with_app("outside");
     let empty = entries(host.bpffs.path());
-    end(&host.start());
+    stop(&host.start(), Signal::SIGTERM);
 
     let mut narrow = confined(Path::new(PROGRAM), Unlisted::Kills);
     narrow.arg("cleanup").arg("--bpffs").arg(host.bpffs.path());
@@ -78,7 +73,7 @@ pub(super) fn a_cgroup_outside_of_the_cgroup_root_is_not_gone() {
 pub(super) fn where_a_part_of_the_hierarchy_is_seen_nothing_is_told_to_be_gone() {
     let (host, _app) = host_with_app("part");
     let empty = entries(host.bpffs.path());
-    end(&host.start());
+    stop(&host.start(), Signal::SIGTERM);
     let part = host.directory().join("part");
     fs::create_dir(&part).unwrap();
     let script = "mount --bind \"$1\" \"$2\" && exec \"$3\" cleanup --bpffs \"$4\" --cgroup-root \"$2\"";

@@ -6,6 +6,7 @@ use std::{
     process::{Command, Output},
 };
 
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
 use xtask::lab::{Bpffs, Cgroup, Netns, Process, TEST_PREFIX, scratch};
 
@@ -159,6 +160,12 @@ impl Host {
     pub(crate) fn peer(&self, cgroup: &Cgroup) -> Peer {
         Peer::spawn(self.netns.command(std::env::current_exe().unwrap()), cgroup)
     }
+}
+
+/// Has a daemon end by a signal, and waits until it has.
+pub(crate) fn stop(daemon: &Process, signal: Signal) {
+    daemon.signal(signal).unwrap();
+    daemon.wait().unwrap();
 }
 
 /// A policy document: a name, a glob, and more fields of the spec as YAML flow (`mode: Monitor, priority: 1`).

@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use xtask::lab::{Process, Stream};
 
 use super::{ARMED, Holdings, KEEPALIVE, fresh, start, wait_lines};
-use crate::support::{Host, document, eventually, objects, scaled};
+use crate::support::{Host, document, eventually, objects, scaled, stop};
 
 pub(super) fn a_cgroup_made_anew_two_hundred_times_is_armed() {
     let times = scaled(200);
@@ -139,8 +139,7 @@ fn churned(label: &str) -> Host {
 
 /// Ends the daemon, and has `cleanup` say that all can be freed. It leaves the maps that cannot.
 fn finish(host: &Host, daemon: &Process) {
-    daemon.signal(Signal::SIGTERM).unwrap();
-    daemon.wait().unwrap();
+    stop(daemon, Signal::SIGTERM);
     // What is still in use, and not kept for good, is let go of by the second.
     let [first, second] = [(), ()].map(|()| host.run("cleanup", &[]));
     if first.status.success() || second.status.success() {

@@ -8,8 +8,8 @@ use std::{
 
 use nix::sys::signal::Signal;
 
-use super::{OUTER, OUTER_ARMED, stop};
-use crate::support::{Host, Peer, document, eventually, objects};
+use super::{OUTER, OUTER_ARMED};
+use crate::support::{Host, Peer, document, eventually, objects, stop};
 
 /// A host with a cgroup `app` that a policy selects, with the directory of all pins.
 fn host_with_app(label: &str) -> (Host, xtask::lab::Cgroup, PathBuf) {
