@@ -31,7 +31,9 @@ pub use observing::{OBSERVED_BYTES, Observed};
 pub use offsets::{ClosingOffsets, Offsets};
 pub use options::{CONGESTION_LENGTH, Options, is_left_to_application};
 pub use policy::{Direction, Mode, POLICY_WORDS, Policy, Timers};
-pub use sweeping::{SWEPT_BYTES, Sweep, Swept, TARGET_WORDS, Target, judge, judge_again, judge_anew};
+pub use sweeping::{
+    MOST_TARGETS, SWEPT_BYTES, Sweep, Swept, TARGET_WORDS, Target, judge, judge_again, judge_anew,
+};
 
 /// The version of the layouts in this crate; part of the path they are pinned under. Any change of a type in
 /// a map raises it, because two layouts must never share a map.

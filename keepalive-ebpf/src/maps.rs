@@ -22,7 +22,9 @@ use aya_ebpf::{
     btf_maps::{Array, CgroupStorage, HashMap, PerCpuCgroupStorage, RingBuf, SkStorage},
     macros::btf_map,
 };
-use keepalive_ebpf::{Claim, Counters, DeadPeer, DeadPeers, Policy, Remote, RuleSet, Target, Timers};
+use keepalive_ebpf::{
+    Claim, Counters, DeadPeer, DeadPeers, MOST_TARGETS, Policy, Remote, RuleSet, Target, Timers,
+};
 
 use crate::sweep::Work;
 
@@ -45,9 +47,6 @@ const MOST_RULE_SETS: usize = 4096;
 /// The rules for destinations, by the id that policies refer to.
 #[btf_map]
 pub(crate) static DESTINATIONS: HashMap<u64, RuleSet, MOST_RULE_SETS, NO_PREALLOC> = HashMap::new();
-
-/// The most cgroups that a sweep is for at a time: those governed, and all below them.
-const MOST_TARGETS: usize = 65_536;
 
 /// What to do to the connections of a cgroup, by its id.
 #[btf_map]

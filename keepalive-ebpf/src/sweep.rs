@@ -63,7 +63,7 @@ pub(crate) fn visit(ctx: &IterTcp) {
     }
     // SAFETY: the helper has just said so.
     let cgroup = unsafe { fields::cgroup_id(socket) };
-    // SAFETY: the daemon writes none while it walks.
+    // SAFETY: while it walks the daemon at most takes some away, whose memory nothing else gets before the walk is over.
     let Some(target) = (unsafe { TARGETS.get(cgroup) }) else { return };
     // SAFETY: as above.
     let local_port = unsafe { fields::local_port(socket) };

@@ -18,6 +18,9 @@ pub enum Sweep {
     Recheck = 2,
 }
 
+/// The most cgroups that a sweep is for at a time: those governed, and all below them.
+pub const MOST_TARGETS: usize = 65_536;
+
 /// The value of the `TARGETS` map; the key is the id of a cgroup, the governed one or one below it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,13 +156,13 @@ pub fn judge_anew(
     let Some(previous) = previous else {
         return decide(mode, &wanted, socket);
     };
-    let mut decision = decide(mode, &wanted, &Untouched(socket));
+    let gave_user_timeout = previous.user_timeout_ms != 0;
+    let mut decision = decide(mode, &wanted, &Untouched { socket, gave_user_timeout });
     if same(&previous, &wanted) && matches!(decision.outcome, Outcome::Arm | Outcome::WouldArm) {
         return keep(Outcome::KeepTighter);
     }
-    decision.changes.clear_user_timeout = matches!(decision.outcome, Outcome::Arm)
-        && wanted.user_timeout_ms == 0
-        && previous.user_timeout_ms != 0;
+    decision.changes.clear_user_timeout =
+        matches!(decision.outcome, Outcome::Arm) && wanted.user_timeout_ms == 0 && gave_user_timeout;
     decision
 }
 
@@ -191,23 +194,26 @@ fn same(a: &Timers, b: &Timers) -> bool {
         && a.user_timeout_ms == b.user_timeout_ms
 }
 
-/// A socket whose values are a policy's, seen as if nobody had asked for anything.
-struct Untouched<'a, S>(&'a S);
+/// A socket whose values are a policy's, seen as if nobody had asked for them.
+struct Untouched<'a, S> {
+    socket: &'a S,
+    /// Whether its user timeout is the policy's: else it is the application's, if there is one.
+    gave_user_timeout: bool,
+}
 
 impl<S: Socket> Socket for Untouched<'_, S> {
     #[inline(always)]
     fn get(&self, option: SocketOption) -> Option<u32> {
-        match option {
-            SocketOption::Keepalive | SocketOption::UserTimeout => Some(0),
-            SocketOption::Idle | SocketOption::Interval | SocketOption::Probes => self.0.get(option),
-        }
+        let Reading { is_known, value } = self.read(option);
+        is_known.then_some(value)
     }
 
     #[inline(always)]
     fn read(&self, option: SocketOption) -> Reading {
         match option {
-            SocketOption::Keepalive | SocketOption::UserTimeout => Reading { is_known: true, value: 0 },
-            SocketOption::Idle | SocketOption::Interval | SocketOption::Probes => self.0.read(option),
+            SocketOption::Keepalive => Reading { is_known: true, value: 0 },
+            SocketOption::UserTimeout if self.gave_user_timeout => Reading { is_known: true, value: 0 },
+            _ => self.socket.read(option),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{
     time::Instant,
 };
 
-use keepalive_ebpf::{Mode, Policy, Sweep, Swept, Target};
+use keepalive_ebpf::{MOST_TARGETS, Mode, Policy, Sweep, Swept, Target};
 
 use super::tally::Tally;
 
@@ -77,10 +77,16 @@ impl Queue {
         self.pending.values().map(|pending| pending.due).min()
     }
 
-    /// Begins a pass for all that is due: the cgroups to sweep, each with what is to be done there.
+    /// Begins a pass for what is due: the cgroups to sweep, each with what is to be done there.
+    ///
+    /// What there is no room for beside the others is left for a later pass. So what is too much by itself goes alone, and
+    /// the kernel's refusal is of nothing else: a tenant may make as many cgroups as they like.
     pub(super) fn begin(&mut self, now: Instant) -> BTreeMap<u64, Target> {
         let mut targets = BTreeMap::new();
         for pending in self.pending.values_mut().filter(|pending| pending.due <= now) {
+            if !targets.is_empty() && targets.len() + pending.job.members.len() > MOST_TARGETS {
+                continue;
+            }
             pending.running = true;
             pending.changed = false;
             pending.tally.begin();

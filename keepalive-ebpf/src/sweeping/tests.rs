@@ -101,6 +101,19 @@ fn one_that_the_application_chose_stays() {
 }
 
 #[test]
+fn a_user_timeout_of_the_applications_is_no_longer_for_a_policy_that_begins_to_have_one() {
+    let [none, longer] = [0, 600_000].map(|user_timeout_ms| timers(60, 15, 4, user_timeout_ms));
+    for (mode, set) in [(Mode::FillMissing, 0), (Mode::Tighten, 0), (Mode::Enforce, 600_000)] {
+        let previous = Policy::new(mode, Direction::Both, none);
+        let target = Target { previous, ..after_v1(mode, longer) };
+
+        let Decision { changes, outcome } = judged(&target, &Fake::new(1, V1));
+
+        assert_eq!((changes.timers.user_timeout_ms, outcome), (set, Outcome::Arm), "{mode:?}");
+    }
+}
+
+#[test]
 fn the_same_values_again_change_nothing() {
     for mode in [Mode::FillMissing, Mode::Tighten, Mode::Enforce] {
         let decision = judged(&after_v1(mode, V1), &Fake::new(1, V1));

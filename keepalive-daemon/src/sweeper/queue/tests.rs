@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use keepalive_ebpf::Outcome;
 
@@ -12,6 +12,11 @@ fn pass(queue: &mut Queue, now: Instant, seen: &[Swept]) -> Vec<Done> {
         queue.count(swept);
     }
     queue.complete()
+}
+
+/// A sweep of the connections of many cgroups.
+fn wide(id: u64, members: Range<u64>) -> Job {
+    Job { members: members.collect(), ..job(id, 60) }
 }
 
 #[test]
@@ -122,6 +127,35 @@ fn what_is_to_begin_later_waits() {
 
     assert_eq!(queue.due(), Some(later));
     assert_eq!(queue.begin(later).into_keys().collect::<Vec<_>>(), [1]);
+}
+
+#[test]
+fn what_is_too_much_for_one_pass_takes_no_others_with_it() {
+    let now = Instant::now();
+    let most = u64::try_from(MOST_TARGETS).unwrap();
+    let mut queue = Queue::default();
+    queue.request(1, wide(1, 1..2), now);
+    queue.request(2, wide(2, 1000..1001 + most), now);
+    queue.request(3, wide(3, 2..3), now);
+
+    assert_eq!(queue.begin(now).into_keys().collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(queue.complete().into_iter().map(|done| done.id).collect::<Vec<_>>(), [1, 3]);
+
+    assert_eq!(queue.begin(now).len(), MOST_TARGETS + 1, "the kernel refuses that");
+    assert_eq!(queue.give_up(), [2]);
+    assert!(queue.is_empty());
+}
+
+#[test]
+fn what_fits_into_one_pass_is_in_it() {
+    let now = Instant::now();
+    let half = u64::try_from(MOST_TARGETS / 2).unwrap();
+    let mut queue = Queue::default();
+    queue.request(1, wide(1, 0..half), now);
+    queue.request(2, wide(2, half..2 * half), now);
+
+    assert_eq!(queue.begin(now).len(), MOST_TARGETS);
+    assert_eq!(queue.running(), BTreeSet::from([1, 2]));
 }
 
 #[test]
