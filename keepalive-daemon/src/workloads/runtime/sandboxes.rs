@@ -182,18 +182,25 @@ fn uid(sandbox: &PodSandbox) -> &str {
     sandbox.metadata.as_ref().map_or("", |metadata| &metadata.uid)
 }
 
-/// Of the sandboxes of one pod, the newest: the one before it is ending.
+/// Of the sandboxes of one pod, the newest: the one before it is ending. By the attempt that the kubelet counts, and only
+/// where a runtime does not tell that, by the time of day.
 fn newest(listed: Vec<PodSandbox>) -> impl Iterator<Item = PodSandbox> {
     let mut newest: HashMap<String, PodSandbox> = HashMap::new();
     for sandbox in listed {
         let uid = uid(&sandbox);
         let key = if uid.is_empty() { sandbox.id.clone() } else { uid.to_owned() };
-        let is_newer = |other: &PodSandbox| (sandbox.created_at, &sandbox.id) > (other.created_at, &other.id);
+        let is_newer = |other: &PodSandbox| age(&sandbox) > age(other);
         if newest.get(&key).is_none_or(is_newer) {
             newest.insert(key, sandbox);
         }
     }
     newest.into_values()
+}
+
+/// What orders the sandboxes of a pod.
+fn age(sandbox: &PodSandbox) -> (u32, i64, &str) {
+    let attempt = sandbox.metadata.as_ref().map_or(0, |metadata| metadata.attempt);
+    (attempt, sandbox.created_at, &sandbox.id)
 }
 
 #[cfg(test)]

@@ -112,6 +112,16 @@ fn of_the_sandboxes_of_one_pod_the_newest_counts() {
 }
 
 #[test]
+fn a_clock_that_was_put_back_does_not_make_an_old_sandbox_the_newest() {
+    let now = Instant::now();
+    let mut next = sandbox("next", "1", 1);
+    next.metadata.as_mut().unwrap().attempt = 1;
+    for listed in [[sandbox("first", "1", 9), next.clone()], [next.clone(), sandbox("first", "1", 9)]] {
+        assert_eq!(Sandboxes::default().list(listed.into(), now, now), ["next"]);
+    }
+}
+
+#[test]
 fn a_sandbox_that_is_told_of_before_it_is_listed_stays() {
     let before = Instant::now();
     let now = before + RETRY.0;
