@@ -120,7 +120,7 @@ impl Descriptors {
             _ => self.maps.find(&target.previous, &destination)?,
         };
         let mut swept = treat(connection, target, wanted, previous);
-        if is_real(target) && matches!(target.sweep, Sweep::Apply) {
+        if is_real(target, swept.outcome) && matches!(target.sweep, Sweep::Apply) {
             let guard = guard(&target.policy, swept.outcome);
             let marked = self.maps.mark(&connection.socket, target.policy.cgroup(), guard);
             treat::record(&mut swept.errno, marked);

@@ -45,7 +45,7 @@ pub(crate) fn treat(
     let values = Values::of(socket);
     let Decision { changes, outcome } = judge(target, *direction, wanted, previous, &values);
     let mut errno = 0;
-    if is_real(target) {
+    if is_real(target, outcome) {
         apply(socket, &changes, &mut errno);
         // What is enforced of the others is enforced once.
         if is_covered(outcome) && matches!(target.sweep, Sweep::Apply) {
@@ -70,9 +70,11 @@ pub(crate) fn treat(
     }
 }
 
-/// Whether anything is to be done, and not only told.
-pub(super) const fn is_real(target: &Target) -> bool {
-    !matches!(target.sweep, Sweep::Tell) && !matches!(target.policy.mode(), Mode::Nothing)
+/// Whether anything is to be done, and not only told: what cannot be read, as another's program forbids it, is left alone.
+pub(super) const fn is_real(target: &Target, outcome: Outcome) -> bool {
+    !matches!(target.sweep, Sweep::Tell)
+        && !matches!(outcome, Outcome::ArmBlind)
+        && !matches!(target.policy.mode(), Mode::Nothing)
 }
 
 /// The cgroup that is to guard a connection; 0 if none is.

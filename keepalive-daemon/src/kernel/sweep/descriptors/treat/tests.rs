@@ -57,6 +57,17 @@ fn telling_sets_nothing_and_tells_what_would_be_set() {
 }
 
 #[test]
+fn what_cannot_be_read_is_left_alone() {
+    let (mut connection, _open) = connection();
+    let other = std::fs::File::open("/dev/null").expect("it is everywhere");
+    connection.socket = OpenSocket::new(OwnedFd::from(other));
+
+    let swept = treat(&connection, &target(Sweep::Apply, Mode::Tighten), Some(WANTED), None);
+
+    assert_eq!((swept.outcome, swept.errno), (Outcome::ArmBlind, 0), "no call was tried that could fail");
+}
+
+#[test]
 fn what_is_looked_at_again_is_not_asked_for_its_direction() {
     let (connection, _open) = connection();
     let of = |sweep| {
