@@ -8,15 +8,21 @@
 mod books;
 mod left;
 mod manual;
+mod members;
 mod orders;
 mod pace;
 mod queue;
 mod sums;
 mod tally;
-mod targets;
 mod worker;
 
-use std::{collections::BTreeSet, panic, path::Path, thread, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    panic,
+    path::Path,
+    thread,
+    time::Duration,
+};
 
 use anyhow::Result;
 use keepalive_ebpf::{Mode, Outcome, Policy, Sweep};
@@ -25,9 +31,9 @@ use tracing::{debug, warn};
 
 pub(crate) use books::{Deed, gives_values};
 pub(crate) use manual::{Asker, Manual, kind};
+pub(crate) use members::members;
 pub(crate) use queue::Job;
 pub(crate) use tally::Tally;
-pub(crate) use targets::members;
 pub(crate) use worker::Event;
 
 use self::{
@@ -234,21 +240,29 @@ impl Sweeps {
         }
     }
 
-    /// A sweep, for somebody who asks for it, of what a governed cgroup's policy governs.
-    pub(crate) fn job(&self, governor: &Governor, cgroups: &Paths, id: u64, sweep: Sweep) -> Option<Job> {
+    /// Sweeps, for somebody who asks for them, of what these governed cgroups' policies govern.
+    pub(crate) fn jobs(
+        &self,
+        governor: &Governor,
+        cgroups: &Paths,
+        ids: impl IntoIterator<Item = u64>,
+        sweep: Sweep,
+    ) -> BTreeMap<u64, Job> {
         let view = View {
             attached: governor.attached(),
             existing: governor.existing(),
             cgroups,
             cause: Cause::Start,
         };
-        let mut job = self.books.job(&view, id, sweep, "it was asked for by `apply`")?;
+        let mut jobs = self.books.jobs(&view, ids, sweep, "it was asked for by `apply`");
         // Whoever asks what a policy would do that only counts means the mode that would follow.
-        if sweep == Sweep::Tell && job.policy.mode() == Mode::Monitor {
-            job.policy = job.policy.in_mode(Mode::Tighten);
-            job.is_only_counted = true;
+        for job in jobs.values_mut().filter(|job| job.sweep == Sweep::Tell) {
+            if job.policy.mode() == Mode::Monitor {
+                job.policy = job.policy.in_mode(Mode::Tighten);
+                job.is_only_counted = true;
+            }
         }
-        Some(job)
+        jobs
     }
 
     /// What is known of the open connections of a governed cgroup.

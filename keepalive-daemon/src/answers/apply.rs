@@ -45,7 +45,7 @@ impl State<'_> {
     pub(crate) fn sweeps_of(&self, selection: &Selection) -> Result<BTreeMap<u64, (String, Job)>, String> {
         let glob = selection.cgroup.as_deref().map(CgroupGlob::parse).transpose();
         let glob = glob.map_err(|fault| format!("--cgroup: {fault}"))?;
-        let mut jobs = BTreeMap::new();
+        let mut selected = BTreeMap::new();
         let mut governed = Vec::new();
         for (id, actual) in self.governor.attached() {
             let facts = self.facts(&actual.path);
@@ -62,12 +62,14 @@ impl State<'_> {
                 && is(&selection.pod, facts.map(|pod| pod.name.as_str()))
                 && is(&selection.policy, Some(&actual.policy_name))
                 && glob.as_ref().is_none_or(|glob| glob.matches(&actual.path));
-            let sweep = kind(selection.dry_run);
-            let job = is_selected.then(|| self.sweeps.job(self.governor, self.node.cgroups(), *id, sweep));
-            if let Some(job) = job.flatten() {
-                jobs.insert(*id, (shown(&actual.path), job));
+            if is_selected {
+                selected.insert(*id, shown(&actual.path));
             }
         }
+        let sweep = kind(selection.dry_run);
+        let jobs = self.sweeps.jobs(self.governor, self.node.cgroups(), selected.keys().copied(), sweep);
+        let jobs: BTreeMap<_, _> =
+            jobs.into_iter().filter_map(|(id, job)| Some((id, (selected.remove(&id)?, job)))).collect();
         if jobs.is_empty() { Err(nothing_selected(&governed)) } else { Ok(jobs) }
     }
 }

@@ -1,6 +1,7 @@
 //! What is to be swept, from what is in force and what was swept: pure.
 
 mod partial;
+mod view;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,65 +11,24 @@ use std::{
 use keepalive_ebpf::{Mode, Outcome, Policy, Sweep};
 
 use self::partial::Partial;
-pub(super) use self::partial::Reached;
+pub(crate) use self::view::Deed;
+pub(super) use self::{partial::Reached, view::View};
 use super::{
     as_swept,
     left::Left,
+    members::{members, members_of_all},
     queue::{Job, is_sweepable},
     tally::Tally,
-    targets::members,
 };
 use crate::{
     governor::Cause,
-    reconcile::{Actual, governed_above},
+    reconcile::Actual,
     report::open_connections::{Found, LeftBehind},
-    workloads::Paths,
 };
 
 /// The most earlier policies whose values are looked for. More of them, between two sweeps of a cgroup, would be of
 /// somebody who tries values out.
 const MOST_PREVIOUS: usize = 4;
-
-/// Something that the governor did to a cgroup.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Deed {
-    Attached(u64),
-    /// Another policy was put in force; with the one before.
-    Written(u64, Option<Policy>),
-    Detached(u64, Box<Actual>),
-}
-
-impl Deed {
-    /// The cgroup whose open connections another policy is for now, or none.
-    pub(super) fn changes(&self, attached: &BTreeMap<u64, Actual>) -> Option<u64> {
-        match self {
-            Self::Attached(id) => Some(*id),
-            Self::Written(id, before) => {
-                let now = attached.get(id).and_then(|actual| actual.policy);
-                let is_other = before.map(|it| as_swept(&it, *id)) != now.map(|it| as_swept(&it, *id));
-                is_other.then_some(*id)
-            }
-            Self::Detached(id, _) => Some(*id),
-        }
-    }
-}
-
-/// What should be swept follows from this.
-#[derive(Clone, Copy)]
-pub(super) struct View<'a> {
-    pub(super) attached: &'a BTreeMap<u64, Actual>,
-    /// The cgroups whose policy is for open connections too.
-    pub(super) existing: &'a BTreeSet<u64>,
-    pub(super) cgroups: &'a Paths,
-    pub(super) cause: Cause,
-}
-
-impl View<'_> {
-    /// The next governed cgroup above a path.
-    fn governed_above(&self, path: &str) -> Option<u64> {
-        governed_above(path, self.cgroups, |id| self.attached.contains_key(&id))
-    }
-}
 
 /// What is to be asked of the sweeper.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,10 +98,17 @@ impl Books {
         self.orders(wanted, &grown, &present, view)
     }
 
-    /// A sweep of what the policy of a governed cgroup governs.
-    pub(super) fn job(&self, view: &View<'_>, id: u64, sweep: Sweep, why: &'static str) -> Option<Job> {
-        let members = members(view.cgroups, |id| view.attached.contains_key(&id)).remove(&id)?;
-        self.job_of(view, id, sweep, members, why)
+    /// Sweeps of what the policies of governed cgroups govern.
+    pub(super) fn jobs(
+        &self,
+        view: &View<'_>,
+        ids: impl IntoIterator<Item = u64>,
+        sweep: Sweep,
+        why: &'static str,
+    ) -> BTreeMap<u64, Job> {
+        let mut members = members(view.cgroups, |id| view.attached.contains_key(&id));
+        let job = |id| Some((id, self.job_of(view, id, sweep, members.remove(&id)?, why)?));
+        ids.into_iter().filter_map(job).collect()
     }
 
     fn job_of(
@@ -176,7 +143,7 @@ impl Books {
                 None
             };
             // Also where the policy is not for open connections: a check treats only those that the guard of this very
-            // cgroup has marked, which were given the values already.
+            // cgroup has marked, and holds to what the policy says now.
             let enforces = policy.is_some_and(|policy| policy.mode() == Mode::Enforce);
             sweep.or((enforces && view.cause == Cause::Resync).then_some(Sweep::Recheck))
         };
@@ -187,13 +154,14 @@ impl Books {
         if due.is_empty() && uncounted.is_empty() {
             return;
         }
-        let mut members =
-            members(view.cgroups, |id| view.attached.contains_key(&id) || self.left.contains(id));
+        let is_governed = |id| view.attached.contains_key(&id) || self.left.contains(id);
+        let mut members = members(view.cgroups, is_governed);
+        let checks = due.values().any(|sweep| *sweep == Sweep::Recheck);
+        let mut guarded = if checks { members_of_all(view.cgroups, is_governed) } else { BTreeMap::new() };
         for (id, sweep) in due {
-            let why = if sweep == Sweep::Recheck {
-                "the policy enforces its values"
-            } else {
-                view.cause.why_sweep()
+            let (why, members) = match sweep {
+                Sweep::Recheck => ("the policy enforces its values", &mut guarded),
+                _ => (view.cause.why_sweep(), &mut members),
             };
             let members = members.remove(&id).unwrap_or_default();
             if !members.is_empty()

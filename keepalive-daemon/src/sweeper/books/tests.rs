@@ -8,6 +8,7 @@ use super::*;
 use crate::{
     reconcile::Guard,
     sweeper::tests::{policy, swept},
+    workloads::Paths,
 };
 
 const CAUSE: Cause = Cause::Policies;
@@ -294,6 +295,20 @@ fn rules_for_destinations_stay_while_a_sweep_refers_to_them() {
         BTreeSet::from([0, 10, 20]),
         "the values that connections have, those of a cgroup that was left, and none for the count of these"
     );
+}
+
+#[test]
+fn what_is_enforced_is_checked_also_in_cgroups_that_are_named_like_those_of_exec() {
+    let timers = Timers { idle_s: 60, interval_s: 15, probes: 4, user_timeout_ms: 0 };
+    let mut node = Node::new(&[("a", 1), ("a/keepalive-transient-7", 2)]);
+    let attached = node.attach(1, Policy::new(Mode::Enforce, Direction::Both, timers).of_cgroup(1));
+
+    let job = one(node.follow(vec![attached], CAUSE));
+    assert_eq!(job.members, BTreeSet::from([1]), "who runs there may have values of another policy");
+    node.finish(&job, &[]);
+
+    let job = one(node.follow(vec![], Cause::Resync));
+    assert_eq!((job.sweep, job.members), (Sweep::Recheck, BTreeSet::from([1, 2])));
 }
 
 /// A cgroup whose enforced policy was applied and is being checked.

@@ -10,8 +10,25 @@ use crate::{
 /// The cgroups whose connections each governed cgroup is to answer for, by its id: its own, and those of all below it
 /// of which it is the deepest governed one. The cgroup of an `exec` is left to that.
 pub(crate) fn members(cgroups: &Paths, is_governed: impl Fn(u64) -> bool) -> BTreeMap<u64, BTreeSet<u64>> {
+    group(cgroups.iter().filter(|(path, _)| !is_transient(path)), cgroups, is_governed)
+}
+
+/// The same with the cgroups of an `exec`, for who treats only connections that a governed cgroup's guard has marked, as it
+/// does none that an `exec` governs: anybody may name a cgroup of their own like that.
+pub(super) fn members_of_all(
+    cgroups: &Paths,
+    is_governed: impl Fn(u64) -> bool,
+) -> BTreeMap<u64, BTreeSet<u64>> {
+    group(cgroups.iter(), cgroups, is_governed)
+}
+
+fn group<'a>(
+    some: impl Iterator<Item = (&'a String, &'a u64)>,
+    cgroups: &Paths,
+    is_governed: impl Fn(u64) -> bool,
+) -> BTreeMap<u64, BTreeSet<u64>> {
     let mut members: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
-    for (path, id) in cgroups.iter().filter(|(path, _)| !is_transient(path)) {
+    for (path, id) in some {
         let own = is_governed(*id).then_some(*id);
         if let Some(governor) = own.or_else(|| governed_above(path, cgroups, &is_governed)) {
             members.entry(governor).or_default().insert(*id);
@@ -51,5 +68,6 @@ mod tests {
         let cgroups = paths(&[("a", 2), ("a/keepalive-transient-7", 3), ("a/keepalive-transient-7/b", 4)]);
 
         assert_eq!(members(&cgroups, |id| id == 2), BTreeMap::from([(2, BTreeSet::from([2]))]));
+        assert_eq!(members_of_all(&cgroups, |id| id == 2), BTreeMap::from([(2, BTreeSet::from([2, 3, 4]))]));
     }
 }
