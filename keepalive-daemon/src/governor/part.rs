@@ -12,22 +12,21 @@ use crate::{
 
 impl Governor {
     /// The part of the tree that a pass has to go through after cgroups were made at these paths, and those of these ids
-    /// are gone; with what was missed before. `None` if it has to go through everything: what was refused is tried again.
+    /// are gone; with what was missed before, and what was refused, which is tried again. `None` if it has to go through
+    /// everything: something was refused of a cgroup that is no more.
     pub(crate) fn part(
         &mut self,
         mut made: BTreeSet<String>,
         gone: BTreeSet<u64>,
         cgroups: &Paths,
     ) -> Option<Part> {
-        if !self.refused.is_empty() {
-            return None;
-        }
+        made.append(&mut to_try_again(&self.refused, cgroups)?);
         made.append(&mut mem::take(&mut self.missed));
         Some(Part::of(&made, gone, cgroups))
     }
 
-    /// Makes the kernel match in a part of the tree; whether it does afterwards. For when it matched before, the policies
-    /// are the same and so are the pods.
+    /// Makes the kernel match in a part of the tree; whether it does afterwards. For when it matched before but for what
+    /// was refused in this part, the policies are the same and so are the pods.
     pub(crate) fn reconcile_part(
         &mut self,
         policies: &PolicySet,
@@ -50,10 +49,32 @@ impl Governor {
         }
         let actions = reconcile::actions(&plan.desired, &attached);
         self.bar(&actions, &part.cgroups);
+        let before = mem::take(&mut self.refused);
         self.kernel.begin();
         for (id, action) in actions {
-            self.act(id, action, &part.cgroups, cause, &Refusals::new());
+            self.act(id, action, &part.cgroups, cause, &before);
         }
         self.refused.is_empty()
+    }
+}
+
+/// Where something was refused; `None` if one of the cgroups is no more.
+fn to_try_again(refused: &Refusals, cgroups: &Paths) -> Option<BTreeSet<String>> {
+    refused.iter().map(|(id, (path, _))| (cgroups.get(path) == Some(id)).then(|| path.clone())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_tried_again_in_a_part_unless_its_cgroup_is_gone() {
+        let cgroups: Paths = [("a", 1), ("b", 2)].map(|(path, id)| (path.to_owned(), id)).into();
+        let refused = |id: u64, path: &str| Refusals::from([(id, (path.to_owned(), "no room".to_owned()))]);
+
+        assert_eq!(to_try_again(&refused(2, "b"), &cgroups), Some(BTreeSet::from(["b".to_owned()])));
+        assert_eq!(to_try_again(&refused(3, "b"), &cgroups), None, "another was made in its place");
+        assert_eq!(to_try_again(&refused(3, "c"), &cgroups), None);
+        assert_eq!(to_try_again(&Refusals::new(), &cgroups), Some(BTreeSet::new()));
     }
 }
