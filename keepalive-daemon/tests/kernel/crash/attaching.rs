@@ -21,10 +21,11 @@ pub(super) fn killed_at_any_step_of_attaching_and_of_cleanup() {
     for round in 0..cleanups.len().max(starts.len()) {
         let at = cleanups[round % cleanups.len()];
         let ended = clean_up(&site, at);
+        kills.killed(at, &ended);
         let after = kills.round(at, ended.at);
         if kills.points.either() {
             site.make_whole(LAYOUT, EDITION, &format!("a cleanup: {after}"));
-            kills.killed(1);
+            kills.killed_at_rest();
         }
         let removed = site.host.run("cleanup", &[]);
         assert_eq!(removed.status.code(), Some(0), "{after}: {removed:?}");
@@ -32,9 +33,10 @@ pub(super) fn killed_at_any_step_of_attaching_and_of_cleanup() {
 
         let at = starts[round % starts.len()];
         let ended = site.killed(LAYOUT, at);
+        kills.killed(at, &ended);
         let after = kills.round(at, ended.at);
         site.make_whole(LAYOUT, EDITION, &format!("a start: {after}"));
-        kills.killed(3);
+        kills.killed_at_rest();
     }
     let [programs, maps] = site.objects(LAYOUT);
     eventually("no other program than those that are pinned uses the policies", || {
@@ -54,5 +56,7 @@ pub(super) fn killed_at_any_step_of_attaching_and_of_cleanup() {
 
 /// Removes everything, unless it is killed before.
 fn clean_up(site: &Site, at: At) -> Ended {
-    run_until(site.host.command("cleanup"), &End { from: None, at, until: None })
+    let ended = run_until(site.host.command("cleanup"), &End { from: None, at, until: None });
+    assert!(matches!(ended.code, None | Some(0)), "{ended:?}");
+    ended
 }

@@ -39,13 +39,14 @@ pub(super) fn killed_at_any_step_of_a_start_with_other_policies() {
         edition = edition.other();
         site.write(edition);
         let ended = site.killed(LAYOUT, at);
+        kills.killed(at, &ended);
         if kills.points.either() {
             // Somebody takes the change back before it was whole.
             edition = edition.other();
             site.write(edition);
         }
         site.make_whole(LAYOUT, edition, &kills.round(at, ended.at));
-        kills.killed(2);
+        kills.killed_at_rest();
     }
     kills.finish();
 }
@@ -60,8 +61,9 @@ pub(super) fn killed_at_any_step_of_a_reload() {
         let at = if kills.points.either() { step } else { kills.points.moment(CHANGE) };
         edition = edition.other();
         let ended = reload(&site, edition, at);
+        kills.killed(at, &ended);
         site.make_whole(LAYOUT, edition, &kills.round(at, ended.at));
-        kills.killed(2);
+        kills.killed_at_rest();
     }
     kills.finish();
 }
@@ -69,5 +71,8 @@ pub(super) fn killed_at_any_step_of_a_reload() {
 /// Gives a running daemon other policies, and kills it at a point of what comes of that.
 fn reload(site: &Site, edition: Edition, at: At) -> Ended {
     let change = || site.write(edition);
-    run_until(site.command(LAYOUT), &End { from: Some((READY, &change)), at, until: Some(CHANGED) })
+    let end = End { from: Some((READY, &change)), at, until: Some(CHANGED) };
+    let ended = run_until(site.command(LAYOUT), &end);
+    assert_eq!(ended.code, None, "it ended by itself:\n{}", ended.said);
+    ended
 }

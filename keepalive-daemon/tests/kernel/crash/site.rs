@@ -169,7 +169,7 @@ impl Site {
 
     /// What is in the kernel is what should be.
     pub(super) fn check(&mut self, layout: Layout, edition: Edition, after: &str) {
-        let (pinned, expected) = (self.pinned(), self.expected(layout, edition));
+        let (pinned, expected) = (pinned(&self.host), self.expected(layout, edition));
         let differing: Vec<_> = pinned.symmetric_difference(&expected).collect();
         assert!(differing.is_empty(), "of {differing:?}, {pinned:?} is pinned after {after}");
         let policies = self.layout(layout).join("maps/POLICY");
@@ -203,7 +203,7 @@ impl Site {
 
     /// Nothing of any daemon is in the kernel.
     pub(super) fn check_empty(&mut self, after: &str) {
-        assert_eq!(self.pinned(), BTreeSet::new(), "what is pinned after {after}");
+        assert_eq!(pinned(&self.host), BTreeSet::new(), "what is pinned after {after}");
         eventually(&format!("no links after {after}"), || self.links().is_empty().then_some(()));
     }
 
@@ -231,14 +231,6 @@ impl Site {
         self.host.bpffs.path().join("keepalive").join(layout.name())
     }
 
-    /// All that is pinned, but for what a sweeper notes in its own time, and what is the kernel's own.
-    fn pinned(&self) -> BTreeSet<String> {
-        let mut found = BTreeSet::new();
-        walk(self.host.bpffs.path(), "", &mut found);
-        found.retain(|entry| !entry.contains("swept -> ") && !entry.ends_with(".debug"));
-        found
-    }
-
     fn expected(&self, layout: Layout, edition: Edition) -> BTreeSet<String> {
         let mut entries: BTreeSet<String> = ["keepalive", "keepalive/holder"].map(str::to_owned).into();
         let top = format!("keepalive/{}", layout.name());
@@ -257,6 +249,14 @@ impl Site {
         entries.insert(top);
         entries
     }
+}
+
+/// All that is pinned, but for what a sweeper notes in its own time, and what is the kernel's own.
+pub(super) fn pinned(host: &Host) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    walk(host.bpffs.path(), "", &mut found);
+    found.retain(|entry| !entry.contains("swept -> ") && !entry.ends_with(".debug"));
+    found
 }
 
 /// Notes what is below a directory, with the targets of links; of the note of who holds the pins that it is there.

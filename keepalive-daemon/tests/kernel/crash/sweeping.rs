@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use super::{report::Loop, site::READY};
+use super::{
+    report::Loop,
+    site::{READY, pinned},
+};
 use crate::{
     peer::Options,
-    support::{At, End, Ended, Host, document, eventually, options, run_until},
+    support::{At, End, Ended, Host, Prober, document, eventually, objects, options, run_until},
 };
 
 const CONNECTIONS: usize = 12;
@@ -19,6 +22,15 @@ const SWEEP: Duration = Duration::from_millis(150);
 /// What a policy asks for that is one of two.
 const fn armed(second: bool) -> Options {
     if second { options(true, 90, 27, 8, 0) } else { options(true, 60, 13, 5, 0) }
+}
+
+/// What a connection may have that somebody makes meanwhile: it may be looked at while one option after the other is set.
+fn either() -> Vec<Options> {
+    let all = (0..8).map(|bits| {
+        let of = |bit: u8| armed(bits & bit != 0);
+        Options { interval_s: of(2).interval_s, probes: of(4).probes, ..of(1) }
+    });
+    all.collect()
 }
 
 /// Puts one of two policies in place.
@@ -48,9 +60,7 @@ fn is_whole(all: &[(Options, usize)], second: bool, halves: usize) -> bool {
 }
 
 pub(super) fn killed_at_any_step_of_a_sweep() {
-    let mut kills = Loop::new("sweep", Vec::new());
-    kills.points = kills.points.halved();
-    for mode in ["Tighten", "Enforce"] {
+    for (mode, what) in [("Tighten", "sweep"), ("Enforce", "sweep that enforces")] {
         let host = Host::new("crash-sweep");
         let app = host.cgroup("app");
         let mut peer = host.peer(&app);
@@ -64,14 +74,20 @@ pub(super) fn killed_at_any_step_of_a_sweep() {
         };
         let daemon = host.start();
         has(second, 0, "at first");
+        let in_kernel = || (pinned(&host), objects::links(&app).len());
+        let should = in_kernel();
         drop(daemon);
+        let mut kills = Loop::new(what, vec![(Prober::start(host.peer(&app)), either())]);
+        kills.points = kills.points.halved();
         let mut sweep = |at, method| {
             second = !second;
             let change = || write(&host, mode, second);
             let mut command = host.command("run");
             command.env("KEEPALIVE_SWEEP_METHOD", method);
             let end = End { from: Some((READY, &change)), at, until: Some(SWEPT) };
-            (run_until(command, &end), second)
+            let ended = run_until(command, &end);
+            assert_eq!(ended.code, None, "it ended by itself:\n{}", ended.said);
+            (ended, second)
         };
         let (Ended { steps, .. }, _) = sweep(At::Last, "descriptors");
         for step in kills.points.steps(steps) {
@@ -80,16 +96,22 @@ pub(super) fn killed_at_any_step_of_a_sweep() {
                 false => (kills.points.moment(SWEEP), "iterator"),
             };
             let (ended, second) = sweep(at, method);
+            kills.killed(at, &ended);
             let daemon = host.start();
             // Or one that is half done would end with this daemon as it is.
             host.await_swept();
             // Descriptors have one option set at a time. What a kill leaves between two is taken for the
             // application's own.
             let halves = usize::from(mode == "Tighten" && ended.at == Some("setsockopt"));
-            has(second, halves, &kills.round(at, ended.at));
+            let after = kills.round(at, ended.at);
+            has(second, halves, &after);
+            // Links of a killed daemon that were not pinned end in a worker of the kernel's.
+            eventually(&format!("{should:?} and nothing else, {after}"), || {
+                (in_kernel() == should).then_some(())
+            });
             drop(daemon);
-            kills.killed(2);
+            kills.killed_at_rest();
         }
+        kills.finish();
     }
-    kills.finish();
 }

@@ -22,6 +22,7 @@ pub(super) fn killed_at_any_step_of_an_upgrade_and_of_a_downgrade() {
     for at in kills.points.steps(steps) {
         let other = layout.other();
         let ended = site.killed(other, at);
+        kills.killed(at, &ended);
         // Somebody tries again, or goes back.
         let (next, how) = if kills.points.either() { (other, "tried again") } else { (layout, "gone back") };
         site.make_whole(
@@ -30,12 +31,12 @@ pub(super) fn killed_at_any_step_of_an_upgrade_and_of_a_downgrade() {
             &format!("{other:?} was begun, then {how}: {}", kills.round(at, ended.at)),
         );
         layout = next;
-        kills.killed(2);
+        kills.killed_at_rest();
     }
     for _ in 0..4 {
         layout = layout.other();
         site.make_whole(layout, EDITION, "one version after the other");
-        kills.killed(1);
+        kills.killed_at_rest();
     }
     kills.finish();
 }
