@@ -2,7 +2,7 @@
 //!
 //! The programs are those of `keepalive-daemon/fuzz`, which is laid out as cargo-fuzz has it, and built with the flags
 //! that cargo-fuzz gives, but for those that only a nightly compiler takes: what they would add, AddressSanitizer, finds
-//! faults of `unsafe` code, of which the readers have none.
+//! faults of `unsafe` code, of which the readers have no more than words taken for plain data of the same size.
 
 use std::{
     env::consts::ARCH,

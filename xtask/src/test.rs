@@ -38,6 +38,7 @@ const DEPENDING_ON_KERNEL: &[&str] = &[
     "kernel::sockets::each_connection_says_what_came_of_it_and_why",
     "kernel::sweep::all_of_ten_thousand",
     "kernel::sweep::what_passed_the_guard_is_put_right",
+    "kernel::upgrade::another_layout_takes_over_without_a_gap_and_gives_back",
     "kernel::verbs::probe_finds_everything_as_root_and_leaves_nothing",
     "kernel::verbs::two_capabilities_suffice",
     "kernel::verbs::status_is_the_same_from_the_daemon_and_from_the_pins",

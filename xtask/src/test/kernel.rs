@@ -158,7 +158,7 @@ impl KernelTests {
             self.check(filters)?;
             vm::run_in_machine(kernel, &machine?, &command, show)
         };
-        count_group(&name, show, run).on(kernel)
+        count_group(&name, show, run).on(kernel).with_some()
     }
 
     /// The command that runs them one by one: emulated, what makes way for others, as the sweeping of open connections

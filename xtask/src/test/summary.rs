@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 
 use super::{matrix::Matrix, outcomes::Outcomes};
 use crate::{console, process};
@@ -38,6 +38,16 @@ impl Group {
     /// As tests of a kernel, which has a column of the table.
     pub(super) fn on(self, kernel: &str) -> Self {
         Self { kernel: Some(kernel.to_owned()), ..self }
+    }
+
+    /// As one that failed if it had no test, as nobody boots a machine for none.
+    pub(super) fn with_some(self) -> Self {
+        match self.ended {
+            Ok(_) if self.is_empty() => {
+                Self { ended: Err(anyhow!("it ran no test: none has such a name there")), ..self }
+            }
+            _ => self,
+        }
     }
 
     /// Whether all its tests passed and the runner agrees.
@@ -172,6 +182,25 @@ mod tests {
         assert!(!group.succeeded() && group.is_empty());
         assert_eq!(group.failure().as_deref(), Some("not all tests passed"));
         assert!(group.to_string().starts_with("tests: FAILED, 0 of 0 succeeded"), "{group}");
+    }
+
+    #[test]
+    fn a_machine_that_runs_no_test_is_no_success() {
+        let of = |result: &str| {
+            count_group(
+                "tests",
+                |_line| {},
+                |show| {
+                    show(result);
+                    Ok(true)
+                },
+            )
+        };
+        let none = of("test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured").on("6.1").with_some();
+        let some = of("test result: ok. 0 passed; 0 failed; 1 ignored; 0 measured").on("6.1").with_some();
+
+        assert!(none.failure().unwrap().contains("no test"));
+        assert_eq!(some.failure(), None);
     }
 
     #[test]
