@@ -33,6 +33,7 @@ use self::{
     },
     repairs::{
         a_link_detached_by_hand_is_attached_again_at_sighup, storage_written_by_hand_is_repaired_at_sighup,
+        what_was_changed_by_hand_is_put_right_within_the_minute,
     },
     restarts::{
         a_killed_daemon_leaves_the_policies_in_force_and_the_next_adopts_them,
@@ -70,6 +71,7 @@ crate::tests!(
     pins_of_a_cgroup_that_went_while_nobody_ran_are_collected,
     policies_that_changed_while_nobody_ran_are_put_in_force,
     storage_written_by_hand_is_repaired_at_sighup,
+    what_was_changed_by_hand_is_put_right_within_the_minute,
     what_the_kernel_keeps_for_a_cgroup_that_is_gone_is_not_freed,
     where_a_part_of_the_hierarchy_is_seen_nothing_is_told_to_be_gone,
 );

@@ -28,7 +28,7 @@ pub(crate) use host::{Host, document, stop};
 pub(crate) use http::get;
 pub(crate) use kernel_log::kernel_complaints;
 pub(crate) use peer::{Pair, Peer};
-pub(crate) use privileges::{NOBODY, inside, public_program, with_privileges};
+pub(crate) use privileges::{NOBODY, inside, public_program, with_little_memory, with_privileges};
 pub(crate) use prober::Prober;
 pub(crate) use scale::scaled;
 pub(crate) use steps::{At, End, Ended, run_until};

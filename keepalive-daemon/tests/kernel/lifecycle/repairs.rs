@@ -3,8 +3,8 @@
 use nix::sys::signal::Signal;
 use xtask::lab::Process;
 
-use super::{ARMED, fresh, host_with_app};
-use crate::support::{Host, UNTOUCHED, objects};
+use super::{ARMED, KEEPALIVE, fresh, host_with_app};
+use crate::support::{Host, UNTOUCHED, document, objects};
 
 pub(super) fn a_link_detached_by_hand_is_attached_again_at_sighup() {
     let (host, app) = host_with_app("detached");
@@ -46,6 +46,29 @@ pub(super) fn storage_written_by_hand_is_repaired_at_sighup() {
 
         assert_eq!(objects::storage(&policies, &app), good, "{what}");
         assert_eq!(fresh(&mut peer), ARMED, "{what}");
+    }
+}
+
+pub(super) fn what_was_changed_by_hand_is_put_right_within_the_minute() {
+    const CHANGED: &str = " attached cgroup=";
+    let (host, app) = host_with_app("minute");
+    let policies = host.bpffs.path().join("keepalive/abi2/maps/POLICY");
+    let other = host.cgroup("app-other");
+    host.write_policies("p.yaml", &document("all", "{app,app-other}", KEEPALIVE));
+    let daemon = host.start();
+    let good = objects::storage(&policies, &other);
+    objects::write_storage(&policies, &other, &vec![0; good.len()]);
+    objects::detach_link(objects::links(&app)[0].id);
+    let mark = daemon.mark();
+
+    // The daemon's minute is as long as anything is waited for elsewhere.
+    let told = daemon.wait_line_from(mark, CHANGED).or_else(|_| daemon.wait_line_from(mark, CHANGED));
+
+    assert!(told.unwrap().contains(" INFO "));
+    host.status();
+    assert_eq!(objects::storage(&policies, &other), good);
+    for cgroup in [&app, &other] {
+        assert_eq!(fresh(&mut host.peer(cgroup)), ARMED);
     }
 }
 

@@ -1,16 +1,19 @@
 //! Each documented capability, missing alone: one feature does without, by its name, and the rest goes on.
 
-use std::process::Command;
+use std::{path::Path, process::Command};
 
+use keepalive_daemon::features::Feature;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use xtask::lab::{Cgroup, InCgroup as _, Process, Stream};
 
 use super::{ARMED, KEEPALIVE};
 use crate::{
-    PEER,
+    PEER, needs,
     peer::Options,
-    support::{Host, Pair, Peer, UNTOUCHED, document, eventually, inside, with_privileges},
+    support::{
+        Host, Pair, Peer, UNTOUCHED, document, eventually, inside, with_little_memory, with_privileges,
+    },
 };
 
 crate::tests![
@@ -19,6 +22,7 @@ crate::tests![
     without_perfmon_open_connections_are_reached_by_descriptors_and_dead_peers_are_not_counted,
     without_sys_admin_connections_of_other_namespaces_keep_what_they_had,
     without_sys_ptrace_connections_of_namespaces_that_only_processes_have_keep_what_they_had,
+    without_sys_resource_a_low_limit_of_memory_matters_where_maps_are_charged_to_it,
 ];
 
 /// A connection that was open before its policy.
@@ -167,4 +171,24 @@ fn without_sys_ptrace_connections_of_namespaces_that_only_processes_have_keep_wh
     }
     assert_eq!((&daemon["ready"], &daemon["helping"]["findsDeadPeers"]), (&true.into(), &true.into()));
     site.assert_made_up_for(&process);
+}
+
+fn without_sys_resource_a_low_limit_of_memory_matters_where_maps_are_charged_to_it() {
+    let mut site = Site::new("without-resource", Host::peer);
+    // What has the documented capabilities lifts the limit first.
+    let run = site.host.free_command_of(Path::new(env!("CARGO_BIN_EXE_keepalive-daemon")), "run");
+    let mut limited = with_little_memory(&without("sys_resource", &run));
+
+    let daemon = if needs::present().contains(&Feature::Memory) {
+        site.host.start_with(limited)
+    } else {
+        let refused = limited.output().unwrap();
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(1), "{said}");
+        assert!(said.contains("RLIMIT_MEMLOCK") && said.contains("CAP_SYS_RESOURCE"), "{said}");
+        site.host.start_with(with_little_memory(&run))
+    };
+
+    daemon.wait_line("ready: all policies").unwrap();
+    assert_eq!(site.new_and_early()[0], ARMED);
 }

@@ -20,6 +20,13 @@ pub(crate) fn with_privileges(flags: &[&str], command: &Command) -> Command {
     with_environment(command, reduced)
 }
 
+/// The same command line with so low a limit of locked memory that no map is made where maps are charged to it.
+pub(crate) fn with_little_memory(command: &Command) -> Command {
+    let mut limited = Command::new("prlimit");
+    limited.arg("--memlock=4096:4096").arg(command.get_program()).args(command.get_args());
+    with_environment(command, limited)
+}
+
 /// Copies the program to where every user may run it: a checkout often lies in a home directory.
 pub(crate) fn public_program(directory: &Path) -> PathBuf {
     fs::set_permissions(directory, fs::Permissions::from_mode(0o755)).unwrap();
