@@ -80,8 +80,8 @@ pub(crate) struct Sweeps {
     books: Books,
     delay: Duration,
     method: Option<kernel::Method>,
-    /// Why connections cannot be swept.
-    trouble: Option<String>,
+    /// Why the connections of these cgroups cannot be swept.
+    troubles: BTreeMap<u64, String>,
     /// The network namespaces that the last pass could not look into, and why.
     unreachable: Vec<(String, String)>,
     /// The reasons that somebody was told of.
@@ -135,7 +135,7 @@ impl Sweeps {
             books: Books::default(),
             delay: options.delay,
             method: None,
-            trouble: None,
+            troubles: BTreeMap::new(),
             unreachable: Vec::new(),
             told_unreachable: BTreeSet::new(),
             sums: Sums::default(),
@@ -162,6 +162,8 @@ impl Sweeps {
             Order::Sweep(id, job) => Request::Sweep { id, job: *job, delay },
             Order::Withdraw(id) => Request::Withdraw(id),
         });
+        let is_there = |id: u64| governor.attached().contains_key(&id) || self.books.is_left(id);
+        self.troubles.retain(|id, _| cause != Cause::Policies && is_there(*id));
         worker.ask(changed.into_iter().chain(orders).chain([Request::Settled(changes)]));
     }
 
@@ -176,7 +178,7 @@ impl Sweeps {
             Event::Began(ids) => self.books.began(ids),
             Event::Finished(finished) => {
                 let worker::Finished { id, job, tally, pass } = *finished;
-                self.trouble = None;
+                self.troubles.remove(&id);
                 self.method = Some(pass.method);
                 for (namespace, why) in &pass.unreachable {
                     // They come and go, and what they are called by with the processes in them.
@@ -202,11 +204,12 @@ impl Sweeps {
             }
             Event::Failed { ids, reason } => {
                 self.books.failed(&ids);
-                if self.trouble.as_ref() != Some(&reason) {
+                // As long as it fails each time it is told once, whatever is done for others in between.
+                if !self.troubles.values().any(|told| *told == reason) {
                     let reason = Some(reason.clone());
                     self.journal.push(Told { reason, ..Told::new(Kind::CannotSweep) });
                 }
-                self.trouble = Some(reason);
+                self.troubles.extend(ids.into_iter().map(|id| (id, reason.clone())));
             }
         }
     }
@@ -234,9 +237,9 @@ impl Sweeps {
 
     /// Has connections swept because somebody asked for it.
     pub(crate) fn apply(&self, manual: Manual) {
-        match (&self.worker, &self.trouble) {
-            (Some(worker), _) => worker.ask([Request::Apply(manual)]),
-            (None, _) => manual.refuse("sweeping is off: the daemon was started with --sweep-method none"),
+        match &self.worker {
+            Some(worker) => worker.ask([Request::Apply(manual)]),
+            None => manual.refuse("sweeping is off: the daemon was started with --sweep-method none"),
         }
     }
 
@@ -272,7 +275,7 @@ impl Sweeps {
         let state = if self.worker.is_none() {
             "off"
         } else if self.books.is_requested(id) {
-            match &self.trouble {
+            match self.troubles.get(&id) {
                 Some(_) => "unavailable",
                 None if self.books.is_running(id) => "running",
                 None => "pending",
@@ -281,7 +284,7 @@ impl Sweeps {
             "swept"
         } else if !governor.existing().contains(&id) {
             "off"
-        } else if self.trouble.is_some() {
+        } else if self.troubles.contains_key(&id) {
             "unavailable"
         } else if self.books.is_partial(id, &policy) {
             "partial"
@@ -314,7 +317,7 @@ impl Sweeps {
         };
         Sweeping {
             method: method.map(str::to_owned),
-            trouble: self.trouble.clone(),
+            trouble: self.troubles.values().next().cloned(),
             unreachable: self.unreachable.iter().map(|(name, why)| format!("{name}: {why}")).collect(),
         }
     }

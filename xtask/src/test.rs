@@ -61,8 +61,9 @@ pub struct Options {
     /// Only the tests that need root and a kernel.
     #[arg(long)]
     kernel: bool,
-    /// All that need root and a kernel on every kernel there is a machine with, as `cargo xtask vm --kernel all`: for
-    /// hours, where machines are emulated. And whether the image, built twice, is the same.
+    /// All that need root and a kernel on every kernel there is a machine with, as `cargo xtask vm --kernel all`, but for
+    /// what no kernel has a part in: for hours, where machines are emulated. And whether the image, built twice, is the
+    /// same.
     #[arg(long, conflicts_with_all = ["unit", "kernel", "filter"])]
     full: bool,
     /// Only the tests whose names contain this.

@@ -342,6 +342,11 @@ impl Books {
         self.found.get(&id).map(|(_, found)| found)
     }
 
+    /// Whether a cgroup is no longer governed, and has connections that keep what they were given.
+    pub(super) fn is_left(&self, id: u64) -> bool {
+        self.left.contains(id)
+    }
+
     pub(super) fn left(&self) -> Vec<LeftBehind> {
         self.left.report()
     }
