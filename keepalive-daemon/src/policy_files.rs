@@ -1,6 +1,8 @@
 //! Follows the directory that holds the policies; where the kernel has no inotify to give, by looking at it from time to
 //! time.
 
+mod writers;
+
 use std::{
     collections::BTreeSet,
     ffi::OsString,
@@ -16,14 +18,16 @@ use tokio::time::{Instant, timeout_at};
 use tokio_stream::StreamExt as _;
 use tracing::warn;
 
+use self::writers::is_let_go_of;
 use crate::policy::directory::{Observation, is_policy_file, look};
 
 /// How long the directory must be quiet before it is read: a copy of several files, or the swap of a
 /// `ConfigMap`, is a burst of events within milliseconds.
 const QUIET: Duration = Duration::from_millis(50);
 
-/// How long a file that somebody writes may hold up reading before somebody is told: an editor or `cp` is done in
-/// far less. It is held up further all the same: half a file can be a valid one with fewer policies.
+/// How long a file that was written to and not closed may hold up reading before it is asked for who has it open, and
+/// between two times that it is: an editor or `cp` is done in far less. For as long as anybody has, it is held up further
+/// all the same: half a file can be a valid one with fewer policies.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How soon policies are read again that could not be used: mostly nothing comes of it, and a thousand files take a tenth of
@@ -78,8 +82,8 @@ struct Looking {
 struct Pending {
     since: Instant,
     last: Instant,
-    /// Whether somebody was told that a writer holds it up.
-    told: bool,
+    /// When it was last found that a writer holds it up; who is told is told the first time.
+    asked: Option<Instant>,
 }
 
 impl PolicyFiles {
@@ -141,12 +145,7 @@ impl PolicyFiles {
                         return Ok(Reread::Changed);
                     }
                     Err(_) => {
-                        warn!(
-                            files = ?self.written,
-                            "the policies are not read while somebody writes these files; the last good ones stay \
-                             in force until they are closed"
-                        );
-                        self.pending = self.pending.map(|pending| Pending { told: true, ..pending });
+                        self.look_for_writers();
                         continue;
                     }
                 },
@@ -214,19 +213,33 @@ impl PolicyFiles {
         }
     }
 
-    /// When the change is to be reported, or a writer to be told of; `None` if nothing waits for the clock.
+    /// When the change is to be reported, or writers to be looked for; `None` if nothing waits for the clock.
     fn due(&self) -> Option<Instant> {
-        let Pending { since, last, told } = self.pending?;
-        match (self.written.is_empty(), told) {
-            (true, _) => Some((last + QUIET).min(since + PATIENCE)),
-            (false, false) => Some(since + PATIENCE),
-            (false, true) => None,
+        let Pending { since, last, asked } = self.pending?;
+        Some(if self.written.is_empty() {
+            (last + QUIET).min(since + PATIENCE)
+        } else {
+            asked.unwrap_or(since) + PATIENCE
+        })
+    }
+
+    /// Takes as written what nobody has open to write: truncate(2) writes by a path, and closes nothing. Tells, once, of
+    /// what somebody has.
+    fn look_for_writers(&mut self) {
+        self.written.retain(|name| !is_let_go_of(&self.directory.join(name)));
+        let Some(pending) = self.pending.as_mut().filter(|_| !self.written.is_empty()) else { return };
+        if pending.asked.replace(Instant::now()).is_none() {
+            warn!(
+                files = ?self.written,
+                "the policies are not read while somebody writes these files; the last good ones stay \
+                 in force until they are closed, or SIGHUP comes"
+            );
         }
     }
 
     fn note_change(&mut self) {
         let last = Instant::now();
-        let before = self.pending.unwrap_or(Pending { since: last, last, told: false });
+        let before = self.pending.unwrap_or(Pending { since: last, last, asked: None });
         self.pending = Some(Pending { last, ..before });
     }
 
@@ -300,3 +313,6 @@ async fn next(events: &mut Option<EventStream<Vec<u8>>>) -> Option<io::Result<Ev
         None => pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,12 @@ const TICK_MS: i64 = 20;
 /// second, and who acknowledges data delays that by a fifth of one.
 const PROBE_MS: i64 = 900;
 
+/// Ages are told in milliseconds of 32 bits: one of 50 days begins again at none.
+const WRAP_MS: i64 = 1 << 32;
+
+/// By no more than this is a moment uncertain: no look takes as long.
+const DOUBT_MS: i64 = 3_600_000;
+
 /// A connection as the kernel tells of it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen {
@@ -43,6 +49,11 @@ impl Moment {
     const fn before(self, age_ms: u32) -> Self {
         Self { from: self.from - age_ms as i64, to: self.to - age_ms as i64 }
     }
+
+    /// Whether this may be no later moment than the one that is known, but the same, as its age began again.
+    const fn is_again(self, known: i64) -> bool {
+        (self.to - known - WRAP_MS).abs() <= DOUBT_MS
+    }
 }
 
 /// What a look at a connection brought to light.
@@ -59,8 +70,10 @@ pub(crate) struct Gain {
 /// A connection in its present silence.
 #[derive(Clone, Copy, Debug)]
 struct Silence {
-    /// When it carried data last, at the latest.
-    since: i64,
+    /// When it sent data last, at the latest.
+    sent: i64,
+    /// When it received data last, at the latest.
+    received: i64,
     /// For how long it was silent when it was last looked at.
     seen_ms: i64,
     /// From when on there were no pauses between its packets that are as long as is waited for.
@@ -91,12 +104,14 @@ impl Tracker {
 
     /// Takes note of a connection that was seen.
     pub(crate) fn look(&mut self, seen: &Seen, now: Moment) -> Gain {
-        let data = now.before(seen.sent_ms.min(seen.received_ms));
+        let (sent, received) = (now.before(seen.sent_ms), now.before(seen.received_ms));
+        let since = sent.to.max(received.to);
         let fresh = Silence {
-            since: data.to,
-            seen_ms: (now.from - data.to).max(0),
-            watched_over_since: data.to,
-            heard: data.to,
+            sent: sent.to,
+            received: received.to,
+            seen_ms: (now.from - since).max(0),
+            watched_over_since: since,
+            heard: since,
             is_kept: false,
             look: self.looks,
         };
@@ -110,11 +125,18 @@ impl Tracker {
             return silence.goes_on(seen, now, self.silent_ms);
         };
         silence.look = self.looks;
-        if data.from <= silence.since + TICK_MS {
+        if sent.is_again(silence.sent) || received.is_again(silence.received) {
+            // Be it data or not: the silence begins anew, so that it is told no longer than it is, and was kept if it was,
+            // so that it counts once.
+            *silence = Silence { is_kept: silence.is_kept, ..fresh };
+            return Gain::default();
+        }
+        let since = silence.since();
+        if sent.from.max(received.from) <= since + TICK_MS {
             return silence.goes_on(seen, now, self.silent_ms);
         }
         // What is only sent may be lost: it counts when it is acknowledged, or answered, at a later look.
-        let is_answered = now.before(seen.received_ms).from > silence.since + TICK_MS;
+        let is_answered = received.from > since + TICK_MS;
         let is_acknowledged = seen.acknowledged_ms <= seen.sent_ms;
         if !is_answered && !is_acknowledged {
             return Gain::default();
@@ -135,10 +157,16 @@ impl Tracker {
 }
 
 impl Silence {
+    /// When it carried data last, at the latest.
+    fn since(&self) -> i64 {
+        self.sent.max(self.received)
+    }
+
     fn goes_on(&mut self, seen: &Seen, now: Moment, silent_ms: i64) -> Gain {
-        self.seen_ms = self.seen_ms.max(now.from - self.since);
+        let since = self.since();
+        self.seen_ms = self.seen_ms.max(now.from - since);
         let heard = now.before(seen.acknowledged_ms);
-        if !seen.is_probed || heard.from < self.since + PROBE_MS {
+        if !seen.is_probed || heard.from < since + PROBE_MS {
             return Gain::default();
         }
         if heard.from > self.heard + TICK_MS {
@@ -150,7 +178,7 @@ impl Silence {
         }
         let is_kept = !self.is_kept && heard.from - self.watched_over_since >= silent_ms;
         self.is_kept |= is_kept;
-        Gain { is_kept, is_used: false, survived_ms: heard.from - self.since }
+        Gain { is_kept, is_used: false, survived_ms: heard.from - since }
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
+    fs, mem,
     sync::{Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant, SystemTime},
@@ -16,6 +16,10 @@ use tracing::{info, warn};
 /// A call that takes longer than this waits for a lock: the longest others, over a million sockets of which there is
 /// nothing to tell, take a second.
 const LONG: Duration = Duration::from_secs(10);
+
+/// How often it is told, at most, that a thread waits: an application can let go of a lock and take it again for as long as
+/// it likes.
+const PAUSE: Duration = Duration::from_secs(600);
 
 /// What waits now, by what its thread is for. Of the process and not of an object, as what waits is a thread.
 static WAITING: Mutex<BTreeMap<String, Since>> = Mutex::new(BTreeMap::new());
@@ -45,9 +49,14 @@ pub(super) fn wait<T>(call: impl FnOnce() -> T) -> T {
 
 /// What does not go on, since when, and what to do.
 pub(crate) fn stuck() -> Vec<String> {
+    long().iter().map(|(thread, since)| describe(thread, *since)).collect()
+}
+
+/// The threads that wait for a lock, and since when.
+fn long() -> BTreeMap<String, SystemTime> {
     let waiting = lock();
     let long = waiting.iter().filter(|(_, since)| since.instant.elapsed() >= LONG && is_asleep(since.thread));
-    long.map(|(thread, since)| describe(thread, since.time)).collect()
+    long.map(|(thread, since)| (thread.clone(), since.time)).collect()
 }
 
 /// Whether a thread of this process waits in the kernel, and not for its turn on a busy processor: those that give way to all
@@ -77,19 +86,41 @@ fn describe(thread: &str, since: SystemTime) -> String {
 
 /// Who was told of what.
 #[derive(Debug, Default)]
-pub(crate) struct Told(BTreeSet<String>);
+pub(crate) struct Told {
+    /// When it was last told of a thread that it waits.
+    last: BTreeMap<String, Instant>,
+    /// The threads of which that was told, and not the end.
+    open: BTreeSet<String>,
+}
 
 impl Told {
-    /// Tells, once, of what does not go on, and of its end.
+    /// Tells of what does not go on, and of its end; of each thread once in a while at most, as each of its waits may be
+    /// another.
     pub(crate) fn tell(&mut self) {
-        let stuck: BTreeSet<String> = stuck().into_iter().collect();
-        for news in stuck.difference(&self.0) {
-            warn!("{news}");
+        let stuck = long();
+        for (thread, since) in &stuck {
+            if self.is_news(thread, Instant::now()) {
+                warn!("{}", describe(thread, *since));
+            }
         }
-        if stuck.is_empty() && !self.0.is_empty() {
+        if stuck.is_empty() && self.is_over() {
             info!("what waited for the lock of a socket goes on again");
         }
-        self.0 = stuck;
+    }
+
+    /// Whether it is to be told that a thread waits.
+    fn is_news(&mut self, thread: &str, now: Instant) -> bool {
+        let is_told_lately = self.last.get(thread).is_some_and(|at| now.duration_since(*at) < PAUSE);
+        if is_told_lately || self.open.contains(thread) {
+            return false;
+        }
+        self.last.insert(thread.to_owned(), now);
+        self.open.insert(thread.to_owned())
+    }
+
+    /// Whether it is to be told that nothing waits any more.
+    fn is_over(&mut self) -> bool {
+        !mem::take(&mut self.open).is_empty()
     }
 }
 
@@ -114,5 +145,33 @@ mod tests {
 
         assert_eq!(seen.map(thread::JoinHandle::join).ok().and_then(Result::ok), Some((true, false)));
         assert!(stuck().is_empty(), "it did not wait for long");
+    }
+
+    #[test]
+    fn a_thread_that_waits_again_and_again_is_told_of_once_in_a_while() {
+        let mut told = Told::default();
+        let start = Instant::now();
+
+        assert!(told.is_news("sweeper", start));
+        assert!(told.is_over());
+        for seconds in (20..PAUSE.as_secs()).step_by(20) {
+            let at = start + Duration::from_secs(seconds);
+            assert!(!told.is_news("sweeper", at), "another wait of the same thread");
+            assert!(!told.is_over(), "nor is its end news");
+        }
+        assert!(told.is_news("helped", start + PAUSE / 2), "it is another thread");
+        assert!(told.is_news("sweeper", start + PAUSE), "it waits still, or again");
+        assert!(told.is_over());
+    }
+
+    #[test]
+    fn a_thread_that_waits_for_long_is_told_of_once() {
+        let mut told = Told::default();
+        let start = Instant::now();
+
+        let news = [0, 1, 2, 3].map(|pauses| told.is_news("sweeper", start + PAUSE * pauses));
+
+        assert_eq!(news, [true, false, false, false]);
+        assert!(told.is_over());
     }
 }

@@ -119,7 +119,7 @@ fn otherwise(open: Option<&str>) -> &'static str {
     match open {
         Some("swept") => "the application changed it since",
         Some("pending" | "running") => "opened before the policy; its sweep is to come",
-        Some("partial") => "opened before the policy, and not accepted yet when it was swept",
+        Some("partial") => "opened before the policy and out of reach of its sweep, or changed since",
         Some("unavailable") => {
             "opened before the policy, and open connections cannot be swept (see `status`)"
         }

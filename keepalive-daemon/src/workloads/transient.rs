@@ -1,7 +1,7 @@
 //! A cgroup of our own, for a command to run in or for a trial.
 
 use std::{
-    fs,
+    fs, io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
@@ -35,15 +35,7 @@ impl Transient {
     /// If there is no cgroup2, or no right to make a cgroup in it.
     pub(crate) fn create() -> Result<Self> {
         let parent = own_cgroup()?;
-        let path = parent.join(format!("{TRANSIENT_PREFIX}{}", std::process::id()));
-        // A killed process of the same id may have left one; in use it would not go.
-        let _ = fs::remove_dir(&path);
-        fs::create_dir(&path).with_context(|| {
-            format!(
-                "cannot create the cgroup {}; run as root, or where cgroups are delegated",
-                path.display()
-            )
-        })?;
+        let path = make(&parent, std::process::id())?;
         let id = id(&path)?;
         Ok(Self { parent, path, id, kept: false })
     }
@@ -58,7 +50,7 @@ impl Transient {
             Ok(made) => return Ok(made),
             Err(refused) => refused,
         };
-        let is_read_only = |error: &std::io::Error| error.kind() == std::io::ErrorKind::ReadOnlyFilesystem;
+        let is_read_only = |error: &io::Error| error.kind() == io::ErrorKind::ReadOnlyFilesystem;
         if !refused.downcast_ref().is_some_and(is_read_only) {
             return Err(refused);
         }
@@ -119,6 +111,32 @@ pub(crate) fn remove_emptied(cgroup: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Makes a cgroup for the process of this id, named by it, and by a number where an earlier process of the same id left
+/// one in which others still are.
+fn make(parent: &Path, process: u32) -> Result<PathBuf> {
+    let mut path = parent.join(format!("{TRANSIENT_PREFIX}{process}"));
+    let mut number = 0_u32;
+    loop {
+        // One that was left empty; in use it does not go.
+        let _ = fs::remove_dir(&path);
+        match fs::create_dir(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                number += 1;
+                path = parent.join(format!("{TRANSIENT_PREFIX}{process}-{number}"));
+            }
+            made => {
+                made.with_context(|| {
+                    format!(
+                        "cannot create the cgroup {}; run as root, or where cgroups are delegated",
+                        path.display()
+                    )
+                })?;
+                return Ok(path);
+            }
+        }
+    }
+}
+
 fn id(cgroup: &Path) -> Result<u64> {
     let metadata =
         fs::metadata(cgroup).with_context(|| format!("cannot read the cgroup {}", cgroup.display()))?;
@@ -128,4 +146,40 @@ fn id(cgroup: &Path) -> Result<u64> {
 fn move_into(cgroup: &Path) -> Result<()> {
     fs::write(cgroup.join("cgroup.procs"), "0")
         .with_context(|| format!("cannot move into the cgroup {}", cgroup.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+    use super::*;
+
+    #[test]
+    fn what_an_earlier_process_of_the_same_id_left_in_use_is_passed_over_and_what_is_empty_is_not() {
+        let parent = tempfile::tempdir().unwrap();
+        let made = || make(parent.path(), 7).unwrap().file_name().unwrap().to_str().unwrap().to_owned();
+        // It does not go while something is in it, as a cgroup does not.
+        let occupy = |name: &str| fs::create_dir(parent.path().join(name).join("below")).unwrap();
+
+        let first = [made(), made()];
+        occupy("keepalive-transient-7");
+        let second = [made(), made()];
+        occupy("keepalive-transient-7-1");
+        let third = made();
+
+        assert_eq!(first, ["keepalive-transient-7"; 2]);
+        assert_eq!(second, ["keepalive-transient-7-1"; 2]);
+        assert_eq!(third, "keepalive-transient-7-2");
+        assert!([&first[0], &second[0], &third].into_iter().all(|name| is_transient(name)));
+    }
+
+    #[test]
+    fn where_none_can_be_made_the_reason_is_told() {
+        let parent = tempfile::tempdir().unwrap();
+
+        let error = make(&parent.path().join("gone"), 7).unwrap_err();
+
+        let reason = error.downcast_ref().map(io::Error::kind);
+        assert_eq!(reason, Some(io::ErrorKind::NotFound), "{error:#}");
+    }
 }

@@ -19,7 +19,7 @@ impl Connection {
     }
 
     fn seen_at(&self, at: i64) -> Seen {
-        let age = |moment: i64| u32::try_from(at - moment).expect("it is past, and not long");
+        let age = |moment: i64| u32::try_from((at - moment) % WRAP_MS).expect("it is past");
         Seen {
             cookie: 7,
             sent_ms: age(self.sent),
@@ -129,6 +129,34 @@ fn what_cannot_be_told_from_the_last_data_is_no_new_data() {
 }
 
 #[test]
+fn a_silence_goes_on_when_its_age_begins_again() {
+    let (mut tracker, mut connection) = (Tracker::new(SILENT_MS), Connection::used(0));
+    watch(&mut tracker, &mut connection, 0..20, 3);
+    let wrap = WRAP_MS / 1000;
+
+    let gains = watch(&mut tracker, &mut connection, wrap - 60..wrap + 60, 3);
+
+    assert!(gains.iter().all(|gain| !gain.is_kept && !gain.is_used), "it was counted before");
+    assert!(gains.iter().all(|gain| gain.survived_ms <= WRAP_MS + 60_000), "it was silent for no longer");
+    let end = (wrap + 61) * 1000;
+    let used = tracker.look(&Connection::used(end).seen_at(end), exactly(end));
+    assert!(used.is_used && !used.is_kept);
+}
+
+#[test]
+fn what_is_only_received_is_no_data_sent_when_the_age_of_that_begins_again() {
+    let mut tracker = Tracker::new(SILENT_MS);
+    let received = WRAP_MS - 20_000;
+    let mut connection = Connection { sent: 0, received, acknowledged: received };
+    let seconds = received / 1000 + 1;
+
+    let gains = watch(&mut tracker, &mut connection, seconds..seconds + 60, 3);
+
+    assert_eq!(gains.iter().filter(|gain| gain.is_kept).count(), 1);
+    assert!(gains.iter().all(|gain| !gain.is_used));
+}
+
+#[test]
 fn connections_are_forgotten_when_they_are_gone_and_not_when_they_are_missed_once() {
     let (mut tracker, mut connection) = (Tracker::new(SILENT_MS), Connection::used(0));
     watch(&mut tracker, &mut connection, 0..20, 3);
@@ -159,9 +187,10 @@ proptest! {
     #[test]
     fn silences_are_counted_once_and_only_where_there_are_any(
         steps in prop::collection::vec((0_u8..10, 100_i64..6000), 1..300),
+        unsent in prop_oneof![Just(0), WRAP_MS - 300_000..WRAP_MS],
     ) {
         let mut tracker = Tracker::new(SILENT_MS);
-        let mut connection = Connection::used(0);
+        let mut connection = Connection { sent: -unsent, ..Connection::used(0) };
         let (mut now, mut longest) = (0, 0);
         let (mut silences, mut kept, mut used) = (0, 0, 0);
         let mut is_long = false;

@@ -63,7 +63,7 @@ fn why_keep_alive_is_off_depends_on_what_became_of_open_connections() {
         ("swept", "the application changed it since"),
         ("pending", "its sweep is to come"),
         ("running", "its sweep is to come"),
-        ("partial", "not accepted yet"),
+        ("partial", "out of reach of its sweep, or changed since"),
         ("off", "leaves open connections alone"),
         ("unavailable", "cannot be swept"),
     ] {
