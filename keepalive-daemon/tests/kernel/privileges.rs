@@ -1,5 +1,6 @@
 //! What the daemon may do is what the documents say: the capabilities of the base manifest, no new privileges, and the
-//! seccomp profile. All other tests run under them too ([`crate::confined`]).
+//! seccomp profile. The daemons of other tests run under them too ([`crate::confined`]), but for those that
+//! `deploy/README.md` names.
 
 mod calls;
 mod missing;

@@ -80,18 +80,18 @@ async fn sockets(
     let parts = turns.observer.list(Listing { places, unarmed, limit, turn });
     let parts = parts.map_err(|error| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, format!("{error:#}")))?;
     let (body, receiver) = mpsc::channel(1);
-    tokio::spawn(pass_on(parts, body, place));
+    tokio::spawn(pass_on(parts, body, PATIENCE, place));
     let kind = [(header::CONTENT_TYPE, "application/x-ndjson")];
     Ok((kind, Body::from_stream(ReceiverStream::new(receiver))).into_response())
 }
 
-/// Hands over a list as it is made, for as long as anybody has patience with its reader.
+/// Hands over a list as it is made, for as long as there is patience with its reader.
 async fn pass_on(
     mut parts: mpsc::Receiver<Vec<u8>>,
     body: mpsc::Sender<io::Result<Vec<u8>>>,
+    mut patience: Duration,
     _place: OwnedSemaphorePermit,
 ) {
-    let mut patience = PATIENCE;
     while let Some(part) = parts.recv().await {
         let begin = Instant::now();
         match timeout(patience, body.send(Ok(part))).await {
@@ -104,5 +104,29 @@ async fn pass_on(
                 return;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_list_that_nobody_reads_is_broken_off_and_makes_room() {
+        let places = Arc::new(Semaphore::new(1));
+        let place = Arc::clone(&places).try_acquire_owned().expect("it is free");
+        let (list, parts) = mpsc::channel(2);
+        let (body, mut reader) = mpsc::channel(1);
+        for part in [b"first", b"other"] {
+            list.send(part.to_vec()).await.expect("there is room");
+        }
+
+        pass_on(parts, body, Duration::from_millis(20), place).await;
+
+        assert_eq!(places.available_permits(), 1);
+        assert!(list.is_closed(), "nobody goes on making it");
+        let first = reader.recv().await.and_then(Result::ok);
+        assert_eq!(first.as_deref(), Some(&b"first"[..]), "there was room for one");
+        assert!(reader.recv().await.is_none());
     }
 }

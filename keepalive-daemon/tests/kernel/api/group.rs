@@ -9,6 +9,9 @@ const KEEPALIVE: &str = "keepalive: {idle: 61s, interval: 13s, probes: 5}";
 /// The group of [`NOBODY`].
 const NOGROUP: u32 = 65534;
 
+/// The flags that make `setpriv` a user who is not of that group.
+const STRANGER: [&str; 3] = ["--reuid=65533", "--regid=65533", "--clear-groups"];
+
 fn host() -> Host {
     let host = Host::new("group");
     host.cgroup("app");
@@ -16,11 +19,18 @@ fn host() -> Host {
     host
 }
 
-/// Asks as nobody, with a copy of the program that nobody can run.
-fn ask_as_nobody(host: &Host, program: &Path) -> Output {
+/// Asks as an ordinary user, with a copy of the program that everybody can run.
+fn ask_as(user: &[&str], host: &Host, program: &Path) -> Output {
     let mut command = std::process::Command::new(program);
     command.args(["health", "--api-socket"]).arg(host.socket());
-    with_privileges(&NOBODY, &command).output().unwrap()
+    with_privileges(user, &command).output().unwrap()
+}
+
+/// It is the socket that keeps them out.
+fn assert_refused(asked: Output) {
+    let said = String::from_utf8(asked.stderr).unwrap();
+    assert_eq!(asked.status.code(), Some(1), "{said}");
+    assert!(said.contains("it answers to root") && said.contains("--api-group"), "{said}");
 }
 
 fn rights(host: &Host) -> (u32, u32, u32) {
@@ -33,11 +43,9 @@ pub(super) fn only_root_may_ask_by_default() {
     let program = public_program(host.directory());
     let _daemon = host.start();
 
-    let refused = ask_as_nobody(&host, &program);
+    let refused = ask_as(&NOBODY, &host, &program);
 
-    let said = String::from_utf8(refused.stderr).unwrap();
-    assert_eq!(refused.status.code(), Some(1), "{said}");
-    assert!(said.contains("it answers to root") && said.contains("--api-group"), "{said}");
+    assert_refused(refused);
     assert_eq!(rights(&host), (0o600, 0, 0));
 }
 
@@ -51,9 +59,11 @@ pub(super) fn members_of_the_group_may_ask_and_others_may_not() {
         let daemon = host.start_with(with_privileges(&["--groups=65534"], &command));
         daemon.wait_line("ready: all policies").unwrap();
 
-        let answered = ask_as_nobody(&host, &program);
+        let answered = ask_as(&NOBODY, &host, &program);
+        let refused = ask_as(&STRANGER, &host, &program);
 
         assert_eq!(answered.status.code(), Some(0), "{}", String::from_utf8_lossy(&answered.stderr));
+        assert_refused(refused);
         assert_eq!(rights(&host), (0o660, 0, NOGROUP));
     }
     let mut command = host.command("run");

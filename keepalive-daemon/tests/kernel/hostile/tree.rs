@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 use xtask::lab::{Process, Stream};
 
 use super::{ARMED, KEEPALIVE, await_governed, await_no_trouble, fresh, host_with_app, is_unfinished};
-use crate::support::{Host, document, eventually, objects};
+use crate::support::{Host, daemon, document, eventually, objects};
 
 crate::tests!(
     a_hierarchy_that_is_unmounted_ends_nothing,
@@ -104,18 +104,14 @@ fn a_hierarchy_that_is_unmounted_ends_nothing() {
     let mounted = host.directory().join("cgroup");
     fs::create_dir(&mounted).unwrap();
     let mount = format!("mount --bind {} {}", host.root.path().display(), mounted.display());
+    // What the documents give it comes after the mount, which takes more.
+    let mut run = daemon();
+    run.args(["run", "--cri-socket", "none", "--metrics", "none"]);
+    run.arg("--policies").arg(host.policies()).arg("--bpffs").arg(host.bpffs.path());
+    run.arg("--api-socket").arg(host.socket()).arg("--cgroup-root").arg(&mounted);
     let mut command = Command::new("unshare");
     command.args(["--mount", "sh", "-ec", &format!("{mount}; exec \"$@\""), "sh"]);
-    command.args([
-        env!("CARGO_BIN_EXE_keepalive-daemon"),
-        "run",
-        "--cri-socket",
-        "none",
-        "--metrics",
-        "none",
-    ]);
-    command.arg("--policies").arg(host.policies()).arg("--bpffs").arg(host.bpffs.path());
-    command.arg("--api-socket").arg(host.socket()).arg("--cgroup-root").arg(&mounted).env_remove("RUST_LOG");
+    command.arg(run.get_program()).args(run.get_args()).env_remove("RUST_LOG");
     let daemon = host.start_with(command);
     daemon.wait_line("ready: all policies").unwrap();
     let links = objects::links(&app);
@@ -134,6 +130,13 @@ fn a_hierarchy_that_is_unmounted_ends_nothing() {
         );
         eventually("it is not ready", || is_unfinished(&host, "read the tree of cgroups").then_some(()));
         assert_eq!((objects::links(&app), fresh(&host, &app)), (links.clone(), [ARMED; 2]), "{take}");
+        let other = "keepalive: {idle: 62s, interval: 13s, probes: 5}";
+        for (policy, idle_s) in [(other, 62), (KEEPALIVE, 61)] {
+            host.write_policies("p.yaml", &document("p", "app*", policy));
+            eventually("policies still change what is governed", || {
+                (fresh(&host, &app)[0].idle_s == Some(idle_s)).then_some(())
+            });
+        }
 
         let late = host.cgroup(if take == &umount { "app-one" } else { "app-two" });
         inside(&daemon, give);

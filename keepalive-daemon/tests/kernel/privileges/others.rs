@@ -46,6 +46,7 @@ fn a_cgroup_that_its_owner_lets_nobody_list_keeps_no_other_from_its_policy() {
     let refused = host.status()["refused"].clone();
     assert_eq!((&refused[0]["path"], refused.as_array().map(Vec::len)), (&"theirs".into(), Some(1)));
     assert!(refused[0]["reason"].to_string().contains("Permission denied"), "{refused}");
+    assert_eq!(host.status()["daemon"]["ready"], false);
     // So it goes on while it runs, with one that is attached already.
     let mark = daemon.mark();
     give_away(late.path());

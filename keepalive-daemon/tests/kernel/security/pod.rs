@@ -135,14 +135,16 @@ pub(super) fn what_a_pod_does_in_its_cgroup_harms_no_other() {
     let mut other = host.peer(&quiet);
     let pair = other.pair();
     assert_eq!([pair.client, pair.server].map(|end| other.options(end)), [HELD; 2]);
-    let later = host.cgroup("later");
-    daemon.wait_line("attached cgroup=\"later\"").unwrap();
+    let later = host.cgroup("later\u{1b}[2J");
+    daemon.wait_line("attached cgroup=\"later").unwrap();
     let mut other = host.peer(&later);
     let pair = other.pair();
     assert_eq!([pair.client, pair.server].map(|end| other.options(end)), [HELD; 2]);
     assert_eq!(peer.all_options(), [(HELD, 2 * CONNECTIONS)]);
     assert_eq!(host.status()["cgroups"].as_array().unwrap().len(), 3);
-    let said = daemon.text(Stream::Stdout) + &daemon.text(Stream::Stderr);
+    let table = String::from_utf8(host.run("status", &[]).stdout).unwrap();
+    assert!(table.contains("later"), "{table}");
+    let said = daemon.text(Stream::Stdout) + &daemon.text(Stream::Stderr) + &table;
     assert!(!said.contains('\u{1b}'), "a name reaches the terminal as it is");
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    os::unix::fs::{PermissionsExt as _, symlink},
+    os::unix::fs::{PermissionsExt as _, chown, symlink},
     path::Path,
     process::Command,
 };
@@ -62,12 +62,16 @@ pub(super) fn a_pin_directory_that_others_could_have_made_is_refused_and_left_al
     let planted = host.bpffs.path().join("keepalive");
     let elsewhere = host.directory().join("elsewhere");
     fs::create_dir_all(elsewhere.join("precious")).unwrap();
-    let plants: [(&str, &dyn Fn()); 2] = [
+    let plants: [(&str, &dyn Fn()); 3] = [
         ("a link to elsewhere", &|| symlink(&elsewhere, &planted).unwrap()),
         ("a directory that all may write to", &|| {
             fs::remove_file(&planted).unwrap();
             fs::create_dir_all(planted.join("precious")).unwrap();
             fs::set_permissions(&planted, fs::Permissions::from_mode(0o777)).unwrap();
+        }),
+        ("a directory of another user", &|| {
+            fs::set_permissions(&planted, fs::Permissions::from_mode(0o755)).unwrap();
+            chown(&planted, Some(65534), None).unwrap();
         }),
     ];
     for (what, plant) in plants {

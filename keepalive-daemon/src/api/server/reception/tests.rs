@@ -2,7 +2,7 @@ use std::path::Path;
 
 use axum::routing::get;
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
 
 use super::*;
 
@@ -10,6 +10,11 @@ const BIG: usize = 16 * 1024 * 1024;
 
 /// A socket that is served, to so many at once; it is gone with the runtime of the test.
 fn served(places: usize) -> TempDir {
+    served_for(places, Duration::from_secs(3600))
+}
+
+/// Likewise, to those who take something of their answers within a time.
+fn served_for(places: usize, to_listen: Duration) -> TempDir {
     let directory = TempDir::new().expect("a directory can be made");
     let listener = UnixListener::bind(directory.path().join("socket")).expect("a socket can be made");
     let router = Router::new()
@@ -28,8 +33,7 @@ fn served(places: usize) -> TempDir {
                 std::future::pending::<()>().await;
             }),
         );
-    let patience =
-        Patience { places, to_ask: Duration::from_secs(3600), to_listen: Duration::from_secs(3600) };
+    let patience = Patience { places, to_ask: Duration::from_secs(3600), to_listen };
     tokio::spawn(receive(listener, router, patience));
     directory
 }
@@ -74,6 +78,21 @@ async fn who_does_not_take_the_answer_gives_way() {
 
     assert!(heard.ends_with("answer"), "{heard}");
     assert!(answer(deaf).await.len() < BIG, "it was cut off");
+}
+
+#[tokio::test]
+async fn who_stays_and_takes_nothing_of_the_answer_is_shown_out() {
+    let brief = Duration::from_millis(20);
+    let directory = served_for(9, brief);
+    let deaf = ask(directory.path(), "/big").await;
+
+    // Without taking anything: what is there to be taken stays, and whether more is to come is told with it.
+    while !deaf.ready(Interest::READABLE).await.expect("it can be asked").is_read_closed() {
+        sleep(brief).await;
+    }
+
+    let taken = answer(deaf).await.len();
+    assert!(taken > 0 && taken < BIG, "it was cut off after {taken} bytes");
 }
 
 #[tokio::test]
