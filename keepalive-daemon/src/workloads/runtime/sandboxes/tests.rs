@@ -115,7 +115,7 @@ fn of_the_sandboxes_of_one_pod_the_newest_counts() {
 fn a_clock_that_was_put_back_does_not_make_an_old_sandbox_the_newest() {
     let now = Instant::now();
     let mut next = sandbox("next", "1", 1);
-    next.metadata.as_mut().unwrap().attempt = 1;
+    next.metadata.iter_mut().for_each(|metadata| metadata.attempt = 1);
     for listed in [[sandbox("first", "1", 9), next.clone()], [next.clone(), sandbox("first", "1", 9)]] {
         assert_eq!(Sandboxes::default().list(listed.into(), now, now), ["next"]);
     }
