@@ -26,7 +26,7 @@ pub(crate) fn options() -> KernelOptions {
 }
 
 /// The number that it calls itself.
-fn release() -> Option<KernelVersion> {
+pub(crate) fn release() -> Option<KernelVersion> {
     nix::sys::utsname::uname().ok()?.release().to_str()?.parse().ok()
 }
 

@@ -23,7 +23,7 @@ use self::{
     iterator::{Passed, SocketIterator},
 };
 use super::{features::lacking, memory_limit::MemoryLimit, pins::Pins};
-use crate::features::Feature;
+use crate::{features::Feature, policy::KernelVersion, this_kernel};
 
 /// How far a sweep may be ahead of what it tells.
 const BATCH: usize = 16;
@@ -52,6 +52,8 @@ pub(crate) struct Pass {
 pub(crate) struct Sweeper {
     bpffs: PathBuf,
     reach: Reach,
+    /// For connections that the iterator does not come by, where it is of a kernel that may skip some.
+    rest: Option<Box<Descriptors>>,
     /// Whether another method may take the place of the one that fails.
     may_change: bool,
     _memory_limit: MemoryLimit,
@@ -75,7 +77,10 @@ impl Sweeper {
             Some(Method::Descriptors) => Reach::Descriptors(Box::new(Descriptors::load(bpffs)?)),
             None => load_iterator(bpffs, targets).or_else(|error| instead(bpffs, &error))?,
         };
-        Ok(Self { bpffs: bpffs.to_owned(), reach, may_change: only.is_none(), _memory_limit: memory_limit })
+        let is_skipping = matches!(reach, Reach::Iterator(_)) && may_skip();
+        let rest = is_skipping.then(|| Descriptors::load(bpffs)).transpose()?.map(Box::new);
+        let (bpffs, may_change) = (bpffs.to_owned(), only.is_none());
+        Ok(Self { bpffs, reach, rest, may_change, _memory_limit: memory_limit })
     }
 
     /// Loads the program that the kernel runs for each socket, or nothing; shares nothing with a daemon.
@@ -85,7 +90,8 @@ impl Sweeper {
     pub(super) fn load_private(targets: &Targets) -> Result<Self> {
         let memory_limit = MemoryLimit::raise();
         let reach = Reach::Iterator(Box::new(SocketIterator::load(None, targets)?));
-        Ok(Self { bpffs: PathBuf::new(), reach, may_change: false, _memory_limit: memory_limit })
+        let (bpffs, rest, may_change) = (PathBuf::new(), None, false);
+        Ok(Self { bpffs, reach, rest, may_change, _memory_limit: memory_limit })
     }
 
     /// The method in use; a pass may change it.
@@ -108,7 +114,7 @@ impl Sweeper {
         each: &mut dyn FnMut(&Swept) -> ControlFlow<()>,
     ) -> Result<Pass> {
         match &mut self.reach {
-            Reach::Iterator(iterator) => match iterator.pass(each)? {
+            Reach::Iterator(iterator) => match walk(iterator, self.rest.as_deref_mut(), targets, each)? {
                 Passed::Done(pass) => return Ok(pass),
                 Passed::Blind => {
                     let what = "its programs cannot read options: this kernel does not let them";
@@ -119,10 +125,46 @@ impl Sweeper {
                     self.reach = instead(&self.bpffs, &error)?;
                 }
             },
-            Reach::Descriptors(descriptors) => return descriptors.pass(targets, each),
+            Reach::Descriptors(descriptors) => return descriptors.pass(targets, None, each),
         }
         self.pass(targets, each)
     }
+}
+
+/// Whether the iterator may skip connections. Until 6.17 (commit "bpf: tcp: Avoid socket skips and repeats during iteration")
+/// it takes the number of the bucket that comes after the last listener's, 0 if there is none, for one of the table of
+/// connections, and leaves that one's out if they are the first (`tcp_seek_last_pos`): always the same, in each walk. Where
+/// a distribution has mended an older kernel, looking for them is in vain and no more.
+fn may_skip() -> bool {
+    const MENDED: KernelVersion = KernelVersion::new(6, 17);
+    this_kernel::release().is_none_or(|release| release < MENDED)
+}
+
+/// A pass by the iterator, and by descriptors over what was open before and it did not come by.
+fn walk(
+    iterator: &mut SocketIterator,
+    rest: Option<&mut Descriptors>,
+    targets: &Targets,
+    each: &mut dyn FnMut(&Swept) -> ControlFlow<()>,
+) -> Result<Passed> {
+    let Some(rest) = rest else { return iterator.pass(each) };
+    let mut left = rest.open(targets)?;
+    let mut is_ended = false;
+    let passed = iterator.pass(&mut |swept| {
+        left.remove(&swept.cookie);
+        let flow = each(swept);
+        is_ended |= flow.is_break();
+        flow
+    })?;
+    let Passed::Done(mut pass) = passed else { return Ok(passed) };
+    if !left.is_empty() && !is_ended {
+        let of_rest = rest.pass(targets, Some(&left), each)?;
+        pass.pending += of_rest.pending;
+        let is_news = |it: &(String, String)| !pass.unreachable.contains(it);
+        let news: Vec<_> = of_rest.unreachable.into_iter().filter(is_news).collect();
+        pass.unreachable.extend(news);
+    }
+    Ok(Passed::Done(pass))
 }
 
 fn load_iterator(bpffs: &Path, targets: &Targets) -> Result<Reach> {

@@ -152,8 +152,11 @@ impl Observer {
                 let holder = desk.holder(socket.inode);
                 let options = match &table {
                     Some(table) => match table.get(socket.cookie) {
-                        // It began after the options were read, and is for the next list.
-                        None if has_options(&socket) => return flow,
+                        // It began after the options were read, or is one that the kernel's iterator skips.
+                        None if has_options(&socket) => match desk.reach(&socket) {
+                            None => return flow,
+                            options => options,
+                        },
                         options => options,
                     },
                     None => desk.options(&socket),
@@ -210,13 +213,18 @@ impl Desk {
         name.map(|name| (pid, name))
     }
 
-    /// The options by a duplicate of the holder's descriptor.
+    /// The options by a duplicate of the holder's descriptor, and a note if there is none to be had.
     fn options(&mut self, socket: &Listed) -> Option<Observed> {
-        let holder = self.holders().of(socket.inode).filter(|_| socket.inode > 0);
-        let open = holder.and_then(|holder| self.reached.take(holder, socket));
-        let options = open.map(|open| Observed::of(socket.cookie, &Values::of(&open)));
+        let options = self.reach(socket);
         self.without_options += usize::from(options.is_none());
         options
+    }
+
+    /// The options by a duplicate of the holder's descriptor.
+    fn reach(&mut self, socket: &Listed) -> Option<Observed> {
+        let holder = self.holders().of(socket.inode).filter(|_| socket.inode > 0);
+        let open = holder.and_then(|holder| self.reached.take(holder, socket))?;
+        Some(Observed::of(socket.cookie, &Values::of(&open)))
     }
 
     /// What could not be told, and why.

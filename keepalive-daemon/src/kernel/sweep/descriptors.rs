@@ -47,13 +47,31 @@ impl Descriptors {
         Ok(Self { maps: Maps::pinned(bpffs)? })
     }
 
-    /// See [`super::Sweeper::pass`].
+    /// The cookies of the open connections of targets, but for those that are only looked at again: of these the iterator
+    /// tells only what is guarded.
+    ///
+    /// # Errors
+    /// If /proc cannot be listed.
+    pub(super) fn open(&self, targets: &Targets) -> Result<BTreeSet<u64>> {
+        let mut cookies = BTreeSet::new();
+        for namespace in &namespaces::all()?.namespaces {
+            // One that cannot be looked into the iterator cannot, either, and tells it.
+            let listed = list(namespace).ok().flatten().unwrap_or_default();
+            let is_treated = |cgroup| targets.get(cgroup).is_some_and(|it| it.sweep != Sweep::Recheck);
+            let open = of_targets(&listed, targets).into_iter().filter(|open| is_treated(open.cgroup));
+            cookies.extend(open.map(|open| open.listed.cookie));
+        }
+        Ok(cookies)
+    }
+
+    /// See [`super::Sweeper::pass`]; with `only`, over none but the connections with these cookies.
     ///
     /// # Errors
     /// If /proc cannot be listed, or the rules for destinations or the marks not be read.
     pub(super) fn pass(
         &mut self,
         targets: &Targets,
+        only: Option<&BTreeSet<u64>>,
         each: &mut dyn FnMut(&Swept) -> ControlFlow<()>,
     ) -> Result<Pass> {
         self.maps.forget();
@@ -64,7 +82,8 @@ impl Descriptors {
             match list(namespace) {
                 Ok(Some(listed)) => {
                     pass.namespaces += 1;
-                    open.extend(of_targets(&listed, targets));
+                    let is_meant = |open: &Open| only.is_none_or(|only| only.contains(&open.listed.cookie));
+                    open.extend(of_targets(&listed, targets).into_iter().filter(is_meant));
                 }
                 Ok(None) => {}
                 Err(error) => pass.unreachable.push((namespace.name(), format!("{error:#}"))),
