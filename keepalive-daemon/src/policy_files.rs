@@ -82,7 +82,7 @@ struct Looking {
 struct Pending {
     since: Instant,
     last: Instant,
-    /// When it was last found that a writer holds it up; who is told is told the first time.
+    /// When it was last found that a writer holds it up; the warning is given the first time.
     asked: Option<Instant>,
 }
 

@@ -16,6 +16,7 @@ use super::{
     object::{rejected, take_any_map},
     waiting,
 };
+use crate::{policy::KernelVersion, this_kernel};
 
 /// A loaded program, with the maps it uses.
 pub(super) struct SocketProgram {
@@ -71,6 +72,16 @@ impl SocketProgram {
 /// If the kernel refuses what it allowed before.
 pub(super) fn begin(link: IterLink) -> Result<File> {
     link.into_file().context("cannot create the iterator")
+}
+
+/// Whether a walk may leave connections out. Until 6.17 (commit "bpf: tcp: Avoid socket skips and repeats during
+/// iteration") the kernel goes from the table of listeners to that of connections with the number of the bucket after the
+/// last listener's, which is 0 where nobody listens, and passes over the first bucket that has connections if its number is
+/// the same (`tcp_seek_last_pos`): in every walk. Where a distribution has mended an older kernel, looking for what was left
+/// out is in vain, and no more.
+pub(super) fn may_skip() -> bool {
+    const MENDED: KernelVersion = KernelVersion::new(6, 17);
+    this_kernel::release().is_none_or(|release| release < MENDED)
 }
 
 /// Goes on with a walk, as far as the buffer has room: the records that were told, none at its end.

@@ -22,8 +22,8 @@ use self::{
     descriptors::Descriptors,
     iterator::{Passed, SocketIterator},
 };
-use super::{features::lacking, memory_limit::MemoryLimit, pins::Pins};
-use crate::{features::Feature, policy::KernelVersion, this_kernel};
+use super::{features::lacking, iteration::may_skip, memory_limit::MemoryLimit, pins::Pins};
+use crate::features::Feature;
 
 /// How far a sweep may be ahead of what it tells.
 const BATCH: usize = 16;
@@ -33,7 +33,7 @@ const BATCH: usize = 16;
 pub(crate) enum Method {
     /// The program `sweep`, which the kernel runs for each socket.
     Iterator,
-    /// The descriptors of the processes that hold the sockets, for kernels whose iterators cannot.
+    /// The descriptors of the processes that hold the sockets, for kernels whose iterators cannot get at them.
     Descriptors,
 }
 
@@ -52,7 +52,7 @@ pub(crate) struct Pass {
 pub(crate) struct Sweeper {
     bpffs: PathBuf,
     reach: Reach,
-    /// For connections that the iterator does not come by, where it is of a kernel that may skip some.
+    /// For connections that the iterator leaves out, where it may.
     rest: Option<Box<Descriptors>>,
     /// Whether another method may take the place of the one that fails.
     may_change: bool,
@@ -131,16 +131,8 @@ impl Sweeper {
     }
 }
 
-/// Whether the iterator may skip connections. Until 6.17 (commit "bpf: tcp: Avoid socket skips and repeats during iteration")
-/// it takes the number of the bucket that comes after the last listener's, 0 if there is none, for one of the table of
-/// connections, and leaves that one's out if they are the first (`tcp_seek_last_pos`): always the same, in each walk. Where
-/// a distribution has mended an older kernel, looking for them is in vain and no more.
-fn may_skip() -> bool {
-    const MENDED: KernelVersion = KernelVersion::new(6, 17);
-    this_kernel::release().is_none_or(|release| release < MENDED)
-}
-
-/// A pass by the iterator, and by descriptors over what was open before and it did not come by.
+/// A pass by the iterator, and by descriptors over what was open before and it left out. Of that, what no descriptor is had
+/// of is out of reach, and was before: it does not make a pass of all others one that is to be made again.
 fn walk(
     iterator: &mut SocketIterator,
     rest: Option<&mut Descriptors>,
@@ -156,15 +148,10 @@ fn walk(
         is_ended |= flow.is_break();
         flow
     })?;
-    let Passed::Done(mut pass) = passed else { return Ok(passed) };
-    if !left.is_empty() && !is_ended {
-        let of_rest = rest.pass(targets, Some(&left), each)?;
-        pass.pending += of_rest.pending;
-        let is_news = |it: &(String, String)| !pass.unreachable.contains(it);
-        let news: Vec<_> = of_rest.unreachable.into_iter().filter(is_news).collect();
-        pass.unreachable.extend(news);
+    if matches!(passed, Passed::Done(_)) && !left.is_empty() && !is_ended {
+        rest.pass(targets, Some(&left), each)?;
     }
-    Ok(Passed::Done(pass))
+    Ok(passed)
 }
 
 fn load_iterator(bpffs: &Path, targets: &Targets) -> Result<Reach> {

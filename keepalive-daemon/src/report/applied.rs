@@ -18,9 +18,9 @@ pub(crate) struct Applied {
     /// How many governed cgroups were looked at.
     pub(crate) cgroups: usize,
     pub(crate) totals: Totals,
-    /// Connections that cannot be got at because nobody has accepted them yet.
+    /// Connections that cannot be got at: mostly because nobody has accepted them yet.
     pub(crate) not_accepted: usize,
-    /// The network namespaces that could not be looked into, and why.
+    /// The network namespaces that could not be looked into, and the cgroups whose connections could not be swept, and why.
     pub(crate) unreachable: Vec<String>,
     /// Those that were, or would be, changed; ten thousand at most.
     #[serde(flatten)]
@@ -83,7 +83,7 @@ impl ForPeople for Applied {
         if self.not_accepted > 0 {
             let _ = writeln!(
                 text,
-                "{} out of reach: nobody has accepted them yet",
+                "{} out of reach: nobody has accepted them yet, or no process holds them",
                 plural(self.not_accepted, "connection")
             );
         }

@@ -152,12 +152,13 @@ impl Sweeping {
     /// A line, or several; empty if there is nothing that somebody should know.
     pub(crate) fn for_people(&self) -> String {
         let mut text = String::new();
+        if let Some(method) = &self.method {
+            text.push_str(&format!("open connections: swept by method {method}\n"));
+        }
         if let Some(trouble) = &self.trouble {
             text.push_str(&format!(
-                "open connections cannot be swept, only new ones are governed: {trouble}\n"
+                "open connections cannot be swept where OPEN is `unavailable`, only new ones are governed: {trouble}\n"
             ));
-        } else if let Some(method) = &self.method {
-            text.push_str(&format!("open connections: swept by method {method}\n"));
         }
         for unreachable in &self.unreachable {
             text.push_str(&format!("open connections out of reach: {unreachable}\n"));

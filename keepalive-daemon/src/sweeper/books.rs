@@ -130,6 +130,8 @@ impl Books {
             }
         }
         previous.drain(..previous.len().saturating_sub(MOST_PREVIOUS));
+        // One without a user timeout takes that of any other for the application's.
+        previous.sort_by_key(|policy| policy.timers().user_timeout_ms == 0);
         Some(Job { sweep, policy, previous, members, why, is_only_counted: false })
     }
 

@@ -36,12 +36,14 @@ pub(crate) struct Manual {
     more: u64,
     seen: HashSet<u64>,
     totals: Totals,
+    /// Why cgroups could not be swept.
+    failures: BTreeSet<String>,
 }
 
 impl Manual {
     pub(crate) fn new(asker: Asker, jobs: BTreeMap<u64, (String, Job)>, dry_run: bool) -> Self {
-        let (rows, seen) = (Vec::new(), HashSet::new());
-        Self { asker, jobs, dry_run, rows, more: 0, seen, totals: Totals::default() }
+        let (rows, seen, failures) = (Vec::new(), HashSet::new(), BTreeSet::new());
+        Self { asker, jobs, dry_run, rows, more: 0, seen, totals: Totals::default(), failures }
     }
 
     pub(super) fn jobs(&self) -> Vec<(u64, Job)> {
@@ -85,8 +87,18 @@ impl Manual {
         self.totals.add(tally, is_only_counted);
     }
 
-    /// Answers.
+    /// Takes note of why some of it cannot be done.
+    pub(super) fn failed(&mut self, reason: String) {
+        self.failures.insert(reason);
+    }
+
+    /// Answers; that it cannot be done, if nothing was.
     pub(super) fn finish(self, last: Option<Seen>) {
+        if let (None, Some(reason)) = (&last, self.failures.first()) {
+            let reason = reason.clone();
+            return self.refuse(&reason);
+        }
+        let failures = self.failures.into_iter().map(|reason| ("some cgroups".to_owned(), reason));
         let answer = Applied {
             method: last.as_ref().map(|pass| name(pass.method).to_owned()),
             cgroups: self.jobs.len(),
@@ -95,6 +107,7 @@ impl Manual {
             unreachable: last
                 .into_iter()
                 .flat_map(|pass| pass.unreachable)
+                .chain(failures)
                 .map(|(name, why)| format!("{name}: {why}"))
                 .collect(),
             connections: SweptSockets { dry_run: self.dry_run, sockets: self.rows },

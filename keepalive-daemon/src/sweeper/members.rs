@@ -13,8 +13,8 @@ pub(crate) fn members(cgroups: &Paths, is_governed: impl Fn(u64) -> bool) -> BTr
     group(cgroups.iter().filter(|(path, _)| !is_transient(path)), cgroups, is_governed)
 }
 
-/// The same with the cgroups of an `exec`, for who treats only connections that a governed cgroup's guard has marked, as it
-/// does none that an `exec` governs: anybody may name a cgroup of their own like that.
+/// The same with the cgroups of an `exec`, which anybody may name one of their own like: for who treats only what a governed
+/// cgroup's guard has marked, which nothing is that an `exec` governs.
 pub(super) fn members_of_all(
     cgroups: &Paths,
     is_governed: impl Fn(u64) -> bool,

@@ -36,7 +36,7 @@ pub(super) enum Request {
 pub(super) enum Task {
     /// A pass for what is due.
     Sweep,
-    Apply(Manual),
+    Apply(Box<Manual>),
     /// To end.
     End,
 }
@@ -122,7 +122,7 @@ impl Orders {
             if let Some(Waiting { manual, is_outdated }) = state.waiting.pop_front() {
                 state.applying = Some(manual.cgroups());
                 state.is_outdated = is_outdated;
-                return Task::Apply(manual);
+                return Task::Apply(Box::new(manual));
             }
             let now = Instant::now();
             state = match state.queue.due() {

@@ -20,7 +20,8 @@ pub(crate) struct Job {
     pub(crate) sweep: Sweep,
     /// The policy that governs, with its cgroup.
     pub(crate) policy: Policy,
-    /// The policies that connections may have their values from, the oldest first.
+    /// The policies that connections may have their values from: those with a user timeout, then the others, of each the
+    /// oldest first.
     pub(crate) previous: Vec<Policy>,
     /// The ids of the cgroups whose connections it governs.
     pub(crate) members: BTreeSet<u64>,

@@ -1,6 +1,6 @@
 #![expect(clippy::expect_used, reason = "a failed step fails the test")]
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use keepalive_ebpf::{Direction, Mode, Swept, Timers};
 use tokio::sync::{Semaphore, oneshot};
@@ -35,10 +35,16 @@ pub(super) fn sweep(id: u64, idle_s: u32) -> Request {
 
 /// One of what a cgroup's policy governs, for somebody who waits; with where the answer comes.
 pub(super) fn manual(id: u64, members: &[u64]) -> (Manual, oneshot::Receiver<Result<Applied, String>>) {
+    manual_of([Job { members: members.iter().copied().collect(), ..job(id, 60) }])
+}
+
+/// One of several.
+pub(super) fn manual_of(
+    jobs: impl IntoIterator<Item = Job>,
+) -> (Manual, oneshot::Receiver<Result<Applied, String>>) {
     let (reply, answer) = oneshot::channel();
     let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("it is the first");
-    let job = Job { members: members.iter().copied().collect(), ..job(id, 60) };
-    let jobs = BTreeMap::from([(id, ("/made/up".to_owned(), job))]);
+    let jobs = jobs.into_iter().map(|job| (job.policy.cgroup(), ("/made/up".to_owned(), job))).collect();
     (Manual::new(Asker { reply, _permit: permit }, jobs, false), answer)
 }
 

@@ -147,7 +147,7 @@ impl<P: Passes, L: Fn() -> Result<P>> Crew<L, P> {
         loop {
             match self.orders.next() {
                 Task::Sweep => self.sweep(),
-                Task::Apply(manual) => self.apply(manual),
+                Task::Apply(manual) => self.apply(*manual),
                 Task::End => return,
             }
         }
@@ -214,7 +214,11 @@ impl<P: Passes, L: Fn() -> Result<P>> Crew<L, P> {
                 // Nobody hears the answer.
                 Ending::BrokenOff if manual.is_abandoned() => return,
                 Ending::BrokenOff => {}
-                Ending::Failed(reason) => return manual.refuse(&reason),
+                // Of these alone: what does not fit beside them has passes of its own.
+                Ending::Failed(reason) => {
+                    queue.give_up();
+                    manual.failed(reason);
+                }
             }
             match orders.interruption(Duration::ZERO) {
                 Some(Interruption::Outdated) => {

@@ -24,6 +24,7 @@ const NEEDS: &[(&str, Feature)] = &[
     ("kernel::sockets::with_few_privileges_what_can_be_had_is_told", Feature::LeastPrivilege),
     ("kernel::sweep::a_connection_that_nobody_accepted_yet", Feature::Sweep),
     ("kernel::sweep::all_of_ten_thousand_by_the_iterator", Feature::Sweep),
+    ("kernel::sweep::what_the_iterator_leaves_out", Feature::Sweep),
     ("kernel::verbs::two_capabilities_suffice", Feature::LeastPrivilege),
     ("kernel::verbs::what_a_missing_capability_is_for_is_told", Feature::LeastPrivilege),
     ("kernel::verifier::what_is_told_is_of_the_programs_that_run", Feature::LeastPrivilege),

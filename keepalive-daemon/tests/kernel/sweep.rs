@@ -18,7 +18,9 @@ use self::{
         fill_missing_leaves_what_the_application_chose, monitor_counts_and_changes_nothing,
         what_passed_the_guard_is_put_right,
     },
-    many::{all_of_ten_thousand_by_descriptors, all_of_ten_thousand_by_the_iterator},
+    many::{
+        all_of_ten_thousand_by_descriptors, all_of_ten_thousand_by_the_iterator, what_the_iterator_leaves_out,
+    },
     places::{
         a_cgroup_governed_inside_has_its_own_policy_and_gives_it_back, a_connection_that_nobody_accepted_yet,
         connections_of_all_network_namespaces,
@@ -63,6 +65,7 @@ crate::tests!(
     what_an_inner_policy_left_is_swept_for_the_outer_one_also_after_a_restart,
     what_the_outer_policy_gave_is_known_of_the_inner_one_also_after_a_restart,
     what_passed_the_guard_is_put_right,
+    what_the_iterator_leaves_out,
 );
 
 /// The fields of a policy with these values.

@@ -43,7 +43,7 @@ impl Group {
     /// As one that failed if it had no test, as nobody boots a machine for none.
     pub(super) fn with_some(self) -> Self {
         match self.ended {
-            Ok(_) if self.is_empty() => {
+            Ok(true) if self.is_empty() => {
                 Self { ended: Err(anyhow!("it ran no test: none has such a name there")), ..self }
             }
             _ => self,

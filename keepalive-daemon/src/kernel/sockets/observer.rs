@@ -140,6 +140,7 @@ impl Observer {
             Some(Err(error)) => return Err(error).context("cannot walk the sockets"),
         };
         let question = Question { states: connected() | StateFlags::LISTEN, times: true };
+        let skips = iteration::may_skip();
         let mut listening = HashSet::new();
         let mut seen = HashSet::new();
         let mut flow = ControlFlow::Continue(());
@@ -152,8 +153,8 @@ impl Observer {
                 let holder = desk.holder(socket.inode);
                 let options = match &table {
                     Some(table) => match table.get(socket.cookie) {
-                        // It began after the options were read, or is one that the kernel's iterator skips.
-                        None if has_options(&socket) => match desk.reach(&socket) {
+                        // It began after the options were read, and is for the next list; or it was left out.
+                        None if has_options(&socket) => match skips.then(|| desk.reach(&socket)).flatten() {
                             None => return flow,
                             options => options,
                         },

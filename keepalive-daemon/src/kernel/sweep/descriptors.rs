@@ -1,4 +1,5 @@
-//! The sweep for kernels whose iterators can neither read nor set options (before 6.1): sock_diag tells which
+//! The sweep for kernels whose iterators can neither read nor set options (before 6.1), and for what those of others leave
+//! out: sock_diag tells which
 //! connections there are and of which cgroup, and each is reached by a duplicate of a descriptor that some process holds.
 //!
 //! It finds only what has a descriptor: not connections that nobody has accepted, not those whose descriptor is on its
@@ -29,7 +30,7 @@ use self::{
 };
 use super::{
     Pass, Targets,
-    diag::{self, Listed, StateFlags, TCP_LISTEN},
+    diag::{self, Diag, Listed, Question, StateFlags, TCP_LISTEN},
     namespaces::{self, Namespace},
 };
 
@@ -51,15 +52,24 @@ impl Descriptors {
     /// tells only what is guarded.
     ///
     /// # Errors
-    /// If /proc cannot be listed.
+    /// If /proc or the sockets cannot be listed.
     pub(super) fn open(&self, targets: &Targets) -> Result<BTreeSet<u64>> {
+        let is_treated = |target: &Target| target.sweep != Sweep::Recheck;
         let mut cookies = BTreeSet::new();
+        if !targets.any(is_treated) {
+            return Ok(cookies);
+        }
+        let states = StateFlags::ESTABLISHED | StateFlags::CLOSE_WAIT;
+        let question = Question { states, times: false };
         for namespace in &namespaces::all()?.namespaces {
-            // One that cannot be looked into the iterator cannot, either, and tells it.
-            let listed = list(namespace).ok().flatten().unwrap_or_default();
-            let is_treated = |cgroup| targets.get(cgroup).is_some_and(|it| it.sweep != Sweep::Recheck);
-            let open = of_targets(&listed, targets).into_iter().filter(|open| is_treated(open.cgroup));
-            cookies.extend(open.map(|open| open.listed.cookie));
+            // What cannot be looked into is told by the iterator, which cannot, either.
+            let Ok(Some(Ok(diag))) = namespaces::inside(namespace, Diag::open) else { continue };
+            diag.list(&question, &mut |socket| {
+                if socket.cgroup.and_then(|cgroup| targets.get(cgroup)).as_ref().is_some_and(is_treated) {
+                    cookies.insert(socket.cookie);
+                }
+                ControlFlow::Continue(())
+            })?;
         }
         Ok(cookies)
     }

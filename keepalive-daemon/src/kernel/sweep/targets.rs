@@ -63,6 +63,11 @@ impl Targets {
         self.lock().current.get(&cgroup).copied()
     }
 
+    /// Whether something of this kind is to be done to the connections of any.
+    pub(super) fn any(&self, is: impl Fn(&Target) -> bool) -> bool {
+        self.lock().current.values().any(is)
+    }
+
     /// Bars cgroups before something else governs them.
     pub(crate) fn bar(&self, cgroups: impl IntoIterator<Item = u64>) {
         let mut table = self.lock();
@@ -150,6 +155,7 @@ mod tests {
         table.bar([2]);
 
         assert_eq!([1, 2].map(|id| table.get(id).is_some()), [true, false]);
+        assert!(table.any(|target| target.policy.cgroup() == 1) && !table.any(|it| it.policy.cgroup() == 2));
         assert!(!table.end().unwrap());
     }
 

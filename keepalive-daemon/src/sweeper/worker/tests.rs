@@ -9,7 +9,7 @@ use keepalive_ebpf::{Outcome, Policy, Target};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::*;
-use crate::sweeper::tests::{manual, policy, sweep, swept};
+use crate::sweeper::tests::{job, manual, manual_of, policy, sweep, swept};
 
 /// A kernel made up: each pass sees the connections that it is given next, and tells in `began` what is to be done to
 /// those of cgroup 1.
@@ -269,4 +269,37 @@ fn a_sweep_that_waited_while_its_policy_changed_is_refused() {
     assert!(first_answer.blocking_recv().unwrap().is_ok());
     let refused = second_answer.blocking_recv().unwrap().unwrap_err();
     assert!(refused.contains("changed meanwhile"), "{refused}");
+}
+
+/// A kernel made up that can do the first pass and no other.
+struct Once(bool);
+
+impl Passes for Once {
+    fn method(&self) -> Method {
+        Method::Iterator
+    }
+
+    fn pass(&mut self, _: &Targets, _: &mut dyn FnMut(&Swept) -> ControlFlow<()>) -> Result<Pass> {
+        anyhow::ensure!(!std::mem::replace(&mut self.0, true), "there is no room");
+        Ok(Pass::default())
+    }
+}
+
+#[test]
+fn whoever_asks_hears_of_what_could_be_done_and_why_the_rest_could_not() {
+    let (events, _receiver) = unbounded_channel();
+    let worker = Worker::start(0, Targets::default(), events, || Ok(Once(false))).unwrap();
+    let most = keepalive_ebpf::MOST_TARGETS as u64;
+    let too_large = Job { members: (2..3 + most).collect(), ..job(2, 60) };
+    let (first, answer) = manual_of([job(1, 60), too_large]);
+    let (second, refusal) = manual(1, &[1]);
+
+    worker.ask([Request::Apply(first), Request::Apply(second)]);
+
+    let applied = answer.blocking_recv().unwrap().unwrap();
+    assert_eq!(applied.unreachable, ["some cgroups: there is no room"]);
+    assert_eq!(
+        refusal.blocking_recv().unwrap().unwrap_err(),
+        "cannot sweep the open connections: there is no room"
+    );
 }

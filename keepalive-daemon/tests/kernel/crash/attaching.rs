@@ -21,7 +21,7 @@ pub(super) fn killed_at_any_step_of_attaching_and_of_cleanup() {
     for round in 0..cleanups.len().max(starts.len()) {
         let at = cleanups[round % cleanups.len()];
         let ended = clean_up(&site, at);
-        kills.killed(at, &ended);
+        kills.killed(&ended);
         let after = kills.round(at, ended.at);
         if kills.points.either() {
             site.make_whole(LAYOUT, EDITION, &format!("a cleanup: {after}"));
@@ -33,7 +33,7 @@ pub(super) fn killed_at_any_step_of_attaching_and_of_cleanup() {
 
         let at = starts[round % starts.len()];
         let ended = site.killed(LAYOUT, at);
-        kills.killed(at, &ended);
+        kills.killed(&ended);
         let after = kills.round(at, ended.at);
         site.make_whole(LAYOUT, EDITION, &format!("a start: {after}"));
         kills.killed_at_rest();

@@ -39,7 +39,7 @@ pub(super) fn killed_at_any_step_of_a_start_with_other_policies() {
         edition = edition.other();
         site.write(edition);
         let ended = site.killed(LAYOUT, at);
-        kills.killed(at, &ended);
+        kills.killed(&ended);
         if kills.points.either() {
             // Somebody takes the change back before it was whole.
             edition = edition.other();
@@ -61,7 +61,7 @@ pub(super) fn killed_at_any_step_of_a_reload() {
         let at = if kills.points.either() { step } else { kills.points.moment(CHANGE) };
         edition = edition.other();
         let ended = reload(&site, edition, at);
-        kills.killed(at, &ended);
+        kills.killed(&ended);
         site.make_whole(LAYOUT, edition, &kills.round(at, ended.at));
         kills.killed_at_rest();
     }

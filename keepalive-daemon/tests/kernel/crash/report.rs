@@ -8,7 +8,7 @@ use std::{
 use super::points::Points;
 use crate::{
     peer::Options,
-    support::{At, Ended, Prober, kernel_complaints},
+    support::{Ended, Prober, kernel_complaints},
 };
 
 /// A loop of kills, and who connects meanwhile.
@@ -32,10 +32,9 @@ impl Loop {
     }
 
     /// Counts what was to be killed at a point, unless it had come to its end there.
-    pub(super) fn killed(&mut self, at: At, ended: &Ended) {
+    pub(super) fn killed(&mut self, ended: &Ended) {
         self.points_tried += 1;
-        let is_amid = ended.code.is_none() && (ended.at.is_some() || matches!(at, At::After(_)));
-        self.kills[usize::from(!is_amid)] += usize::from(ended.code.is_none());
+        self.kills[usize::from(ended.is_done)] += usize::from(ended.code.is_none());
     }
 
     /// Counts a daemon that was killed when all was checked.
@@ -56,8 +55,8 @@ impl Loop {
             prober.await_more(5);
         }
         let [amid, at_rest] = kills;
-        // Not every run takes as many steps as the first.
-        assert!(2 * amid + 2 >= points_tried, "{what}: killed amid it {amid} times, of {points_tried}");
+        // Not every run takes as many steps as the first, and some are done before their time is over.
+        assert!(4 * amid + 4 >= points_tried, "{what}: killed amid it {amid} times, of {points_tried}");
         let (mut connections, mut probed) = (0, String::new());
         for (prober, may_have) in probers {
             connections += prober.connections();

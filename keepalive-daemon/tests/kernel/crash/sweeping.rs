@@ -96,7 +96,7 @@ pub(super) fn killed_at_any_step_of_a_sweep() {
                 false => (kills.points.moment(SWEEP), "iterator"),
             };
             let (ended, second) = sweep(at, method);
-            kills.killed(at, &ended);
+            kills.killed(&ended);
             let daemon = host.start();
             // Or one that is half done would end with this daemon as it is.
             host.await_swept();

@@ -22,7 +22,7 @@ pub(super) fn killed_at_any_step_of_an_upgrade_and_of_a_downgrade() {
     for at in kills.points.steps(steps) {
         let other = layout.other();
         let ended = site.killed(other, at);
-        kills.killed(at, &ended);
+        kills.killed(&ended);
         // Somebody tries again, or goes back.
         let (next, how) = if kills.points.either() { (other, "tried again") } else { (layout, "gone back") };
         site.make_whole(

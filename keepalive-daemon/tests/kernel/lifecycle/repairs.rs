@@ -57,9 +57,9 @@ pub(super) fn what_was_changed_by_hand_is_put_right_within_the_minute() {
     host.write_policies("p.yaml", &document("all", "{app,app-other}", KEEPALIVE));
     let daemon = host.start();
     let good = objects::storage(&policies, &other);
+    let mark = daemon.mark();
     objects::write_storage(&policies, &other, &vec![0; good.len()]);
     objects::detach_link(objects::links(&app)[0].id);
-    let mark = daemon.mark();
 
     // The daemon's minute is as long as anything is waited for elsewhere.
     let told = daemon.wait_line_from(mark, CHANGED).or_else(|_| daemon.wait_line_from(mark, CHANGED));

@@ -53,6 +53,8 @@ pub(crate) struct Ended {
     /// The step it was killed at.
     pub(crate) at: Option<&'static str>,
     pub(crate) said: String,
+    /// Whether it got to where it was to be killed at the latest.
+    pub(crate) is_done: bool,
     /// Its exit code, if it was not killed.
     pub(crate) code: Option<i32>,
     updates_links: bool,
@@ -72,6 +74,7 @@ pub(crate) fn run_until(mut command: Command, end: &End<'_>) -> Ended {
         end,
         process: pidfd_open(child.id()).unwrap(),
         counts: AtomicBool::new(end.from.is_none()),
+        is_done: AtomicBool::new(false),
         said: Mutex::default(),
     };
     let stderr = child.stderr.take().unwrap();
@@ -84,6 +87,7 @@ pub(crate) fn run_until(mut command: Command, end: &End<'_>) -> Ended {
         // On the thread that started it: that alone is its tracer.
         ended = trace(pid, &run);
     });
+    ended.is_done = run.is_done.into_inner();
     ended.said = run.said.into_inner().unwrap();
     assert!(!ended.hung, "it hung, and never said {:?}:\n{}", end.until, ended.said);
     assert!(!ended.updates_links, "it called BPF_LINK_UPDATE:\n{}", ended.said);
@@ -95,6 +99,7 @@ struct Run<'a> {
     process: OwnedFd,
     /// Whether steps count already.
     counts: AtomicBool,
+    is_done: AtomicBool,
     said: Mutex<String>,
 }
 
@@ -110,6 +115,7 @@ impl Run<'_> {
                     act();
                     scope.spawn(|| self.kill_in_time());
                 } else if counts && self.end.until.is_some_and(|until| line.contains(until)) {
+                    self.is_done.store(true, Ordering::SeqCst);
                     self.kill();
                 }
             }
