@@ -86,7 +86,9 @@ impl Qemu<'_> {
         command.args(["-nodefaults", "-display", "none", "-no-reboot"]);
         command.arg("-kernel").arg(&self.machine.kernel).arg("-initrd").arg(self.initramfs);
         // Whatever goes wrong in the kernel or in systemd ends the machine, at once and without a verdict.
-        command.args(["-append", "console=ttyS0 panic=-1 oops=panic systemd.crash_reboot=1"]);
+        // With a table of connections so small that all its buckets are in use: what depends on which are, shows.
+        let panics = "panic=-1 oops=panic systemd.crash_reboot=1";
+        command.args(["-append", &format!("console=ttyS0 {panics} thash_entries=64")]);
         command.args(["-serial", &format!("file:{}", doubled_commas(self.log))]);
         command.args(["-device", "isa-debug-exit,iobase=0xf4,iosize=1"]);
         // Not `stdio`, to which the machine cannot write when its input ends.
