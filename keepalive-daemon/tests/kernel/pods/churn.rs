@@ -117,11 +117,11 @@ fn a_pod_made_anew_under_the_same_name_is_governed_anew() {
             + &of_namespace("shop", "web", 32, "priority: 1, podSelector: {matchLabels: {app: web}}")),
     );
     let _daemon = node.start_daemon();
-    let (first, container) = node.run(PodSpec::new("shop", "web-0"));
+    let (first, container) = node.run_governed(PodSpec::new("shop", "web-0"));
     let before = container.first_connection();
     node.remove(first);
 
-    let (second, container) = node.run(PodSpec::new("shop", "web-0").label("app", "web"));
+    let (second, container) = node.run_governed(PodSpec::new("shop", "web-0").label("app", "web"));
 
     let explained = node.ask_json(&["policy", "explain", "shop/web-0"]);
     assert_eq!((before, container.first_connection()), (armed(31), armed(32)));
@@ -132,8 +132,8 @@ fn the_daemon_is_restarted_in_the_middle() {
     let node = Node::new("restart", "1.7");
     node.host.write_policies("p.yaml", &of_namespace("shop", "all", 31, ""));
     let daemon = node.start_daemon();
-    let (stays, staying) = node.run(PodSpec::new("shop", "stays"));
-    let (goes, _) = node.run(PodSpec::new("shop", "goes"));
+    let (stays, staying) = node.run_governed(PodSpec::new("shop", "stays"));
+    let (goes, _) = node.run_governed(PodSpec::new("shop", "goes"));
     let links = links_of(&node);
     daemon.signal(Signal::SIGKILL).unwrap();
     daemon.wait().unwrap();
@@ -155,7 +155,7 @@ fn the_daemon_is_killed_and_started_while_pods_come_and_go() {
     let node = Node::new("kills", "2");
     node.host.write_policies("p.yaml", &of_namespace("shop", "all", 31, ""));
     let mut daemon = node.start_daemon();
-    let (stays, staying) = node.run(PodSpec::new("shop", "stays"));
+    let (stays, staying) = node.run_governed(PodSpec::new("shop", "stays"));
     let link = links_of(&node);
     let is_over = AtomicBool::new(false);
 

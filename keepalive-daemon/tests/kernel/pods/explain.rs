@@ -31,7 +31,7 @@ fn explain_says_which_policy_won_and_why() {
     ];
     node.host.write_policies("p.yaml", &policies.concat());
     let _daemon = node.start_daemon();
-    let (pod, container) = node.run(PodSpec::new("shop", "web-0").label("app", "web"));
+    let (pod, container) = node.run_governed(PodSpec::new("shop", "web-0").label("app", "web"));
     let truth = container.first_connection();
 
     let explained = node.ask_json(&["policy", "explain", "shop/web-0"]);
@@ -94,7 +94,7 @@ fn two_policies_of_equal_rank_are_warned_of_once() {
     let daemon = node.start_daemon();
 
     for _ in 0..3 {
-        let (pod, container) = node.run(PodSpec::new("shop", "web-0"));
+        let (pod, container) = node.run_governed(PodSpec::new("shop", "web-0"));
         assert_eq!(container.first_connection(), armed(31));
         let mark = daemon.mark();
         node.remove(pod);

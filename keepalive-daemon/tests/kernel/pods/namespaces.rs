@@ -70,7 +70,7 @@ fn labels_select_pods_and_priority_decides_between_policies() {
 
     let found = pods.map(|(spec, idle)| {
         let name = spec.full_name();
-        let (_, container) = node.run(spec);
+        let (_, container) = node.run_governed(spec);
         (name, container.first_connection(), armed(idle))
     });
 
@@ -83,7 +83,7 @@ fn a_change_of_the_policies_reaches_running_pods() {
     let node = Node::new("change", "1.7");
     node.host.write_policies("p.yaml", &of_namespace("shop", "all", 31, ""));
     let daemon = node.start_daemon();
-    let (_, shop) = node.run(PodSpec::new("shop", "web-0"));
+    let (_, shop) = node.run_governed(PodSpec::new("shop", "web-0"));
     let (_, pay) = node.run(PodSpec::new("pay", "web-0"));
     let before = [shop.connection(), pay.connection()];
 

@@ -22,7 +22,7 @@ fn while_the_runtime_is_away_nothing_attached_is_lost() {
     let mut node = Node::new("away", "1.7");
     node.host.write_policies("p.yaml", &of_namespace("shop", "all", 31, ""));
     let daemon = node.start_daemon();
-    let (_, container) = node.run(PodSpec::new("shop", "web-0"));
+    let (_, container) = node.run_governed(PodSpec::new("shop", "web-0"));
     container.first_connection();
 
     node.containerd.stop();
@@ -34,7 +34,7 @@ fn while_the_runtime_is_away_nothing_attached_is_lost() {
     daemon.wait_line_from(mark, "changed the policy").unwrap();
     let meanwhile = container.connection();
     node.start_containerd_again();
-    let (_, next) = node.run(PodSpec::new("shop", "web-1"));
+    let (_, next) = node.run_governed(PodSpec::new("shop", "web-1"));
 
     assert_eq!(meanwhile, armed(41));
     assert!(away["daemon"]["runtime"]["staleSince"].is_string(), "{away}");
@@ -51,7 +51,7 @@ fn a_daemon_that_starts_while_the_runtime_is_away_keeps_what_is_attached() {
     let mut node = Node::new("kept", "1.7");
     node.host.write_policies("p.yaml", &of_namespace("shop", "all", 31, ""));
     let daemon = node.start_daemon();
-    let (pod, container) = node.run(PodSpec::new("shop", "web-0"));
+    let (pod, container) = node.run_governed(PodSpec::new("shop", "web-0"));
     container.first_connection();
     daemon.signal(Signal::SIGKILL).unwrap();
     daemon.wait().unwrap();
@@ -74,7 +74,7 @@ fn a_runtime_that_hangs_holds_up_nothing_else() {
     let mut node = Node::new("hangs", "2");
     node.host.write_policies("p.yaml", &of_namespace("shop", "all", 31, ""));
     let daemon = node.start_daemon();
-    let (_, container) = node.run(PodSpec::new("shop", "web-0"));
+    let (_, container) = node.run_governed(PodSpec::new("shop", "web-0"));
     container.first_connection();
 
     node.containerd.freeze();
@@ -89,7 +89,7 @@ fn a_runtime_that_hangs_holds_up_nothing_else() {
     node.containerd.thaw();
 
     daemon.wait_line("answers again").unwrap();
-    let (_, next) = node.run(PodSpec::new("shop", "web-1"));
+    let (_, next) = node.run_governed(PodSpec::new("shop", "web-1"));
     assert_eq!(meanwhile, (armed(41), Some(0)));
     assert_eq!(next.first_connection(), armed(41));
 }
