@@ -192,7 +192,7 @@ impl Sweeps {
                 }
                 let reached = match &pass {
                     pass if !pass.unreachable.is_empty() => Reached::SomeNamespaces,
-                    pass if pass.pending > 0 => Reached::Accepted,
+                    pass if pass.pending > 0 => Reached::AllAccepted,
                     _ => Reached::All,
                 };
                 self.unreachable = pass.unreachable;

@@ -52,15 +52,14 @@ pub(crate) struct Pass {
 pub(crate) struct Sweeper {
     bpffs: PathBuf,
     reach: Reach,
-    /// For connections that the iterator leaves out, where it may.
-    rest: Option<Box<Descriptors>>,
     /// Whether another method may take the place of the one that fails.
     may_change: bool,
     _memory_limit: MemoryLimit,
 }
 
 enum Reach {
-    Iterator(Box<SocketIterator>),
+    /// With what is for connections that it leaves out, where it may.
+    Iterator(Box<SocketIterator>, Option<Box<Descriptors>>),
     Descriptors(Box<Descriptors>),
 }
 
@@ -77,10 +76,8 @@ impl Sweeper {
             Some(Method::Descriptors) => Reach::Descriptors(Box::new(Descriptors::load(bpffs)?)),
             None => load_iterator(bpffs, targets).or_else(|error| instead(bpffs, &error))?,
         };
-        let is_skipping = matches!(reach, Reach::Iterator(_)) && may_skip();
-        let rest = is_skipping.then(|| Descriptors::load(bpffs)).transpose()?.map(Box::new);
         let (bpffs, may_change) = (bpffs.to_owned(), only.is_none());
-        Ok(Self { bpffs, reach, rest, may_change, _memory_limit: memory_limit })
+        Ok(Self { bpffs, reach, may_change, _memory_limit: memory_limit })
     }
 
     /// Loads the program that the kernel runs for each socket, or nothing; shares nothing with a daemon.
@@ -89,15 +86,14 @@ impl Sweeper {
     /// If it can do nothing here.
     pub(super) fn load_private(targets: &Targets) -> Result<Self> {
         let memory_limit = MemoryLimit::raise();
-        let reach = Reach::Iterator(Box::new(SocketIterator::load(None, targets)?));
-        let (bpffs, rest, may_change) = (PathBuf::new(), None, false);
-        Ok(Self { bpffs, reach, rest, may_change, _memory_limit: memory_limit })
+        let reach = Reach::Iterator(Box::new(SocketIterator::load(None, targets)?), None);
+        Ok(Self { bpffs: PathBuf::new(), reach, may_change: false, _memory_limit: memory_limit })
     }
 
     /// The method in use; a pass may change it.
     pub(crate) const fn method(&self) -> Method {
         match self.reach {
-            Reach::Iterator(_) => Method::Iterator,
+            Reach::Iterator(..) => Method::Iterator,
             Reach::Descriptors(_) => Method::Descriptors,
         }
     }
@@ -114,7 +110,7 @@ impl Sweeper {
         each: &mut dyn FnMut(&Swept) -> ControlFlow<()>,
     ) -> Result<Pass> {
         match &mut self.reach {
-            Reach::Iterator(iterator) => match walk(iterator, self.rest.as_deref_mut(), targets, each)? {
+            Reach::Iterator(iterator, rest) => match walk(iterator, rest.as_deref_mut(), targets, each)? {
                 Passed::Done(pass) => return Ok(pass),
                 Passed::Blind => {
                     let what = "its programs cannot read options: this kernel does not let them";
@@ -155,7 +151,9 @@ fn walk(
 }
 
 fn load_iterator(bpffs: &Path, targets: &Targets) -> Result<Reach> {
-    Ok(Reach::Iterator(Box::new(SocketIterator::load(Some(&Pins::new(bpffs)?), targets)?)))
+    let iterator = SocketIterator::load(Some(&Pins::new(bpffs)?), targets)?;
+    let rest = may_skip().then(|| Descriptors::load(bpffs)).transpose()?;
+    Ok(Reach::Iterator(Box::new(iterator), rest.map(Box::new)))
 }
 
 /// The other method, and a word on why.

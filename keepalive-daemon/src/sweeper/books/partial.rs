@@ -14,8 +14,8 @@ const MOST_RETRIES: usize = 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::sweeper) enum Reached {
     All,
-    /// Not the connections that nobody has accepted yet, which are out of the method's reach.
-    Accepted,
+    /// All but the connections that nobody has accepted yet, which are out of the method's reach.
+    AllAccepted,
     /// Not all network namespaces.
     SomeNamespaces,
 }
@@ -33,7 +33,7 @@ impl Partial {
         let tries = self.0.remove(&id).filter(|(applied, _)| applied == policy).map_or(0, |(_, tries)| tries);
         let is_partial = match reached {
             Reached::All => false,
-            Reached::Accepted => tries < MOST_RETRIES,
+            Reached::AllAccepted => tries < MOST_RETRIES,
             Reached::SomeNamespaces => true,
         };
         if is_partial {

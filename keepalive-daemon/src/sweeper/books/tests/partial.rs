@@ -7,7 +7,7 @@ fn what_nobody_has_accepted_is_asked_for_again_at_each_resync() {
     let mut node = Node::new(&[("a", 1)]);
     let attached = node.attach(1, policy(1, 60));
     let job = one(node.follow(vec![attached], CAUSE));
-    node.finish_but(&job, &[Outcome::Arm], Reached::Accepted);
+    node.finish_but(&job, &[Outcome::Arm], Reached::AllAccepted);
     assert!(node.attached[&1].swept.is_none() && node.books.is_partial(1, &policy(1, 60)));
     assert_eq!(node.follow(vec![], Cause::Cgroups), []);
 
@@ -25,12 +25,12 @@ fn what_nobody_ever_accepts_is_asked_for_again_ten_times() {
     let mut node = Node::new(&[("a", 1)]);
     let attached = node.attach(1, policy(1, 60));
     let job = one(node.follow(vec![attached], CAUSE));
-    node.finish_but(&job, &[], Reached::Accepted);
+    node.finish_but(&job, &[], Reached::AllAccepted);
 
     for _ in 0..10 {
         assert_eq!(node.attached[&1].swept, None);
         let job = one(node.follow(vec![], Cause::Resync));
-        node.finish_but(&job, &[], Reached::Accepted);
+        node.finish_but(&job, &[], Reached::AllAccepted);
     }
 
     assert_eq!(node.attached[&1].swept, Some(policy(1, 60)));
@@ -42,7 +42,7 @@ fn another_policy_does_not_wait_for_what_nobody_has_accepted() {
     let mut node = Node::new(&[("a", 1)]);
     let attached = node.attach(1, policy(1, 60));
     let job = one(node.follow(vec![attached], CAUSE));
-    node.finish_but(&job, &[], Reached::Accepted);
+    node.finish_but(&job, &[], Reached::AllAccepted);
 
     let written = node.write(1, policy(1, 30));
 
