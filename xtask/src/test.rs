@@ -58,7 +58,7 @@ pub struct Options {
     /// Only the tests that need neither root nor a kernel.
     #[arg(long, conflicts_with = "kernel")]
     unit: bool,
-    /// Only the tests that need root and a kernel.
+    /// Only the tests that need root and a kernel. A switch: `cargo xtask vm --kernel` names other kernels than this.
     #[arg(long)]
     kernel: bool,
     /// All that need root and a kernel on every kernel there is a machine with, as `cargo xtask vm --kernel all`, but for
@@ -66,7 +66,7 @@ pub struct Options {
     /// same.
     #[arg(long, conflicts_with_all = ["unit", "kernel", "filter"])]
     full: bool,
-    /// Only the tests whose names contain this.
+    /// Only the tests whose names contain this. That none does is an error.
     #[arg(value_name = "FILTER")]
     filter: Option<String>,
 }

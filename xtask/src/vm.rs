@@ -44,8 +44,9 @@ const ALL: &str = "all";
 /// Runs kernel tests in machines of their own, with systemd and cgroup2 alone, under QEMU.
 ///
 /// All failures are collected, and a table of kernels and groups of tests is printed at the end, with the number of
-/// those that passed, failed, and were refused because the kernel lacks what they need. Where machines are emulated,
-/// booting takes half a minute, and a test some seconds. Kernels are fetched once, of Debian.
+/// those that passed, failed, and were refused because the kernel lacks what they need. Where machines are emulated, as
+/// without KVM, booting takes half a minute, a test some seconds, and all tests an hour for each kernel. Kernels are
+/// fetched once, of Debian. Needs root, and x86-64.
 #[derive(Clone, Debug, Args)]
 pub struct Options {
     /// The lines of kernels, of those in the root Cargo.toml below
@@ -57,7 +58,7 @@ pub struct Options {
     /// error.
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
     output: Output,
-    /// Only the tests whose names contain one of these.
+    /// Only the tests whose names contain one of these. One that none contains is an error.
     #[arg(value_name = "FILTER")]
     filters: Vec<String>,
 }

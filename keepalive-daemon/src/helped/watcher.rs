@@ -52,10 +52,13 @@ impl Watcher {
             Err(error) => error,
         };
         let reason = format!("{error:#}");
+        {
+            let mut books = self.shared.books();
+            books.watch.finds_dead_peers = false;
+            books.watch.trouble = Some(reason.clone());
+        }
+        // Whoever reads it can ask for it by now.
         info!(reason, "peers that are found dead cannot be counted; nothing else depends on it");
-        let mut books = self.shared.books();
-        books.watch.finds_dead_peers = false;
-        books.watch.trouble = Some(reason);
     }
 
     /// Counts until that fails; returns why.

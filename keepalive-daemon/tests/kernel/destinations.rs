@@ -90,7 +90,8 @@ fn the_longest_prefix_wins_then_the_narrower_ports_and_each_rule_has_its_values(
         "p.yaml",
         &document("p", "app", &format!("{KEEPALIVE}, direction: Outbound, {rules}")),
     );
-    let _daemon = host.start();
+    // To a sweep, which goes by who listens, both ends would be outbound.
+    let _daemon = host.start_swept();
     let mut peers = [host.peer(&group), host.peer(&group)];
     for (to, port, expected) in [
         ("127.0.0.1", 7000, armed(30)),

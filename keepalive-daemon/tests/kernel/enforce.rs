@@ -142,7 +142,8 @@ fn other_modes_do_not_guard() {
 
 fn calls_on_ends_of_another_direction_pass() {
     let (host, app) = host_of("direction", "Enforce, direction: Inbound");
-    let _daemon = host.start();
+    // To a sweep, which goes by who listens, both ends would be outbound.
+    let _daemon = host.start_swept();
     let mut peer = host.peer(&app);
     let pair = peer.pair();
     assert_eq!([pair.client, pair.server].map(|end| peer.options(end)), [UNTOUCHED, HELD]);

@@ -49,12 +49,21 @@ impl Values {
     }
 
     fn document(self, name: &str, glob: &str) -> String {
+        document(name, glob, &self.spec())
+    }
+
+    /// For connections that are made from now on alone: those that are swept have a mix while they are.
+    fn document_for_new(self, name: &str, glob: &str) -> String {
+        document(name, glob, &(self.spec() + ", applyToExisting: false"))
+    }
+
+    fn spec(self) -> String {
         let Self { idle, interval, probes, user_timeout } = self;
         let mut spec = format!("keepalive: {{idle: {idle}s, interval: {interval}s, probes: {probes}}}");
         if user_timeout > 0 {
             spec.push_str(&format!(", userTimeout: {user_timeout}s"));
         }
-        document(name, glob, &spec)
+        spec
     }
 
     const fn armed(self) -> Options {
@@ -111,9 +120,7 @@ fn the_deepest_wins_on_every_value_in_every_order_of_appearance() {
                 OuterFirst => (&[0], &[1]),
                 InnerFirst => (&[1], &[0]),
             };
-            if !matches!(order, InnerCgroupLater) {
-                host.cgroup("slice/service");
-            }
+            let there = (!matches!(order, InnerCgroupLater)).then(|| host.cgroup("slice/service"));
             for &index in at_start {
                 host.write_policies(files[index], &policies[index]);
             }
@@ -121,7 +128,7 @@ fn the_deepest_wins_on_every_value_in_every_order_of_appearance() {
             for &index in later {
                 host.write_policies(files[index], &policies[index]);
             }
-            let inner = host.cgroup("slice/service");
+            let inner = there.unwrap_or_else(|| host.cgroup("slice/service"));
             let below = host.cgroup("slice/service/worker");
             wait_lines(&daemon, 0, "attached", 2);
 

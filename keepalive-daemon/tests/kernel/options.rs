@@ -91,7 +91,7 @@ fn both_ends_of_every_kind_of_connection_are_armed() {
 fn outside_the_selected_cgroup_nothing_changes() {
     let host = Host::new("outside");
     let outside = host.cgroup("outside");
-    host.cgroup("inside");
+    let _inside = host.cgroup("inside");
     host.write_policies("p.yaml", &document("inside", "inside", KEEPALIVE));
     let _daemon = host.start();
     let mut peer = host.peer(&outside);

@@ -21,23 +21,23 @@ pub(super) const PARTS: &[Part] = &[
         about: "the programs attached to each cgroup, also those of others",
         collect: |source| {
             let root = cgroup2_root(source.cgroup_root.as_deref())?;
-            program::output("bpftool", &["cgroup", "tree", &root.to_string_lossy()])
+            program::list("bpftool", &["cgroup", "tree", &root.to_string_lossy()])
         },
     },
     Part {
         file: "bpftool/programs.txt",
         about: "all loaded programs",
-        collect: |_| program::output("bpftool", &["-f", "prog", "show"]),
+        collect: |_| program::list("bpftool", &["-f", "prog", "show"]),
     },
     Part {
         file: "bpftool/links.txt",
         about: "all links, and where they are pinned",
-        collect: |_| program::output("bpftool", &["-f", "link", "show"]),
+        collect: |_| program::list("bpftool", &["-f", "link", "show"]),
     },
     Part {
         file: "bpftool/maps.txt",
         about: "all maps",
-        collect: |_| program::output("bpftool", &["-f", "map", "show"]),
+        collect: |_| program::list("bpftool", &["-f", "map", "show"]),
     },
     Part {
         file: "bpftool/POLICY.txt",

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 
 /// Longer than any listing takes on a busy node.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -16,15 +16,37 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// More than any listing has.
 const MOST_BYTES: u64 = 64 * 1024 * 1024;
 
+/// How often a list is asked for that fails.
+const ATTEMPTS: usize = 5;
+
 /// What a program prints.
 ///
 /// # Errors
 /// If it is missing, fails, or does not end.
 pub(super) fn output(program: &str, arguments: &[&str]) -> Result<Vec<u8>> {
+    run(program, arguments)?
+}
+
+/// The same of one that gives up in the middle of its list when something goes away meanwhile, as bpftool does: it is asked
+/// again, some times.
+///
+/// # Errors
+/// If it is missing, fails each time, or does not end.
+pub(super) fn list(program: &str, arguments: &[&str]) -> Result<Vec<u8>> {
+    for _ in 1..ATTEMPTS {
+        if let Ok(listed) = run(program, arguments)? {
+            return Ok(listed);
+        }
+    }
+    output(program, arguments)
+}
+
+/// Runs it to its end: what it prints, or how it failed.
+fn run(program: &str, arguments: &[&str]) -> Result<Result<Vec<u8>>> {
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| match error.kind() {
-        ErrorKind::NotFound => anyhow::anyhow!("{program} is not installed"),
+        ErrorKind::NotFound => anyhow!("{program} is not installed"),
         _ => anyhow::Error::new(error).context(format!("cannot run {program}")),
     })?;
     let shown = || format!("{program} {}", arguments.join(" "));
@@ -44,9 +66,9 @@ pub(super) fn output(program: &str, arguments: &[&str]) -> Result<Vec<u8>> {
     };
     let status = child.wait().with_context(|| format!("cannot wait for `{}`", shown()))?;
     if !status.success() {
-        bail!("`{}` failed: {}", shown(), String::from_utf8_lossy(&complaints).trim());
+        return Ok(Err(anyhow!("`{}` failed: {}", shown(), String::from_utf8_lossy(&complaints).trim())));
     }
-    Ok(printed)
+    Ok(Ok(printed))
 }
 
 fn read(from: Option<impl Read>) -> Vec<u8> {
@@ -70,5 +92,21 @@ mod tests {
         assert!(failed.contains("sh -c") && failed.contains("cause"), "{failed}");
         let missing = output("no-such-program", &[]).unwrap_err().to_string();
         assert_eq!(missing, "no-such-program is not installed");
+    }
+
+    #[test]
+    fn a_list_that_fails_is_asked_for_again_and_not_for_ever() {
+        let directory = tempfile::tempdir().unwrap();
+        let tries = directory.path().join("tries");
+        let fails_until = |tried: usize| {
+            let script = format!("echo >> $0; test $(wc -l < $0) -ge {tried} && echo listed");
+            let listed = list("sh", &["-c", &script, tries.to_str().unwrap()]);
+            let text = std::fs::read_to_string(&tries).unwrap();
+            std::fs::remove_file(&tries).unwrap();
+            (listed.ok(), text.lines().count())
+        };
+
+        assert_eq!(fails_until(3), (Some(b"listed\n".to_vec()), 3));
+        assert_eq!(fails_until(ATTEMPTS + 1), (None, ATTEMPTS));
     }
 }

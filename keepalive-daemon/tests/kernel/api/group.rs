@@ -2,6 +2,8 @@
 
 use std::{fs, os::unix::fs::MetadataExt as _, path::Path, process::Output};
 
+use xtask::lab::Cgroup;
+
 use crate::support::{Host, NOBODY, document, public_program, with_privileges};
 
 const KEEPALIVE: &str = "keepalive: {idle: 61s, interval: 13s, probes: 5}";
@@ -12,11 +14,11 @@ const NOGROUP: u32 = 65534;
 /// The flags that make `setpriv` a user who is not of that group.
 const STRANGER: [&str; 3] = ["--reuid=65533", "--regid=65533", "--clear-groups"];
 
-fn host() -> Host {
+fn host() -> (Host, Cgroup) {
     let host = Host::new("group");
-    host.cgroup("app");
+    let app = host.cgroup("app");
     host.write_policies("p.yaml", &document("app", "app", KEEPALIVE));
-    host
+    (host, app)
 }
 
 /// Asks as an ordinary user, with a copy of the program that everybody can run.
@@ -39,7 +41,7 @@ fn rights(host: &Host) -> (u32, u32, u32) {
 }
 
 pub(super) fn only_root_may_ask_by_default() {
-    let host = host();
+    let (host, _app) = host();
     let program = public_program(host.directory());
     let _daemon = host.start();
 
@@ -50,7 +52,7 @@ pub(super) fn only_root_may_ask_by_default() {
 }
 
 pub(super) fn members_of_the_group_may_ask_and_others_may_not() {
-    let host = host();
+    let (host, _app) = host();
     let program = public_program(host.directory());
     for group in ["65534", "nogroup"] {
         let mut command = host.command("run");

@@ -41,7 +41,7 @@ pub(super) fn detaching_on_exit_leaves_nothing_in_the_kernel() {
 
     assert_eq!(daemon.wait_output().unwrap().code(), Some(0));
     assert_eq!(objects::attached(&app), [] as [u64; 0]);
-    assert!(!objects::exists("link", link.id));
+    eventually("the link ends", || (!objects::exists("link", link.id)).then_some(()));
     assert_eq!(entries(host.bpffs.path()), fresh_bpffs, "the bpffs is as it was mounted");
     assert_eq!(fresh(&mut peer), UNTOUCHED);
     assert_eq!(peer.options(armed.client), ARMED, "what was armed stays so");

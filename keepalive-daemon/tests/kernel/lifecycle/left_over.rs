@@ -11,7 +11,7 @@ use xtask::lab::Cgroup;
 
 use super::{ARMED, fresh, host_with_app};
 use crate::support::{
-    Host, document,
+    Host, document, eventually,
     foreign::{Foreign, Way},
     objects, options,
 };
@@ -133,7 +133,7 @@ pub(super) fn pins_of_a_cgroup_that_went_while_nobody_ran_are_collected() {
 
     next.wait_line("removed pins whose cgroup or link is gone").unwrap();
     assert!(!directory.exists());
-    assert!(!objects::exists("link", link.id));
+    eventually("the link ends", || (!objects::exists("link", link.id)).then_some(()));
     assert_eq!(objects::links(&app), kept, "the others stay as they are");
 }
 

@@ -48,7 +48,7 @@ pub(super) fn cleanup_refuses_while_a_daemon_runs_and_removes_everything_afterwa
     let removed = host.run("cleanup", &[]);
 
     assert_eq!(removed.status.code(), Some(0), "{removed:?}");
-    assert!(!objects::exists("link", link.id));
+    eventually("the link ends", || (!objects::exists("link", link.id)).then_some(()));
     assert_eq!(objects::attached(&app), [] as [u64; 0]);
     assert_eq!(entries(host.bpffs.path()), fresh_bpffs, "the bpffs is as it was mounted");
     assert_eq!(peer.options(armed.client), ARMED, "a connection that was armed stays so");

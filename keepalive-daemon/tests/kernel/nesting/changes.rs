@@ -49,8 +49,8 @@ fn play(host: &Host, daemon: &Process, change: &Change) {
 
 pub(super) fn connections_during_a_change_have_one_of_the_two_policies() {
     const ROUNDS: usize = 10;
-    let outer = || OUTER.document("outer", "slice");
-    let inner = || INNER.document("inner", "slice/service");
+    let outer = || OUTER.document_for_new("outer", "slice");
+    let inner = || INNER.document_for_new("inner", "slice/service");
     let change = |what, policies, done| Change { what, policies, done };
     // Each begins where the one before ended; the last leads to the first.
     let changes = [

@@ -90,7 +90,8 @@ pub(super) fn a_simultaneous_open_counts_as_inbound() {
     for (direction, expected) in [("Both", ARMED), ("Inbound", ARMED), ("Outbound", UNTOUCHED)] {
         let host = host("simultaneous", &format!("{KEEPALIVE}, direction: {direction}"));
         let cgroup = host.cgroup("app");
-        let _daemon = host.start();
+        // To a sweep, which goes by who listens, it would be outbound.
+        let _daemon = host.start_swept();
         let mut peer = host.peer(&cgroup);
         let socket = peer.open("127.0.0.1:0".parse().unwrap(), false);
         let own = peer.bind(socket, "127.0.0.1:0".parse().unwrap());
@@ -113,7 +114,8 @@ pub(super) fn a_socket_from_before_the_policy_is_armed_when_it_connects() {
     let (listener, address) = peer.listen("127.0.0.1:0", false);
     let client = peer.open(address, false);
 
-    host.write_policies("p.yaml", &document("all", "app", KEEPALIVE));
+    let spec = format!("{KEEPALIVE}, applyToExisting: false");
+    host.write_policies("p.yaml", &document("all", "app", &spec));
     daemon.wait_line("attached").unwrap();
     peer.connect_with(client, address);
     let server = peer.accept(listener);

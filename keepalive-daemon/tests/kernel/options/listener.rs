@@ -55,7 +55,8 @@ pub(super) fn a_listener_from_before_the_policy_has_armed_children() {
     // In the queue of the listener before there is a policy: established, though nobody accepted it.
     let early = peer.connect(address);
 
-    host.write_policies("p.yaml", &document("all", "app", KEEPALIVE));
+    let spec = format!("{KEEPALIVE}, applyToExisting: false");
+    host.write_policies("p.yaml", &document("all", "app", &spec));
     daemon.wait_line("attached").unwrap();
     let late = peer.connect(address);
     let children = [peer.accept(listener), peer.accept(listener)];

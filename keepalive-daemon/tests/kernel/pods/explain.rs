@@ -71,7 +71,7 @@ fn the_list_shows_what_each_policy_governs() {
         PodSpec::new("other", "c").label("app", "web"),
     ];
     for spec in specs {
-        node.run(spec).1.first_connection();
+        node.run_known(spec);
     }
 
     let list = node.ask_json(&["policy", "list"]);
@@ -100,7 +100,7 @@ fn two_policies_of_equal_rank_are_warned_of_once() {
         node.remove(pod);
         daemon.wait_line_from(mark, "detached").unwrap();
     }
-    node.run(PodSpec::new("shop", "web-0")).1.first_connection();
+    node.run_known(PodSpec::new("shop", "web-0"));
 
     let log = daemon.text(xtask::lab::Stream::Stderr) + &daemon.text(xtask::lab::Stream::Stdout);
     assert_eq!(log.matches("two policies of equal rank").count(), 1, "{log}");
@@ -129,7 +129,7 @@ fn a_pod_that_a_policy_above_governs_has_the_values_of_that() {
     let _daemon = node.start_daemon();
     let asks = PodSpec::new("bare", "asks").annotation("keepalive.dev/idle", "20s");
     let out = PodSpec::new("shop", "out").annotation("keepalive.dev/opt-out", "true");
-    let truth = [asks, out].map(|spec| node.run(spec).1.first_connection());
+    let truth = [asks, out].map(|spec| node.run_known(spec).1.first_connection());
 
     let [asks, out] = ["bare/asks", "shop/out"].map(|pod| node.ask_json(&["policy", "explain", pod]));
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, process::Command};
 
 use rustix::thread::CapabilitySet;
-use xtask::lab::Process;
+use xtask::lab::{Cgroup, Process};
 
 use super::KEEPALIVE;
 use crate::{
@@ -55,11 +55,11 @@ fn capabilities(status: &Status, set: &str) -> CapabilitySet {
     CapabilitySet::from_bits_retain(u64::from_str_radix(&status[set], 16).unwrap())
 }
 
-fn host() -> Host {
+fn host() -> (Host, Cgroup) {
     let host = Host::new("threads");
-    host.cgroup("app");
+    let app = host.cgroup("app");
     host.write_policies("p.yaml", &document("app", "app", KEEPALIVE));
-    host
+    (host, app)
 }
 
 /// Starts the daemon, with metrics at any port.
@@ -82,7 +82,7 @@ fn assert_each_has_what_its_work_takes(threads: &BTreeMap<String, Status>) {
 }
 
 fn the_daemon_has_what_the_manifest_gives_and_each_thread_what_its_work_takes() {
-    let host = host();
+    let (host, _app) = host();
 
     let daemon = start(&host, host.command("run"));
 
@@ -102,7 +102,7 @@ fn the_daemon_has_what_the_manifest_gives_and_each_thread_what_its_work_takes() 
 }
 
 fn the_daemon_of_root_gives_up_what_is_not_documented() {
-    let host = host();
+    let (host, _app) = host();
 
     let daemon = start(&host, host.free_command_of(PROGRAM.as_ref(), "run"));
 
@@ -119,7 +119,7 @@ fn may_look(daemon: &Process, thread: &str) -> bool {
 }
 
 fn nobody_of_the_same_user_looks_into_a_thread_without_capabilities() {
-    let host = host();
+    let (host, _app) = host();
     let daemon = start(&host, host.command("run"));
 
     let looks = ["api", "metrics", "keepalive-daemo"].map(|thread| may_look(&daemon, thread));

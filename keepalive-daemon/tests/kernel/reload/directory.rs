@@ -15,8 +15,10 @@ pub(super) fn a_directory_moved_away_and_made_anew_is_followed() {
     daemon.wait_line_from(mark, "the last good ones stay in force").unwrap();
     assert_eq!(fresh(&host, &app), armed(100));
 
-    fs::create_dir(host.policies()).unwrap();
-    host.write_policies("p.yaml", &policy(200));
+    let anew = host.directory().join("anew");
+    fs::create_dir(&anew).unwrap();
+    fs::write(anew.join("p.yaml"), policy(200)).unwrap();
+    fs::rename(&anew, host.policies()).unwrap();
 
     daemon.wait_line_from(mark, "changed the policy").unwrap();
     assert_eq!(fresh(&host, &app), armed(200));
@@ -29,7 +31,7 @@ pub(super) fn a_directory_moved_away_and_made_anew_is_followed() {
     assert_eq!(fresh(&host, &app), armed(300));
     let mark = daemon.mark();
 
-    fs::remove_dir_all(host.policies()).unwrap();
+    fs::rename(host.policies(), &anew).unwrap();
     fs::rename(&away, host.policies()).unwrap();
 
     daemon.wait_line_from(mark, "changed the policy").unwrap();

@@ -48,6 +48,7 @@ impl Host {
     }
 
     /// A cgroup below the root.
+    #[must_use = "it is removed with this"]
     pub(crate) fn cgroup(&self, path: &str) -> Cgroup {
         self.root.child(path).unwrap()
     }

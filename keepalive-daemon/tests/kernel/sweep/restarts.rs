@@ -41,7 +41,7 @@ pub(super) fn a_killed_daemon_resumes() {
     let daemon = start_with(&host, &[("KEEPALIVE_SWEEP_RATE", "1")]);
     let begun =
         eventually("the sweep has begun", || Some(count(peer.all_options())).filter(|count| *count > 0));
-    assert_eq!(open_connections(&host, "app")["state"], "running");
+    eventually("it is told of", || (open_connections(&host, "app")["state"] == "running").then_some(()));
     daemon.signal(Signal::SIGKILL).unwrap();
     daemon.wait().unwrap();
     assert!(begun < 2 * PAIRS, "all {begun} are armed already");

@@ -47,7 +47,7 @@ pub(super) fn what_governs_a_cgroup_from_above_is_explained() {
 
 pub(super) fn a_mistake_made_while_it_runs_ends_readiness_until_it_is_mended() {
     let host = Host::new("mistake");
-    host.cgroup("app");
+    let _app = host.cgroup("app");
     host.write_policies("p.yaml", &document("app", "app", INNER));
     let daemon = host.start();
     let before = ask(&host, &["health", "--ready"]);

@@ -19,9 +19,6 @@ const PAUSE: Duration = Duration::from_micros(200);
 /// When it gives up: far beyond what a restart of the daemon takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How often a cgroup is removed that still has the process in it that ended.
-const REMOVALS: u32 = 200;
-
 /// Makes the cgroup and a process in it; returns what that saw, with the cgroup gone again.
 pub(super) fn visit(cgroup: &Path, count: u32) -> io::Result<Answer> {
     fs::create_dir(cgroup)?;
@@ -107,11 +104,13 @@ fn fork_into(cgroup: &File) -> io::Result<Option<Pid>> {
 
 /// What ended is in its cgroup for a moment longer.
 fn remove(cgroup: &Path) -> io::Result<()> {
-    for _ in 0..REMOVALS {
+    let began = Instant::now();
+    loop {
         match fs::remove_dir(cgroup) {
-            Err(error) if error.raw_os_error() == Some(Errno::EBUSY as i32) => thread::sleep(PAUSE),
+            Err(error) if error.raw_os_error() == Some(Errno::EBUSY as i32) && began.elapsed() < PATIENCE => {
+                thread::sleep(PAUSE);
+            }
             result => return result,
         }
     }
-    fs::remove_dir(cgroup)
 }

@@ -136,6 +136,17 @@ impl Node {
         (pod, container)
     }
 
+    /// The same with a container that starts when the daemon knows the pod, whatever it makes of it.
+    pub(crate) fn run_known(&self, spec: PodSpec) -> (Pod, Container) {
+        let pod = self.run_pod(spec);
+        let name = pod.spec.full_name();
+        eventually("the daemon knows the pod", || {
+            self.ask(&["policy", "explain", &name]).status.success().then_some(())
+        });
+        let container = self.run_in(&pod);
+        (pod, container)
+    }
+
     fn run_in(&self, pod: &Pod) -> Container {
         let directory = self.containerd.directory();
         let socket = directory.join(&pod.spec.uid);
