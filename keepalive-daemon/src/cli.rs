@@ -2,9 +2,17 @@
 
 mod answer;
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{
+    Args, CommandFactory as _, Error, FromArgMatches as _, Parser, Subcommand, ValueEnum, builder::Resettable,
+};
 
 use crate::{
     api::Group,
@@ -199,7 +207,13 @@ impl Cli {
     /// # Errors
     /// If it asks for help, or makes no sense: that is answered by then, and the exit code is left.
     pub fn read() -> Result<Self, ExitCode> {
-        Self::try_parse().map_err(answer::answer)
+        Self::parse_all(env::args_os()).map_err(answer::answer)
+    }
+
+    fn parse_all(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, Error> {
+        let mut command = without_empty_variables(Self::command());
+        let matches = command.try_get_matches_from_mut(arguments)?;
+        Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
     }
 
     /// Runs the command; reports a failure once, with its causes.
@@ -224,6 +238,14 @@ impl Cli {
             Command::Cleanup(options) => failure::report(commands::cleanup::run(&options)),
         }
     }
+}
+
+/// A variable that is empty is as good as none: so it stands in files of settings, and comes of templates.
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let is_empty = |name: &OsStr| env::var_os(name).is_some_and(|value| value.is_empty());
+    command
+        .mut_args(|arg| if arg.get_env().is_some_and(is_empty) { arg.env(Resettable::Reset) } else { arg })
+        .mut_subcommands(without_empty_variables)
 }
 
 #[cfg(test)]

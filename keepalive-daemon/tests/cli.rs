@@ -112,12 +112,16 @@ fn a_wrong_command_line_is_named_and_ends_with_2() {
         (&["check", "--profile", "aws,nope"], "--profile: there is no profile or middlebox \"nope\""),
         (&["sockets", "--watch", "0"], "1..=3600"),
         (&["exec", "--"], "<COMMAND>"),
+        (&["exec", "java", "-jar", "shop.jar"], "`exec -- COMMAND`"),
+        (&["exec", "--idle", "5s", "curl"], "`exec -- COMMAND`"),
+        (&["exec", "--idel", "5s", "--", "curl"], "'--idle'"),
         (&["exec", "--idle", "soon", "--", "true"], "'soon' for '--idle"),
         (&["exec", "--probes", "many", "--", "true"], "'many' for '--probes"),
         (&["exec", "--user-timeout", "never", "--", "true"], "'never' for '--user-timeout"),
         (&["exec", "--mode", "Enforce", "--", "true"], "nothing guards the command's options here"),
         (&["exec", "--mode", "Strict", "--", "true"], "Monitor, FillMissing, Tighten"),
         (&["policy", "validate", "--kernel", "new", "x.yaml"], "'new' for '--kernel"),
+        (&["policy", "validate", "--kernel", "5.8", "x.yaml"], "no daemon runs on it"),
         (&["policy", "validate"], "<FILE>..."),
         (&["policy", "validate", "--min-idle", "0", "x.yaml"], "'0' for '--min-idle"),
     ] {
@@ -178,6 +182,22 @@ fn a_good_file_is_valid_in_every_form() {
     let expected = json!({"valid": true, "files": [{"file": file, "policies": ["web"], "problems": []}]});
     assert_eq!(report, expected);
     assert_eq!(serde_saphyr::from_str::<Value>(&stdout(&yaml)).unwrap(), expected);
+}
+
+#[test]
+fn a_variable_that_is_empty_is_as_good_as_none() {
+    let directory = files(&[("web.yaml", GOOD)]);
+    let file = path(directory.path(), "web.yaml");
+    let with = |value: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_keepalive-daemon"));
+        command.args(["policy", "validate", &file]).env("KEEPALIVE_MIN_IDLE", value).output().unwrap()
+    };
+
+    let [empty, wrong] = ["", "soon"].map(with);
+
+    assert_eq!((empty.status.code(), stderr(&empty)), (Some(0), String::new()));
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(stderr(&wrong).contains("the variable KEEPALIVE_MIN_IDLE"), "{}", stderr(&wrong));
 }
 
 #[test]

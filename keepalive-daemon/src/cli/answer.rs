@@ -8,8 +8,8 @@ use std::{
 };
 
 use clap::{
-    Command, CommandFactory as _, Error, Parser as _,
-    error::{ContextKind, ContextValue},
+    Command, CommandFactory as _, Error,
+    error::{ContextKind, ContextValue, ErrorKind},
 };
 
 use super::Cli;
@@ -27,6 +27,7 @@ pub(super) fn answer(error: Error) -> ExitCode {
     let code = u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from);
     let error = if is_plain { error } else { plain(&arguments, error) };
     let error = name_variable(error, &arguments, |name| env::var_os(name).is_some());
+    let error = name_separator(error, &arguments);
     // Nobody is left to be told that nobody is left, as with `--help | head`.
     let _ = if is_plain { error.print() } else { write_plainly(&error) };
     code
@@ -41,7 +42,7 @@ fn is_plain(argument: &OsString) -> bool {
 fn plain(arguments: &[OsString], error: Error) -> Error {
     let escaped = arguments.iter().map(|it| printable(&it.to_string_lossy()));
     // What is escaped is no better than what was not: it is refused for the same reason.
-    Cli::try_parse_from(escaped).err().unwrap_or(error)
+    Cli::parse_all(escaped.map(OsString::from)).err().unwrap_or(error)
 }
 
 /// Prints without colours, and with what is quoted of variables escaped.
@@ -71,6 +72,16 @@ fn name_variable(mut error: Error, arguments: &[OsString], is_set: impl Fn(&str)
     error
 }
 
+/// Says what lacks before the command that `exec` is to run, as nothing does before that of `env` or `nohup`.
+fn name_separator(mut error: Error, arguments: &[OsString]) -> Error {
+    let is_exec = arguments.get(1).is_some_and(|verb| verb == "exec");
+    if is_exec && error.kind() == ErrorKind::UnknownArgument && !arguments.iter().any(|it| it == "--") {
+        let tip = "the command comes after `--`, as in `exec -- COMMAND`".to_owned();
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    }
+    error
+}
+
 /// The variable that stands for a flag, wherever the command takes it.
 fn variable(command: &Command, flag: &str) -> Option<String> {
     let own =
@@ -82,6 +93,8 @@ fn variable(command: &Command, flag: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+    use clap::Parser as _;
 
     use super::*;
 

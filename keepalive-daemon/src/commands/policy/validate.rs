@@ -9,8 +9,9 @@ use serde::Serialize;
 use crate::{
     cli::{MinIdleArg, OutputArg},
     commands::failure::Verdict,
+    features::Feature,
     policy::{
-        KernelOptions, KernelVersion, Limits,
+        Fault, KernelOptions, KernelVersion, Limits,
         directory::{self, FileReport},
     },
     report::{self, ForPeople},
@@ -28,10 +29,22 @@ pub(crate) struct Options {
     min_idle: MinIdleArg,
     /// Refuse what the kernel of this version does not let a program set, as a daemon on it would
     /// [default: nothing for its kernel].
-    #[arg(long, value_name = "VERSION", value_parser = |text: &str| text.parse::<KernelVersion>())]
+    #[arg(long, value_name = "VERSION", value_parser = of_a_daemon)]
     kernel: Option<KernelVersion>,
     #[command(flatten)]
     output: OutputArg,
+}
+
+/// The version of a kernel that a daemon runs on.
+fn of_a_daemon(text: &str) -> Result<KernelVersion, String> {
+    let version: KernelVersion = text.parse().map_err(|fault: Fault| fault.to_string())?;
+    let first = Feature::SetOptions.since();
+    if version < first {
+        return Err(format!(
+            "no daemon runs on it: Linux {first} is the first whose programs may set the options"
+        ));
+    }
+    Ok(version)
 }
 
 #[derive(Debug, Serialize)]
