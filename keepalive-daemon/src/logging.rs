@@ -3,6 +3,8 @@
 //! The levels are a contract: ERROR the job is not being done, WARN somebody should look, INFO a change we made
 //! to the system and why, DEBUG and TRACE the rest. Nothing about a single connection is above TRACE.
 
+use std::env;
+
 use clap::ValueEnum;
 use keepalive_ebpf::LOG_TARGET;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
@@ -20,6 +22,13 @@ pub(crate) enum Format {
 /// lines that the eBPF program writes.
 pub(crate) fn init(format: Format, kernel: bool) {
     let mut filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy();
+    // Of each relocation aya has a line, which nobody means who does not name it.
+    if !env::var("RUST_LOG").is_ok_and(|asked| asked.contains("aya")) {
+        for target in ["aya=info", "aya_obj=info"] {
+            filter =
+                target.parse().map(|directive| filter.clone().add_directive(directive)).unwrap_or(filter);
+        }
+    }
     if kernel && let Ok(directive) = format!("{LOG_TARGET}=trace").parse() {
         filter = filter.add_directive(directive);
     }
@@ -33,5 +42,5 @@ pub(crate) fn init(format: Format, kernel: bool) {
 fn on_terminal() -> bool {
     use std::io::IsTerminal as _;
 
-    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+    std::io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none()
 }

@@ -292,9 +292,10 @@ impl PolicyFiles {
         let watch = match watches.add(directory, mask) {
             Ok(watch) => Some(watch),
             Err(error) => {
-                *lack = lack
-                    .take()
-                    .or_else(|| Some(error).filter(|error| error.kind() != io::ErrorKind::NotFound));
+                // Who reads it says what is there instead.
+                let is_elsewhere =
+                    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
+                *lack = lack.take().or_else(|| Some(error).filter(|_| !is_elsewhere));
                 None
             }
         };

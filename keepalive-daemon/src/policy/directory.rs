@@ -143,19 +143,25 @@ fn policies(path: &Path, limits: &Limits) -> Result<Vec<Policy>, Vec<Diagnostic>
 
 /// What `read` makes of the files, once it saw them unchanged from the first to the last.
 fn snapshot<T>(directory: &Path, mut read: impl FnMut(&[Entry]) -> T) -> Result<T, LoadError> {
-    const CURE: &str = "create it, or name another with --policies";
     let error = |operation, help: &str, source| LoadError::Io {
         operation,
         directory: directory.into(),
         help: help.to_owned(),
         source,
     };
+    let unlisted = |source: io::Error| {
+        let help = match source.kind() {
+            io::ErrorKind::NotADirectory => "name the directory that the file is in with --policies",
+            _ => "create it, or name another with --policies",
+        };
+        error("list", help, source)
+    };
     for _ in 0..ATTEMPTS {
-        let before = observe(directory).map_err(|e| error("list", CURE, e))?;
+        let before = observe(directory).map_err(unlisted)?;
         check_count(&before.files)
             .map_err(|Fault { message, help }| error("load", &help, io::Error::other(message)))?;
         let result = read(&before.files);
-        let after = observe(directory).map_err(|e| error("list", CURE, e))?;
+        let after = observe(directory).map_err(unlisted)?;
         if before == after {
             return Ok(result);
         }

@@ -74,10 +74,7 @@ impl Lock {
                 Err((_, Errno::EWOULDBLOCK)) => {
                     let holder = fs::read_link(top.join(HOLDER))
                         .map_or_else(|_| "another process".to_owned(), |holder| holder.display().to_string());
-                    bail!(
-                        "the pins in {} are held by {holder}; stop it first, or pass another --bpffs",
-                        top.display()
-                    );
+                    bail!("the pins in {} are held by {holder}; stop it first", top.display());
                 }
                 Err((_, errno)) => {
                     return Err(errno).with_context(|| format!("cannot lock {}", top.display()));

@@ -160,6 +160,19 @@ fn a_directory_that_is_not_there_is_named_with_a_cure() {
 }
 
 #[test]
+fn a_file_in_the_place_of_the_directory_is_said_to_be_one() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+
+    let error = load(file.path(), &Limits::default()).unwrap_err();
+
+    let said = format!("{:#}", anyhow::Error::new(error));
+    assert!(
+        said.contains("name the directory that the file is in") && said.contains("Not a directory"),
+        "{said}"
+    );
+}
+
+#[test]
 fn what_is_no_regular_file_is_refused_without_waiting_for_it() {
     let directory = tempdir().unwrap();
     let at = |name: &str| directory.path().join(name);
