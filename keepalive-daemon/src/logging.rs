@@ -23,11 +23,13 @@ pub(crate) enum Format {
 pub(crate) fn init(format: Format, kernel: bool) {
     let mut filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy();
     // Of each relocation aya has a line, which nobody means who does not name it.
-    if !env::var("RUST_LOG").is_ok_and(|asked| asked.contains("aya")) {
-        for target in ["aya=info", "aya_obj=info"] {
-            filter =
-                target.parse().map(|directive| filter.clone().add_directive(directive)).unwrap_or(filter);
-        }
+    let is_named = env::var("RUST_LOG").is_ok_and(|asked| asked.contains("aya"));
+    let is_wide = filter.max_level_hint().is_none_or(|most| most > LevelFilter::INFO);
+    if is_wide
+        && !is_named
+        && let Ok(directive) = "aya=info".parse()
+    {
+        filter = filter.add_directive(directive);
     }
     if kernel && let Ok(directive) = format!("{LOG_TARGET}=trace").parse() {
         filter = filter.add_directive(directive);

@@ -75,7 +75,8 @@ fn name_variable(mut error: Error, arguments: &[OsString], is_set: impl Fn(&str)
 /// Says what lacks before the command that `exec` is to run, as nothing does before that of `env` or `nohup`.
 fn name_separator(mut error: Error, arguments: &[OsString]) -> Error {
     let is_exec = arguments.get(1).is_some_and(|verb| verb == "exec");
-    if is_exec && error.kind() == ErrorKind::UnknownArgument && !arguments.iter().any(|it| it == "--") {
+    let is_given = |it: &OsString| it == "--" || it.to_string_lossy().starts_with("--pid");
+    if is_exec && error.kind() == ErrorKind::UnknownArgument && !arguments.iter().any(is_given) {
         let tip = "the command comes after `--`, as in `exec -- COMMAND`".to_owned();
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
     }

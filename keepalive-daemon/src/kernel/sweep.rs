@@ -71,11 +71,16 @@ impl Sweeper {
     /// If no method can do anything here; says why of each.
     pub(crate) fn load(bpffs: &Path, only: Option<Method>, targets: &Targets) -> Result<Self> {
         let memory_limit = MemoryLimit::raise();
-        let reach = match only {
+        let mut reach = match only {
             Some(Method::Iterator) => load_iterator(bpffs, targets)?,
             Some(Method::Descriptors) => Reach::Descriptors(Box::new(Descriptors::load(bpffs)?)),
             None => load_iterator(bpffs, targets).or_else(|error| instead(bpffs, &error))?,
         };
+        if let Reach::Iterator(_, rest) = &mut reach
+            && may_skip()
+        {
+            *rest = Some(Box::new(Descriptors::load(bpffs)?));
+        }
         let (bpffs, may_change) = (bpffs.to_owned(), only.is_none());
         Ok(Self { bpffs, reach, may_change, _memory_limit: memory_limit })
     }
@@ -151,9 +156,7 @@ fn walk(
 }
 
 fn load_iterator(bpffs: &Path, targets: &Targets) -> Result<Reach> {
-    let iterator = SocketIterator::load(Some(&Pins::new(bpffs)?), targets)?;
-    let rest = may_skip().then(|| Descriptors::load(bpffs)).transpose()?;
-    Ok(Reach::Iterator(Box::new(iterator), rest.map(Box::new)))
+    Ok(Reach::Iterator(Box::new(SocketIterator::load(Some(&Pins::new(bpffs)?), targets)?), None))
 }
 
 /// The other method, and a word on why.

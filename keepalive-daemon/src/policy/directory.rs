@@ -150,9 +150,10 @@ fn snapshot<T>(directory: &Path, mut read: impl FnMut(&[Entry]) -> T) -> Result<
         source,
     };
     let unlisted = |source: io::Error| {
-        let help = match source.kind() {
-            io::ErrorKind::NotADirectory => "name the directory that the file is in with --policies",
-            _ => "create it, or name another with --policies",
+        let help = if directory.is_file() {
+            "name the directory that the file is in with --policies"
+        } else {
+            "create it, or name another with --policies"
         };
         error("list", help, source)
     };

@@ -77,3 +77,26 @@ async fn what_cannot_be_asked_for_its_writers_is_waited_for() {
 
     assert_eq!(files.written, BTreeSet::from(["p.yaml".into()]));
 }
+
+#[tokio::test]
+async fn a_directory_that_is_removed_and_one_that_is_made_in_its_place_are_changes() {
+    let (_above, path) = file();
+    let directory = path.parent().unwrap();
+    let mut files = PolicyFiles::open(directory).unwrap();
+    let changed =
+        async |files: &mut PolicyFiles| timeout_at(Instant::now() + 10 * PATIENCE, files.changed()).await;
+
+    fs::remove_dir_all(directory).unwrap();
+    let removed = changed(&mut files).await.unwrap().unwrap();
+    assert_eq!((removed, files.inside.is_some()), (Reread::Changed, false));
+    fs::create_dir(directory).unwrap();
+    let made = changed(&mut files).await.unwrap().unwrap();
+    assert_eq!((made, files.inside.is_some()), (Reread::Changed, true));
+
+    fs::write(&path, "").unwrap();
+    assert_eq!(
+        changed(&mut files).await.unwrap().unwrap(),
+        Reread::Changed,
+        "it is followed as the first was"
+    );
+}
